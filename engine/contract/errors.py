@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one kind of error a user may see: a plain sentence, and what to do about it."""
+
+
+class UserError(Exception):
+    """Something the user can mend.
+
+    Args:
+        message: one plain sentence that names the file or the setting.
+        hint: what to do, one sentence; may be empty.
+        code: a stable word for programs, e.g. ``bad_input``, ``disk_full``, ``in_use``.
+    """
+
+    def __init__(self, message: str, hint: str = "", code: str = "bad_input"):
+        super().__init__(message)
+        self.message, self.hint, self.code = message, hint, code
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A job: which stages of the road are walked, as one TOML file.
+
+    schema = "1.0"
+    scene = "room.blend"        # opened first; without it the job starts from the open or an empty scene
+    [capture]                   # every stage is optional; stages run in this order
+    out = "capture"
+    [train]
+    minutes = 3
+    [import]
+    [place]
+    room = true
+    [render]
+    out = "picture.png"
+    [save]
+    out = "furnished.blend"
+
+Paths are relative to the job file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+from .schema import SCHEMA, check_version, from_mapping, setting
+from .settings import CaptureSettings, ImportSettings, PlaceSettings, RenderSettings, TrainSettings
+
+
+@dataclass(frozen=True)
+class TrainStage:
+    """What the engine is asked to do with a capture."""
+
+    capture: str = setting("", "Folder of the capture; empty takes what this job captured.")
+    out: str = setting("result", "Folder that receives the result.")
+    overwrite: bool = setting(False, "Replace a result that is already there.")
+    settings: TrainSettings = setting(TrainSettings, "Settings of the training.")
+
+
+@dataclass(frozen=True)
+class SaveSettings:
+    """The .blend that is kept."""
+
+    out: str = setting("scene.blend", ".blend file that receives the finished scene.")
+
+
+@dataclass(frozen=True)
+class Job:
+    """The stages of a job file, None where a stage is left out. ``folder`` is what its relative paths start from."""
+
+    folder: Path
+    scene: str = ""
+    capture: CaptureSettings | None = None
+    train: TrainStage | None = None
+    import_: ImportSettings | None = None
+    place: PlaceSettings | None = None
+    render: RenderSettings | None = None
+    save: SaveSettings | None = None
+
+    def path(self, relative: str) -> Path:
+        """An absolute path from one of the job's."""
+        return (self.folder / relative).resolve()
+
+
+_STAGES = {
+    "capture": CaptureSettings,
+    "import": ImportSettings,
+    "place": PlaceSettings,
+    "render": RenderSettings,
+    "save": SaveSettings,
+}
+
+
+def read_job(file: Path) -> Job:
+    """Reads a job file.
+
+    Raises:
+        UserError: the file is missing, not TOML, of another major version, or has an unknown or bad setting.
+    """
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"There is no job file {file}.", "Give the path of a .toml file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The job file {file} cannot be read: {error}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"The job file {file} is not valid TOML: {error}.") from None
+    return job_from_mapping(table, file.parent.resolve())
+
+
+def job_from_mapping(table: dict[str, Any], folder: Path) -> Job:
+    """Builds a job from the tables of a job file."""
+    check_version(table.pop("schema", SCHEMA), "The job file")
+    scene = table.pop("scene", "")
+    if not isinstance(scene, str):
+        raise UserError("In the job file, scene must be the path of a .blend file.")
+    stages: dict[str, Any] = {}
+    for name, values in table.items():
+        if name == "train":
+            stages["train"] = _train_stage(values)
+        elif name in _STAGES:
+            stages["import_" if name == "import" else name] = from_mapping(_STAGES[name], values, name)
+        else:
+            raise UserError(f"The job file has an unknown stage [{name}].", f"Stages are: capture, train, {', '.join(list(_STAGES)[1:])}.")
+    if not stages:
+        raise UserError("The job file asks for nothing.", "Add a stage, for example [capture] or [train].")
+    return Job(folder=folder, scene=scene, **stages)
+
+
+def _train_stage(values: Any) -> TrainStage:
+    """[train] holds the stage's own keys and the training's settings side by side, because its writer sees one thing."""
+    if not isinstance(values, dict):
+        raise UserError("train must be a table of settings.")
+    own = {key: values[key] for key in ("capture", "out", "overwrite") if key in values}
+    rest = {key: value for key, value in values.items() if key not in own}
+    stage = from_mapping(TrainStage, own, "train")
+    return TrainStage(stage.capture, stage.out, stage.overwrite, from_mapping(TrainSettings, rest, "train"))

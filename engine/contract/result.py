@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A result: a folder whose ``result.json`` lists what is whole in it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from .errors import UserError
+from .schema import SCHEMA, check_version
+
+Status = Literal["running", "cancelled", "failed", "done"]
+
+RESULT = "result.json"
+EVENTS = "events.jsonl"
+LOG = "log.txt"
+CANCEL = "cancel"
+CHECKPOINT = "checkpoint.safetensors"
+PREVIEWS = "previews"
+SPLATS = "splats.ply"
+METRICS = "metrics.json"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished file: ``kind`` is splats, points, mesh, metrics, …; ``path`` is relative to the result's folder."""
+
+    kind: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What result.json holds. ``bounds`` is (low, high) in world metres, or in the capture's own unit where ``scale`` is unknown."""
+
+    status: Status
+    method: str
+    capture: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
+    metrics: dict[str, float] = field(default_factory=dict)
+    timing: dict[str, float] = field(default_factory=dict)
+    device: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    blend: Literal["linear", "srgb"] = "linear"
+    antialias: bool = False
+    scale: Literal["metric", "unknown"] = "metric"
+    bounds: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
+    step: int = 0
+    pid: int = 0
+
+    def artifact(self, kind: str) -> str | None:
+        """The relative path of the artifact of a kind, None where there is none."""
+        return next((item.path for item in self.artifacts if item.kind == kind), None)
+
+    def with_artifact(self, kind: str, path: str) -> Result:
+        """A copy that lists one more artifact (or lists it anew)."""
+        kept = tuple(item for item in self.artifacts if item.kind != kind)
+        return replace(self, artifacts=(*kept, Artifact(kind, path)))
+
+
+def write_result(folder: Path, result: Result) -> None:
+    """Writes result.json whole or not at all."""
+    values = {"schema": SCHEMA, **{name: getattr(result, name) for name in result.__dataclass_fields__}}
+    values["artifacts"] = [vars(item) for item in result.artifacts]
+    with replacing(folder / RESULT) as temporary:
+        temporary.write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_result(folder: Path) -> Result:
+    """Reads result.json.
+
+    Raises:
+        UserError: there is none, it is damaged, of another major version, or names a path outside its folder.
+    """
+    file = folder / RESULT
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} holds no result: {RESULT} is missing.", "Choose the folder that a training wrote.") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} cannot be read: {error}.") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{file} is not a result.")
+    check_version(values.pop("schema", None), str(file))
+    known = {name: values[name] for name in Result.__dataclass_fields__ if name in values}
+    try:
+        artifacts = tuple(Artifact(str(item["kind"]), str(item["path"])) for item in known.pop("artifacts", []))
+        if known.get("bounds") is not None:
+            low, high = known["bounds"]
+            known["bounds"] = (tuple(map(float, low)), tuple(map(float, high)))
+        result = Result(artifacts=artifacts, **known)
+        plain = result.status in get_args(Status) and isinstance(result.method, str) and isinstance(result.capture, str)
+        for item in artifacts:
+            inside(folder, item.path, str(file))
+    except (TypeError, ValueError, KeyError):
+        raise UserError(f"{file} is damaged.", "Train again, or choose another result.") from None
+    if not plain:
+        raise UserError(f"{file} is damaged.", "Train again, or choose another result.")
+    return result
+
+
+def inside(folder: Path, relative: str, named_by: str) -> Path:
+    """The absolute path of a file that ``named_by`` names; every path read from a file has to stay in its folder.
+
+    Raises:
+        UserError: the path leaves the folder.
+    """
+    base = folder.resolve()
+    try:
+        path = (base / relative.replace("\\", "/")).resolve()
+    except ValueError:  # a NUL in the name
+        raise UserError(f"{named_by} names {relative!r}, which is no file name.") from None
+    if path != base and base not in path.parents:
+        raise UserError(f"{named_by} names {relative!r}, which lies outside its folder.", "Move the file inside and name it by a relative path.")
+    return path
+
+
+@contextlib.contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """Gives a temporary path beside ``file`` and puts it in its place when the block ends well, so that no reader ever sees half a file.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        os.replace(temporary, file)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"The disk is full: {file} could not be written.", "Free some space, then resume.", "disk_full") from None
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.contract.errors import UserError
+from engine.contract.job import job_from_mapping, read_job
+
+
+def written(folder, text):
+    (folder / "job.toml").write_text(text, encoding="utf-8")
+    return folder / "job.toml"
+
+
+def test_a_whole_job(tmp_path):
+    job = read_job(
+        written(
+            tmp_path,
+            """
+            schema = "1.0"
+            scene = "room é.blend"
+            [capture]
+            views = 12
+            [train]
+            out = "out"
+            steps = 100
+            [train.splat]
+            sh_degree = 0
+            [import]
+            [render]
+            [place]
+            room = true
+            room_size = [4, 5, 2.5]
+            [save]
+            """,
+        )
+    )
+    assert job.path(job.scene) == tmp_path.resolve() / "room é.blend"
+    assert job.capture.views == 12 and job.train.out == "out" and job.train.settings.steps == 100
+    assert job.train.settings.splat.sh_degree == 0 and job.place.room_size == (4, 5, 2.5)
+    assert job.import_ is not None and job.render is not None and job.save.out == "scene.blend"
+
+
+def test_stages_that_are_left_out_are_none(tmp_path):
+    job = read_job(written(tmp_path, "[train]\n"))
+    assert job.capture is None and job.import_ is None and job.save is None and job.scene == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "nothing"),
+        ("schema = '9.0'\n[train]", "version"),
+        ("[dance]", "dance"),
+        ("scene = 5\n[train]", "scene"),
+        ("[train]\nstps = 5", "stps"),
+        ("[train]\nsteps = -5", "steps"),
+        ("[train]\noverwrite = 'yes'", "overwrite"),
+        ("[train.splat]\nsh_degree = 9", "train.splat.sh_degree"),
+        ("train = 5", "train"),
+        ("capture = []", "capture"),
+        ("[capture]\nviews = 'many'", "views"),
+        ("[capture", "TOML"),
+    ],
+)
+def test_bad_jobs_are_refused_by_name(tmp_path, text, named):
+    with pytest.raises(UserError, match=named):
+        read_job(written(tmp_path, text))
+
+
+def test_files_that_are_no_jobs_are_refused(tmp_path):
+    with pytest.raises(UserError, match="no job file"):
+        read_job(tmp_path / "none.toml")
+    with pytest.raises(UserError):
+        read_job(tmp_path)
+    (tmp_path / "job.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError):
+        read_job(tmp_path / "job.toml")
+
+
+plain = st.recursive(
+    st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["steps", "splat", "out", "room_size", "x"]), inner, max_size=2)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["schema", "scene", "capture", "train", "import", "place", "render", "save", "x"]), plain))
+@settings(deadline=None)
+def test_any_table_gives_a_job_or_a_user_error(tmp_path_factory, table):
+    try:
+        job_from_mapping(table, tmp_path_factory.getbasetemp())
+    except UserError:
+        pass

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+import errno
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from engine.contract.errors import UserError
+from engine.contract.result import Result, inside, read_result, replacing, write_result
+
+RESULT = Result(
+    status="done",
+    method="splat",
+    capture="/somewhere/é",
+    settings={"steps": 3},
+    metrics={"psnr": 30.5},
+    bounds=((0.0, 1.0, 2.0), (3.0, 4.0, 5.0)),
+    scale="unknown",
+    step=7,
+).with_artifact("splats", "splats.ply")
+
+
+def test_what_is_written_is_read(tmp_path):
+    write_result(tmp_path, RESULT)
+    assert read_result(tmp_path) == RESULT
+    assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_an_artifact_is_listed_once():
+    twice = RESULT.with_artifact("metrics", "metrics.json").with_artifact("splats", "new.ply")
+    assert twice.artifact("splats") == "new.ply" and twice.artifact("metrics") == "metrics.json" and twice.artifact("mesh") is None
+    assert len(twice.artifacts) == 2
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '{"schema": "1.0"}', '{"schema": "9.0"}', "\xff"])
+def test_damaged_results_are_refused(tmp_path, text):
+    (tmp_path / "result.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError):
+        read_result(tmp_path)
+
+
+def test_a_folder_without_result_is_refused(tmp_path):
+    with pytest.raises(UserError, match="holds no result"):
+        read_result(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["../out.ply", "/etc/passwd", "a/../../out.ply", "..\\out.ply"])
+def test_artifacts_outside_the_folder_are_refused(tmp_path, path):
+    write_result(tmp_path, RESULT.with_artifact("splats", path))
+    with pytest.raises(UserError, match="outside"):
+        read_result(tmp_path)
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(sorted(Result.__dataclass_fields__)), plain)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_value_gives_a_result_or_a_user_error(tmp_path, key, value):
+    write_result(tmp_path, RESULT)
+    table = json.loads((tmp_path / "result.json").read_text("utf-8"))
+    (tmp_path / "result.json").write_text(json.dumps(table | {key: value}))
+    try:
+        read_result(tmp_path)
+    except UserError:
+        pass
+
+
+def test_paths_inside_stay_inside(tmp_path):
+    assert inside(tmp_path, "a/./b/../c.png", "x") == tmp_path.resolve() / "a" / "c.png"
+    assert inside(tmp_path, "a\\b.png", "x") == tmp_path.resolve() / "a" / "b.png"
+
+
+def test_links_that_lead_outside_are_refused(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    try:
+        (tmp_path / "in" / "link").symlink_to(tmp_path / "out")
+    except OSError:
+        pytest.skip("this system makes no symbolic links for us")
+    with pytest.raises(UserError, match="outside"):
+        inside(tmp_path / "in", "link/a.png", "x")
+
+
+def test_replacing_keeps_the_old_file_when_writing_fails(tmp_path):
+    file = tmp_path / "a.txt"
+    file.write_text("old")
+    with pytest.raises(RuntimeError), replacing(file) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
+    with replacing(file) as temporary:
+        temporary.write_text("new")
+    assert file.read_text() == "new" and list(tmp_path.iterdir()) == [file]
+
+
+def test_a_full_disk_is_said_plainly(tmp_path):
+    with pytest.raises(UserError, match="disk is full") as error, replacing(tmp_path / "a.txt"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert error.value.code == "disk_full"
