@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Camera models and every change of axes: the only place where axes are changed. NumPy only.
+
+Files and Blender use OpenGL cameras (look along -Z, Y up) as camera-to-world; kernels use OpenCV cameras (x right, y down, z forward)
+as world-to-camera. Pixel (0, 0) has its centre at (0.5, 0.5). Everything is float64: kilometres from the origin, float32 has no
+millimetres left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+# Between an OpenGL and an OpenCV camera: y and z change sign. Its own inverse.
+_FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
+
+Distortion = Sequence[float]  # OpenCV's k1 k2 p1 p2
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A perspective camera without distortion.
+
+    ``camera_to_world``: [4, 4] float64, OpenGL axes, rigid. The rest is in pixels.
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    camera_to_world: np.ndarray
+
+    @property
+    def viewmat(self) -> np.ndarray:
+        """World-to-camera with OpenCV axes, [4, 4] float64."""
+        return np.linalg.inv(np.asarray(self.camera_to_world, dtype=np.float64) @ _FLIP)
+
+    @property
+    def position(self) -> np.ndarray:
+        """Where the camera stands in the world, [3]."""
+        return self.camera_to_world[:3, 3]
+
+    @property
+    def direction(self) -> np.ndarray:
+        """Where the camera looks, unit [3]."""
+        return -self.camera_to_world[:3, 2]
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The same view in another number of pixels."""
+        sx, sy = width / self.width, height / self.height
+        return replace(self, width=width, height=height, fx=self.fx * sx, fy=self.fy * sy, cx=self.cx * sx, cy=self.cy * sy)
+
+    def cropped(self, left: int, top: int, width: int, height: int) -> Camera:
+        """The part of the view that starts at pixel (left, top); it may reach outside the picture."""
+        return replace(self, width=width, height=height, cx=self.cx - left, cy=self.cy - top)
+
+
+def blender_intrinsics(
+    *,
+    lens: float,
+    sensor_width: float,
+    sensor_height: float,
+    sensor_fit: str,
+    shift_x: float,
+    shift_y: float,
+    resolution_x: int,
+    resolution_y: int,
+    resolution_percentage: int,
+    pixel_aspect_x: float,
+    pixel_aspect_y: float,
+) -> tuple[int, int, float, float, float, float]:
+    """What a perspective camera of Blender sees, in pixels of the rendered picture.
+
+    Args:
+        lens, sensor_width, sensor_height: millimetres; ``sensor_fit`` is AUTO, HORIZONTAL or VERTICAL.
+        shift_x, shift_y: lens shift, in shares of the fitted side.
+        the rest: as in the scene's render settings.
+
+    Returns:
+        width, height, fx, fy, cx, cy.
+    """
+    # Blender cuts, it does not round.
+    width = max(1, int(resolution_x) * int(resolution_percentage) // 100)
+    height = max(1, int(resolution_y) * int(resolution_percentage) // 100)
+    aspect = pixel_aspect_y / pixel_aspect_x
+    wide = sensor_fit == "HORIZONTAL" or (sensor_fit == "AUTO" and pixel_aspect_x * width >= pixel_aspect_y * height)
+    # AUTO fits the sensor's width to the longer side, even where that is the height.
+    sensor = sensor_height if sensor_fit == "VERTICAL" else sensor_width
+    fitted = width if wide else aspect * height
+    fx = lens / sensor * fitted
+    cx = width / 2 - shift_x * fitted
+    cy = height / 2 + shift_y * fitted / aspect
+    return width, height, fx, fx / aspect, cx, cy
+
+
+def rigid_pose(matrix_world: np.ndarray) -> np.ndarray:
+    """The rigid camera pose in an object's world matrix.
+
+    Blender renders with the columns normalised, so scale makes no difference. Shear (a turned camera below an unevenly scaled parent)
+    and mirroring do reach Blender's picture, and no rigid camera has them: here the view direction stays, then the upright, and the
+    right side follows from both. To get pictures that fit, render from an unparented camera whose matrix_world is this pose.
+
+    Args:
+        matrix_world: [4, 4], OpenGL axes.
+
+    Returns:
+        [4, 4] float64 camera-to-world, orthonormal and right-handed.
+
+    Raises:
+        ValueError: a number is not finite, or the matrix has no direction (scale 0).
+    """
+    matrix = np.array(matrix_world, dtype=np.float64)
+    lengths = np.linalg.norm(matrix[:3, :3], axis=0)
+    if not np.isfinite(matrix).all() or lengths[1] <= 0 or lengths[2] <= 0:
+        raise ValueError("the camera's matrix is not finite or has scale 0")
+    back = matrix[:3, 2] / lengths[2]
+    up = matrix[:3, 1] / lengths[1]
+    up = up - back * (up @ back)
+    if np.linalg.norm(up) < 1e-9:
+        raise ValueError("the camera's matrix is flat")
+    up /= np.linalg.norm(up)
+    pose = np.eye(4)
+    pose[:3, 0], pose[:3, 1], pose[:3, 2], pose[:3, 3] = np.cross(up, back), up, back, matrix[:3, 3]
+    return pose
+
+
+def project(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where world points lie in the picture.
+
+    Args:
+        camera: the view.
+        points: [N, 3] world.
+
+    Returns:
+        pixels [N, 2] float64 (meaningless where depth is not positive), depth [N]: planar z, in the world's unit.
+    """
+    points = np.asarray(points, dtype=np.float64).reshape(-1, 3)
+    # Subtracting first keeps the precision that a product with a far translation loses.
+    local = (points - camera.position) @ (camera.camera_to_world[:3, :3] @ _FLIP[:3, :3])
+    depth = local[:, 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pixels = local[:, :2] / depth[:, None] * (camera.fx, camera.fy) + (camera.cx, camera.cy)
+    return pixels, depth
+
+
+def unproject(camera: Camera, depth: np.ndarray) -> np.ndarray:
+    """The world points of a depth picture.
+
+    Args:
+        camera: the view; its size is the picture's.
+        depth: [H, W] planar z at the pixels' centres.
+
+    Returns:
+        [H, W, 3] float64 world; where depth is 0 the camera's own place.
+    """
+    depth = np.asarray(depth, dtype=np.float64)
+    x = (np.arange(depth.shape[1]) + 0.5 - camera.cx) / camera.fx
+    y = (np.arange(depth.shape[0]) + 0.5 - camera.cy) / camera.fy
+    local = np.stack([depth * x[None, :], depth * y[:, None], depth], axis=-1)
+    return local @ (camera.camera_to_world[:3, :3] @ _FLIP[:3, :3]).T + camera.position
+
+
+def distort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
+    """Applies OpenCV's lens distortion.
+
+    Args:
+        points: [..., 2] ideal directions as x/z, y/z.
+        distortion: k1, k2, p1, p2.
+
+    Returns:
+        [..., 2] where the lens puts them.
+    """
+    k1, k2, p1, p2 = distortion
+    x, y = points[..., 0], points[..., 1]
+    r2 = x * x + y * y
+    radial = 1 + r2 * (k1 + r2 * k2)
+    return np.stack([x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], axis=-1)
+
+
+def undistort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
+    """Undoes :func:`distort` by Newton's method.
+
+    Args:
+        points: [..., 2] directions as the lens puts them.
+        distortion: k1, k2, p1, p2.
+
+    Returns:
+        [..., 2] ideal directions, NaN where the lens model has none (it folds over for strong distortion far from the middle).
+    """
+    k1, k2, p1, p2 = distortion
+    points = np.asarray(points, dtype=np.float64)
+    ideal = points.copy()
+    with np.errstate(all="ignore"):
+        for _ in range(30):
+            x, y = ideal[..., 0], ideal[..., 1]
+            r2 = x * x + y * y
+            radial = 1 + r2 * (k1 + r2 * k2)
+            slope = 2 * (k1 + 2 * k2 * r2)
+            a = radial + slope * x * x + 2 * p1 * y + 6 * p2 * x
+            b = slope * x * y + 2 * p1 * x + 2 * p2 * y
+            d = radial + slope * y * y + 6 * p1 * y + 2 * p2 * x
+            error = distort(ideal, distortion) - points
+            determinant = a * d - b * b
+            step = np.stack([d * error[..., 0] - b * error[..., 1], a * error[..., 1] - b * error[..., 0]], axis=-1)
+            step = step / determinant[..., None]
+            ideal = ideal - step
+            if not (np.abs(step) > 1e-13).any():
+                break
+        # Past the fold the model still has solutions, but no lens shows them: there the picture would turn inside out.
+        missed = np.abs(distort(ideal, distortion) - points).max(axis=-1)
+        lost = ~((missed < 1e-9) & (determinant > 0) & (a > 0))
+    ideal[lost] = np.nan
+    return ideal
+
+
+def undistorted_camera(camera: Camera, distortion: Distortion) -> Camera:
+    """The camera of the largest upright picture that a distorted one fills once it is undistorted.
+
+    The focal lengths stay, so the middle keeps its sharpness; the picture is cropped where the lens bent its edges inwards, and grows
+    (to twice its size at most) where it bent them outwards.
+
+    Args:
+        camera: the intrinsics of the distorted picture, and its pose.
+        distortion: k1, k2, p1, p2.
+
+    Returns:
+        The camera of the undistorted picture.
+
+    Raises:
+        ValueError: the distortion leaves no picture.
+    """
+    w, h = camera.width, camera.height
+    # Samples lie on the edge pixels' centres, so that looking the picture up needs nothing from outside.
+    across = np.linspace(0.5, w - 0.5, max(w, 2))
+    down = np.linspace(0.5, h - 0.5, max(h, 2))
+
+    def ideal(x: np.ndarray | float, y: np.ndarray | float) -> np.ndarray:
+        x, y = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
+        rays = np.stack([(x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy], axis=-1)
+        return undistort(rays, distortion) * (camera.fx, camera.fy) + (camera.cx, camera.cy)
+
+    left, right = ideal(0.5, down)[:, 0].max(), ideal(w - 0.5, down)[:, 0].min()
+    top, bottom = ideal(across, 0.5)[:, 1].max(), ideal(across, h - 0.5)[:, 1].min()
+    if not np.isfinite([left, right, top, bottom]).all():
+        raise ValueError("the lens distortion folds the picture over")
+    x0, y0 = int(np.ceil(max(left, -w / 2) - 0.5)), int(np.ceil(max(top, -h / 2) - 0.5))
+    x1, y1 = int(np.floor(min(right, 1.5 * w) + 0.5)), int(np.floor(min(bottom, 1.5 * h) + 0.5))
+    if x1 - x0 < 1 or y1 - y0 < 1:
+        raise ValueError("the lens distortion leaves no picture")
+    return camera.cropped(x0, y0, x1 - x0, y1 - y0)
+
+
+def colmap_to_pose(qvec: Sequence[float], tvec: Sequence[float]) -> np.ndarray:
+    """A pose of COLMAP as camera-to-world with OpenGL axes; the world's own axes and scale stay.
+
+    Args:
+        qvec: quaternion w, x, y, z of the world-to-camera rotation, any length above 0.
+        tvec: its translation, OpenCV axes.
+
+    Returns:
+        [4, 4] float64.
+
+    Raises:
+        ValueError: the quaternion has no length.
+    """
+    quaternion = np.asarray(qvec, dtype=np.float64)
+    length = np.linalg.norm(quaternion)
+    if not np.isfinite(length) or length < 1e-12:
+        raise ValueError("the quaternion has no length")
+    w, x, y, z = quaternion / length
+    rotation = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    pose = np.eye(4)
+    pose[:3, :3] = rotation.T
+    pose[:3, 3] = -rotation.T @ np.asarray(tvec, dtype=np.float64)
+    return pose @ _FLIP
+
+
+def pose_to_colmap(camera_to_world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The inverse of :func:`colmap_to_pose`: qvec [4] (w, x, y, z; w not negative) and tvec [3]."""
+    pose = np.asarray(camera_to_world, dtype=np.float64) @ _FLIP
+    rotation = pose[:3, :3].T
+    # The eigenvector of the largest eigenvalue is the quaternion, without the cases that a square root of the trace needs.
+    r = rotation
+    symmetric = np.array(
+        [
+            [r[0, 0] + r[1, 1] + r[2, 2], r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]],
+            [r[2, 1] - r[1, 2], r[0, 0] - r[1, 1] - r[2, 2], r[0, 1] + r[1, 0], r[0, 2] + r[2, 0]],
+            [r[0, 2] - r[2, 0], r[0, 1] + r[1, 0], r[1, 1] - r[0, 0] - r[2, 2], r[1, 2] + r[2, 1]],
+            [r[1, 0] - r[0, 1], r[0, 2] + r[2, 0], r[1, 2] + r[2, 1], r[2, 2] - r[0, 0] - r[1, 1]],
+        ]
+    )
+    qvec = np.linalg.eigh(symmetric)[1][:, -1]
+    if qvec[0] < 0:
+        qvec = -qvec
+    return qvec, -rotation @ pose[:3, 3]
