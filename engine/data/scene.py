@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The box that a capture's cameras look at, and the points that training starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..cameras import Camera, project
+from ..contract.capture import Capture
+from ..formats.points import read_points
+from .views import View
+
+# Enough for shapes and colours to start from; more only cost time.
+_SAMPLED_VIEWS = 32
+# How far past the box points are strewn where views have a background, in multiples of the distance to the box's middle.
+_BACKGROUND = 8.0
+
+
+def scene_box(cameras: Sequence[Camera], points: np.ndarray | None = None) -> tuple[np.ndarray, float]:
+    """The cube that holds what the cameras look at, used to recentre and scale training.
+
+    Args:
+        cameras: at least one.
+        points: [N, 3] seed points where there are any.
+
+    Returns:
+        Its middle [3] float64 and half its side, in the world's unit; the half side is above 0.
+    """
+    if points is not None and len(points) >= 8:
+        # Solvers leave strays far outside.
+        low, high = np.percentile(points, (2, 98), axis=0)
+        radius = float((high - low).max()) / 2
+        if radius > 0:
+            return (low + high) / 2, radius
+    positions = np.array([camera.position for camera in cameras], dtype=np.float64)
+    center = _looked_at(positions, np.array([camera.direction for camera in cameras]))
+    distances = np.linalg.norm(positions - center, axis=1)
+    covered = distances * [max(camera.width / camera.fx, camera.height / camera.fy) / 2 for camera in cameras]
+    if np.mean([_in_view(camera, center[None])[1].size for camera in cameras]) > 0.7:
+        radius = float(np.median(covered))
+    else:
+        # Cameras that look about from within: a room reaches past them in every direction.
+        radius = 2 * float(distances.max())
+    return center, radius if radius > 1e-6 else 1.0
+
+
+def seed_cloud(
+    capture: Capture, views: Sequence[View], count: int, rng: np.random.Generator, *, most: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What training starts from: the capture's own points, else random ones in the box the cameras look at.
+
+    Random points that a transparent pixel shows to be empty space are not used; where views have a background, half of the points lie
+    in it.
+
+    Args:
+        capture: says where its points are.
+        views: the training views.
+        count: how many points, where the capture has none.
+        rng: the source of randomness.
+        most: at most so many of the capture's own, a random choice; None takes all.
+
+    Returns:
+        positions [N, 3] float64 in the world, colours [N, 3] uint8 sRGB.
+
+    Raises:
+        UserError: the capture's points cannot be read.
+    """
+    if capture.points is not None:
+        cloud = read_points(capture.points)
+        if len(cloud) > 0:
+            chosen = slice(None)
+            if most is not None and len(cloud) > most:
+                chosen = np.sort(rng.choice(len(cloud), most, replace=False))
+            positions = cloud.positions[chosen]
+            return positions, _colors(positions, views) if cloud.colors is None else cloud.colors[chosen]
+    center, radius = scene_box([view.camera for view in views])
+    if any(view.image.shape[2] == 4 for view in views):
+        positions = _carved(center, radius, views, count, rng)
+    else:
+        behind = _background(center, views, count // 2, rng)
+        positions = np.concatenate([center + rng.uniform(-radius, radius, (count - len(behind), 3)), behind])
+    return positions, _colors(positions, views)
+
+
+def _in_view(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels [M, 2] as whole numbers (x, y), and the indices [M], of those points that lie in the picture."""
+    pixels, depth = project(camera, points)
+    with np.errstate(invalid="ignore"):
+        inside = (depth > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+    return pixels[inside].astype(np.int64), np.flatnonzero(inside)
+
+
+def _looked_at(positions: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """The point closest to all optical axes; axes that miss it most are left aside, twice."""
+    kept = np.ones(len(positions), dtype=bool)
+    center = positions.mean(axis=0)
+    for _ in range(3):
+        across = np.eye(3) - directions[kept, :, None] * directions[kept, None, :]
+        # A little pull towards the cameras themselves keeps parallel axes solvable.
+        pull = 1e-4 * kept.sum() * np.eye(3)
+        origin = positions[kept].mean(axis=0)
+        offset = (across @ (positions[kept] - origin)[:, :, None])[:, :, 0].sum(axis=0)
+        center = origin + np.linalg.solve(across.sum(axis=0) + pull, offset)
+        to_center = center - positions
+        along = (to_center * directions).sum(axis=1, keepdims=True)
+        misses = np.linalg.norm(to_center - along * directions, axis=1)
+        kept = misses <= max(np.median(misses) * 3, 1e-9)
+    return center
+
+
+def _carved(center: np.ndarray, radius: float, views: Sequence[View], count: int, rng: np.random.Generator) -> np.ndarray:
+    shapes = views[:: max(1, len(views) // _SAMPLED_VIEWS)]
+    found: list[np.ndarray] = []
+    low, high = center - radius, center + radius
+    for _ in range(20):
+        points = rng.uniform(low, high, (2 * count, 3))
+        for view in shapes:
+            pixels, index = _in_view(view.camera, points)
+            empty = index[view.image[pixels[:, 1], pixels[:, 0], 3] == 0]
+            points = np.delete(points, empty, axis=0)
+        found.append(points)
+        if sum(map(len, found)) >= count:
+            break
+        if len(points) >= 30:
+            # The next round stays near what this one found.
+            margin = 0.25 * np.ptp(points, axis=0)
+            low, high = np.maximum(low, points.min(axis=0) - margin), np.minimum(high, points.max(axis=0) + margin)
+    solid = np.concatenate(found)[:count]
+    # Thin things may leave few points, and a wrong mask none.
+    return solid if len(solid) >= count // 10 and len(solid) > 0 else center + rng.uniform(-radius, radius, (count, 3))
+
+
+def _background(center: np.ndarray, views: Sequence[View], count: int, rng: np.random.Generator) -> np.ndarray:
+    """Points along the rays of random pixels, as dense near as far when seen from the cameras."""
+    which = rng.integers(0, len(views), count)
+    points = np.empty((count, 3))
+    for index, view in enumerate(views):
+        camera, mine = view.camera, which == index
+        x = (rng.uniform(0, camera.width, mine.sum()) - camera.cx) / camera.fx
+        y = (rng.uniform(0, camera.height, mine.sum()) - camera.cy) / camera.fy
+        near = max(float(np.linalg.norm(camera.position - center)), 1e-3)
+        depth = near * _BACKGROUND ** rng.uniform(0, 1, mine.sum())
+        local = np.stack([x * depth, -y * depth, -depth], axis=1)
+        points[mine] = local @ camera.camera_to_world[:3, :3].T + camera.position
+    return points
+
+
+def _colors(points: np.ndarray, views: Sequence[View]) -> np.ndarray:
+    """The mean colour that some views show at the points, [N, 3] uint8; grey where none does."""
+    total, weight = np.zeros((len(points), 3)), np.zeros((len(points), 1))
+    for view in views[:: max(1, len(views) // _SAMPLED_VIEWS)]:
+        pixels, index = _in_view(view.camera, points)
+        shown = view.image[pixels[:, 1], pixels[:, 0]].astype(np.float64)
+        share = shown[:, 3:] / 255 if shown.shape[1] == 4 else np.ones((len(index), 1))
+        total[index] += shown[:, :3] * share
+        weight[index] += share
+    return np.round(np.where(weight > 0, total / np.maximum(weight, 1e-6), 128)).astype(np.uint8)

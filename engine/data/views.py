@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Views: pictures in memory with undistorted cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn.functional import grid_sample
+
+from ..cameras import Camera, distort, undistorted_camera
+from ..contract.capture import Capture, Frame
+from ..contract.errors import UserError
+from .pictures import read_depth, read_mask, read_picture, same_shape
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One picture and its camera, without lens distortion."""
+
+    name: str
+    camera: Camera
+    image: np.ndarray  # [H, W, 3 or 4] uint8, sRGB as displayed, straight alpha
+    depth: np.ndarray | None = None  # [H, W] float32 planar z in the world's unit, 0 = none
+    mask: np.ndarray | None = None  # [H, W] uint8, 0 = left out
+
+
+def load_views(
+    capture: Capture,
+    split: Literal["train", "test"],
+    *,
+    scale: float = 1.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[View]:
+    """Loads the pictures of a capture.
+
+    Distorted ones are undistorted, and cropped to what the lens really showed. Either all pictures come with alpha or none: it is
+    dropped where every picture is opaque.
+
+    Args:
+        capture: what was read from the folder.
+        split: which half.
+        scale: size of the pictures in memory, as a share of the files'; at most 1.
+        progress: called with (done, all) after each picture.
+
+    Raises:
+        UserError: a picture is missing, damaged, or does not fit its camera.
+    """
+    frames = capture.split(split)
+    maps: dict[tuple, tuple[Camera, torch.Tensor]] = {}
+    views = []
+    for index, frame in enumerate(frames):
+        views.append(_load(frame, scale, maps))
+        if progress is not None:
+            progress(index + 1, len(frames))
+    if any(view.image.shape[2] == 4 and view.image[..., 3].min() < 255 for view in views):
+        return [view if view.image.shape[2] == 4 else replace(view, image=_opaque(view.image)) for view in views]
+    return [view if view.image.shape[2] == 3 else replace(view, image=np.ascontiguousarray(view.image[..., :3])) for view in views]
+
+
+def frame_camera(frame: Frame) -> Camera:
+    """The camera of a frame, its distortion left aside."""
+    pose = np.array(frame.transform_matrix, dtype=np.float64)
+    return Camera(frame.w, frame.h, frame.fl_x, frame.fl_y, frame.cx, frame.cy, pose)
+
+
+def _load(frame: Frame, scale: float, maps: dict[tuple, tuple[Camera, torch.Tensor]]) -> View:
+    image = read_picture(frame.image, frame.w, frame.h)
+    height, width = image.shape[:2]
+    camera = frame_camera(frame).resized(width, height)
+    depth = None if frame.depth is None else read_depth(frame.depth)
+    mask = None if frame.mask is None else read_mask(frame.mask, frame.w, frame.h)
+    for name, other in (("depth", depth), ("mask", mask)):
+        if other is not None and not same_shape(other.shape[::-1], width, height):
+            raise UserError(f"The {name} of {frame.image} has another shape than the picture.", "Export the capture again.")
+    distortion = (frame.k1, frame.k2, frame.p1, frame.p2)
+    if any(distortion):
+        key = (*distortion, width, height, camera.fx, camera.fy, camera.cx, camera.cy)
+        if key not in maps:
+            maps[key] = _undistortion(camera, distortion, frame)
+        ideal, grid = maps[key]
+        camera = replace(ideal, camera_to_world=camera.camera_to_world)
+        image = _sample_picture(image, grid)
+        depth = None if depth is None else _sample(depth[..., None], grid, "nearest")[..., 0].numpy()
+        mask = None if mask is None else _sample(mask[..., None], grid, "nearest")[..., 0].numpy().astype(np.uint8)
+    if scale != 1.0:
+        camera = camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
+        image = _shrink(image, camera.width, camera.height)
+    size = (camera.height, camera.width)
+    return View(frame.name, camera, image, _nearest(depth, size), _nearest(mask, size))
+
+
+def _undistortion(camera: Camera, distortion: tuple[float, ...], frame: Frame) -> tuple[Camera, torch.Tensor]:
+    """The undistorted camera, and where each of its pixels lies in the picture: [1, H, W, 2] in grid_sample's coordinates."""
+    try:
+        ideal = undistorted_camera(camera, distortion)
+    except ValueError as error:
+        raise UserError(f"The camera of {frame.image} is not usable: {error}.", "Calibrate the lens again.") from None
+    x = (np.arange(ideal.width) + 0.5 - ideal.cx) / ideal.fx
+    y = (np.arange(ideal.height) + 0.5 - ideal.cy) / ideal.fy
+    lens = distort(np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1), distortion)
+    pixels = lens * (camera.fx, camera.fy) + (camera.cx, camera.cy)
+    grid = pixels * (2 / camera.width, 2 / camera.height) - 1
+    return ideal, torch.from_numpy(grid.astype(np.float32))[None]
+
+
+def _sample(picture: np.ndarray, grid: torch.Tensor, mode: Literal["bilinear", "nearest"]) -> torch.Tensor:
+    """[H, W, C] looked up at the grid, float32."""
+    channels = torch.from_numpy(np.array(picture, dtype=np.float32)).permute(2, 0, 1)[None]
+    return grid_sample(channels, grid, mode=mode, padding_mode="border", align_corners=False)[0].permute(1, 2, 0)
+
+
+def _sample_picture(image: np.ndarray, grid: torch.Tensor) -> np.ndarray:
+    sampled = _sample(_premultiplied(image), grid, "bilinear").numpy()
+    return _straight(sampled)
+
+
+def _shrink(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Every new pixel is the mean of the area it covers."""
+    channels = _premultiplied(image)
+    planes = [Image.fromarray(channels[..., index]).resize((width, height), Image.Resampling.BOX) for index in range(channels.shape[2])]
+    return _straight(np.stack([np.asarray(plane) for plane in planes], axis=-1))
+
+
+def _premultiplied(image: np.ndarray) -> np.ndarray:
+    """float32 codes; colours behind transparency must not bleed into their neighbours."""
+    channels = image.astype(np.float32)
+    if image.shape[2] == 4:
+        channels[..., :3] *= channels[..., 3:] / 255
+    return channels
+
+
+def _straight(channels: np.ndarray) -> np.ndarray:
+    channels = np.array(channels, dtype=np.float32)
+    if channels.shape[2] == 4:
+        channels[..., :3] *= 255 / np.maximum(channels[..., 3:], 1e-3)
+    return np.clip(np.round(channels), 0, 255).astype(np.uint8)
+
+
+def _nearest(picture: np.ndarray | None, size: tuple[int, int]) -> np.ndarray | None:
+    if picture is None or picture.shape == size:
+        return picture
+    rows = (np.arange(size[0]) * 2 + 1) * picture.shape[0] // (2 * size[0])
+    columns = (np.arange(size[1]) * 2 + 1) * picture.shape[1] // (2 * size[1])
+    return np.ascontiguousarray(picture[rows[:, None], columns[None, :]])
+
+
+def _opaque(image: np.ndarray) -> np.ndarray:
+    return np.concatenate([image, np.full((*image.shape[:2], 1), 255, dtype=np.uint8)], axis=2)

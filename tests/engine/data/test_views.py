@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine import cameras
+from engine.contract.errors import UserError
+from engine.data.views import frame_camera, load_views
+from engine.formats.capture import read_capture
+
+LENS = {"k1": -0.12, "k2": 0.02, "p1": 0.002, "p2": -0.003}
+
+
+def capture_of(folder, pictures, depth=None, masks=None, **table):
+    """Writes pictures (arrays) as a capture of 64 × 48 views; the first is held out."""
+    (folder / "images").mkdir()
+    frames = []
+    for number, picture in enumerate(pictures):
+        entry = {"file_path": f"images/{number}.png", "transform_matrix": np.eye(4).tolist()}
+        Image.fromarray(picture).save(folder / "images" / f"{number}.png")
+        if depth is not None:
+            np.save(folder / f"{number}.npy", depth)
+            entry["depth_file_path"] = f"{number}.npy"
+        if masks is not None:
+            Image.fromarray(masks).save(folder / f"mask{number}.png")
+            entry["mask_path"] = f"mask{number}.png"
+        frames.append(entry)
+    (folder / "transforms.json").write_text(json.dumps({"w": 64, "h": 48, "fl_x": 60.0, "frames": frames} | table))
+    return read_capture(folder)
+
+
+def noise(seed=0, channels=3, height=48, width=64):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def test_pictures_arrive_unchanged_with_their_cameras(tmp_path):
+    pictures = [noise(seed) for seed in range(3)]
+    depth = np.random.default_rng(0).uniform(1, 5, (48, 64)).astype(np.float32)
+    seen = []
+    capture = capture_of(tmp_path, pictures, depth, pictures[0][..., 0])
+    views = load_views(capture, "train", progress=lambda done, all_: seen.append((done, all_)))
+    assert [view.name for view in views] == ["1.png", "2.png"] and seen == [(1, 2), (2, 2)]
+    np.testing.assert_array_equal(views[1].image, pictures[2])
+    np.testing.assert_array_equal(views[0].depth, depth)
+    np.testing.assert_array_equal(views[0].mask, pictures[0][..., 0])
+    assert (views[0].camera.width, views[0].camera.height, views[0].camera.fx, views[0].camera.cx) == (64, 48, 60, 32)
+    assert load_views(capture, "test")[0].name == "0.png"
+
+
+def test_alpha_is_kept_for_all_or_dropped_for_all(tmp_path):
+    opaque, clear = noise(0, 4), noise(1, 4)
+    opaque[..., 3], clear[..., 3] = 255, 0
+    (tmp_path / "a").mkdir()
+    assert [view.image.shape[2] for view in load_views(capture_of(tmp_path / "a", [opaque] * 3), "train")] == [3, 3]
+    (tmp_path / "b").mkdir()
+    views = load_views(capture_of(tmp_path / "b", [clear, clear, noise(2)]), "train")
+    assert [view.image.shape[2] for view in views] == [4, 4] and (views[1].image[..., 3] == 255).all()
+
+
+def test_pictures_of_another_size_take_their_camera_along(tmp_path):
+    pictures = [noise(0, 3, 24, 32)] * 2
+    camera = load_views(capture_of(tmp_path, pictures), "train")[0].camera
+    assert (camera.width, camera.height, camera.fx, camera.cx, camera.cy) == (32, 24, 30, 16, 12)
+
+
+def test_pictures_of_another_shape_are_refused(tmp_path):
+    with pytest.raises(UserError, match="48 × 64 pixels, but its camera is for 64 × 48"):
+        load_views(capture_of(tmp_path, [noise(0, 3, 64, 48)] * 2), "train")
+
+
+def test_scale_takes_the_mean_of_areas(tmp_path):
+    picture = np.zeros((48, 64, 4), np.uint8)
+    picture[:, ::2] = (200, 100, 50, 255)
+    picture[:, 1::2] = (9, 9, 9, 0)
+    depth = np.arange(48 * 64, dtype=np.float32).reshape(48, 64)
+    view = load_views(capture_of(tmp_path, [picture] * 2, depth), "train", scale=0.5)[0]
+    assert view.image.shape == (24, 32, 4) and view.depth.shape == (24, 32) and view.camera.fx == 30
+    # What is transparent has no say in the colour.
+    assert np.abs(view.image.astype(int) - (200, 100, 50, 128)).max() <= 1
+    assert set(view.depth.ravel()) <= set(depth.ravel())
+
+
+def test_undistortion_makes_lines_of_the_scene_straight(tmp_path):
+    """A distorted picture is made of a smooth scene, and has to come back as an undistorted camera sees that scene."""
+
+    def scene(rays):
+        x, y = rays[..., 0], rays[..., 1]
+        return np.stack([np.sin(9 * x + 3 * y), np.cos(7 * y - 2 * x), np.sin(5 * x * y)], axis=-1) * 100 + 128
+
+    lens = tuple(LENS.values())
+    x, y = np.meshgrid((np.arange(64) + 0.5 - 30) / 60, (np.arange(48) + 0.5 - 25) / 58)
+    picture = np.round(scene(cameras.undistort(np.stack([x, y], axis=-1), lens))).astype(np.uint8)
+    depth = np.hypot(x, y).astype(np.float32) + 1
+    mask = np.where(x > 0, 255, 0).astype(np.uint8)
+    capture = capture_of(tmp_path, [picture] * 2, depth, mask, fl_x=60.0, fl_y=58.0, cx=30.0, cy=25.0, **LENS)
+    view = load_views(capture, "train")[0]
+    camera = view.camera
+    assert view.image.shape == (camera.height, camera.width, 3) and camera.fx == 60
+    assert camera.width >= 64 and camera.height >= 48  # the lens bent the picture's edges inwards
+    rays = np.stack(
+        np.meshgrid((np.arange(camera.width) + 0.5 - camera.cx) / 60, (np.arange(camera.height) + 0.5 - camera.cy) / 58), axis=-1
+    )
+    assert np.abs(view.image - scene(rays)).mean() < 1.0
+    assert np.abs(view.image[3:-3, 3:-3] - scene(rays)[3:-3, 3:-3]).max() < 5
+    seen = cameras.distort(rays, lens)
+    assert np.abs(view.depth - 1 - np.hypot(seen[..., 0], seen[..., 1])).max() < 1.5 / 58
+    clear = np.abs(seen[..., 0]) > 1 / 60
+    np.testing.assert_array_equal(view.mask[clear] > 0, (seen[..., 0] > 0)[clear])
+    assert set(np.unique(view.mask)) == {0, 255}
+
+
+def test_impossible_lenses_are_refused(tmp_path):
+    with pytest.raises(UserError, match="folds"):
+        load_views(capture_of(tmp_path, [noise()] * 2, k1=-3.0), "train")
+
+
+@pytest.mark.parametrize("shape", [(30, 30), (48, 64, 1)])
+def test_depth_of_another_shape_is_refused(tmp_path, shape):
+    with pytest.raises(UserError):
+        load_views(capture_of(tmp_path, [noise()] * 2, np.ones(shape, np.float32)), "train")
+
+
+def test_a_frames_camera_is_its_matrix(tmp_path):
+    capture = capture_of(tmp_path, [noise()] * 2)
+    assert np.array_equal(frame_camera(capture.frames[0]).camera_to_world, np.eye(4))
+
+
+def test_published_captures(shared_data):
+    lego = load_views(read_capture(shared_data("lego400")), "test", scale=0.5)
+    assert len(lego) == 25 and lego[0].image.shape == (200, 200, 4) and lego[0].camera.fx == pytest.approx(277.7778)
+    # The background is clear, the brick opaque and yellow.
+    shown = lego[0].image[lego[0].image[..., 3] == 255][:, :3].mean(axis=0)
+    assert 0.05 < (lego[0].image[..., 3] > 0).mean() < 0.7 and shown[0] > shown[2] + 30
+    fox = load_views(read_capture(shared_data("fox_colmap")), "test", scale=0.25)
+    assert len(fox) == 7 and fox[0].image.shape[2] == 3 and abs(fox[0].image.shape[0] - 240) < 3
