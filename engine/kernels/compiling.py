@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""First compilation of the kernels: half a minute that set-up pays, or that is shown as progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from . import CACHE
+
+_MARK = "compiled"
+
+
+def is_compiled() -> bool:
+    """Whether all kernels lie compiled in the user's cache."""
+    return (CACHE / _MARK).is_file()
+
+
+def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
+    """Compiles every kernel by running it once on a single gaussian, with the types that training uses.
+
+    Args:
+        progress: called with (done, all) after each kernel.
+    """
+    from .adam import cpu as adam
+    from .photometric import cpu as photometric
+    from .project import cpu as project
+    from .rasterize import cpu as rasterize
+    from .tiles import cpu as tiles
+
+    f = np.float32
+    width, height = 40, 40
+    means, log_scales = np.array([[0, 0, 2]], f), np.full((1, 3), -2, f)
+    quats, logits, sh0, shn = np.array([[1, 0, 0, 0]], f), np.ones(1, f), np.ones((1, 3), f), np.zeros((1, 15, 3), f)
+    viewmat, position, lens = np.eye(4, dtype=f), np.zeros(3, f), np.array([40, 40, 20, 20], f)
+    splats, visible = np.zeros((1, tiles.COLUMNS), f), np.zeros(1, bool)
+    image, display = np.zeros((4, height, width), f), np.zeros((3, height, width), f)
+    black = np.zeros(3, f)
+    gaussian = (means, log_scales, quats, logits, sh0, shn, viewmat, position, lens, width, height)
+    made: dict[str, np.ndarray] = {}
+
+    def bin_pairs() -> None:
+        made["starts"], made["pairs"], made["pair_starts"] = tiles.bin_pairs(made["rows"], width, height)
+
+    def backward() -> None:
+        made["v_rows"] = np.zeros((1, 9), f)
+        scratch = np.zeros((len(made["pairs"]), rasterize.GRADIENTS), f)
+        rasterize.backward(
+            made["rows"], made["starts"], made["pairs"], made["pair_starts"], made["needed"], image, image.copy(), scratch, made["v_rows"], 1
+        )
+
+    def loss() -> None:
+        moments, slopes = np.zeros((5, 3, height + 10, width), f), np.zeros((3, 3, height + 10, width), f)
+        photometric.forward_backward(display, display.copy(), 0.2, moments, slopes, display.copy(), np.zeros((3 * height, 2)))
+
+    gradients = [np.zeros_like(array) for array in gaussian[:6]]
+    steps: list[Callable[[], object]] = [
+        lambda: project.forward(*gaussian, f(0.1), True, 3, splats, visible),
+        lambda: made.update(order=tiles.depth_order(splats, visible)),
+        lambda: made.update(rows=tiles.gather_rows(splats, made["order"])),
+        bin_pairs,
+        lambda: made.update(needed=rasterize.forward(made["rows"], made["starts"], made["pairs"], black, image, 1)),
+        backward,
+        lambda: project.backward(*gaussian, True, 3, splats, np.zeros(1, np.int32), made["v_rows"], *gradients),
+        lambda: photometric.compose_target(np.zeros((height, width, 3), np.uint8), black, True, display),
+        lambda: photometric.encode(image, display),
+        lambda: photometric.encode_backward(image, display, image.copy()),
+        loss,
+        lambda: adam.step(means.copy(), means, means.copy(), means.copy(), visible, 1e-3, 1),
+    ]
+    for index, run in enumerate(steps):
+        run()
+        if progress is not None:
+            progress(index + 1, len(steps))
+    CACHE.mkdir(parents=True, exist_ok=True)
+    (CACHE / _MARK).touch()
