@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``python -m engine``: sets the process up before any library is loaded, then hands over to the command line."""
+
+import os
+import sys
+import tempfile
+
+if __name__ == "__main__":
+    # The threads of torch's OpenMP would spin while waiting and eat the time of Numba's.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    # Inside an installed extension nothing is written beside the source.
+    sys.pycache_prefix = sys.pycache_prefix or os.path.join(tempfile.gettempdir(), "reconstruct-pycache")
+    from .cli import main
+
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line. Flags are made from the settings' dataclasses, so that help is written once."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import io
+import json
+import os
+import re
+import sys
+import traceback
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import tyro
+
+from .contract.errors import UserError
+from .contract.result import EVENTS, read_result
+from .contract.schema import about, check, from_mapping
+from .contract.settings import SplatSettings, TrainSettings
+
+PROGRAM = "python -m engine"
+
+
+def _flags(cls: type) -> Any:
+    """A twin of a settings dataclass whose fields carry their help for tyro. Nested settings keep a prefix: ``--splat.sh-degree``."""
+    hints = typing.get_type_hints(cls)
+    fields = []
+    for field in dataclasses.fields(cls):
+        facts = about(field)
+        bounds = [f"at least {facts.minimum:g}"] if facts.minimum is not None else []
+        bounds += [f"at most {facts.maximum:g}"] if facts.maximum is not None else []
+        notes = ", ".join([facts.unit] * bool(facts.unit) + bounds)
+        help = f"{facts.help} ({notes})" if notes else facts.help
+        kind = _flags(hints[field.name]) if dataclasses.is_dataclass(hints[field.name]) else hints[field.name]
+        default = dataclasses.field(default_factory=kind) if dataclasses.is_dataclass(kind) else field.default
+        fields.append((field.name, Annotated[kind, tyro.conf.arg(help=help)], default))
+    return dataclasses.make_dataclass(cls.__name__, fields, frozen=True)
+
+
+_TrainFlags = _flags(TrainSettings)
+_Positional = tyro.conf.Positional
+
+
+def _argument(help: str, metavar: str = "") -> Any:
+    return tyro.conf.arg(help=help, metavar=metavar or None)
+
+
+def train(
+    capture: Annotated[str, _Positional, _argument("Folder of the capture: transforms.json, NeRF-synthetic or COLMAP.", "CAPTURE")] = "",
+    /,
+    out: Annotated[str, _argument("Folder that receives the result.", "RESULT")] = "",
+    resume: Annotated[str, _argument("Folder of a result to go on with, instead of a capture.", "RESULT")] = "",
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, _argument("Replace a result that is already there.")] = False,
+    events: Annotated[bool, tyro.conf.FlagCreatePairsOff, _argument("Print events as lines of JSON for a program.")] = False,
+    settings: Annotated[_TrainFlags, tyro.conf.arg(name="")] = _TrainFlags(),  # type: ignore[valid-type]  # noqa: B008
+) -> int:
+    """Train on a capture, within a time budget or for a number of steps."""
+    given = TrainSettings(**{**vars(settings), "splat": SplatSettings(**vars(settings.splat))})
+    check(given)
+    if given.minutes is not None and given.steps is not None:
+        raise UserError("Give either --minutes or --steps, not both.")
+    from .training.reporting import Reporter
+
+    stream = _OUTPUT if events else None
+    reporter: Reporter | None = None
+    try:
+        if resume:
+            if capture or out:
+                raise UserError("--resume goes on with a result; it takes no CAPTURE and no --out.")
+            folder, capture_folder, given = _resumed(Path(resume), given)
+        else:
+            if not capture or not out:
+                raise UserError("train needs a CAPTURE and --out RESULT.", f"See {PROGRAM} train --help.")
+            from .training.loop import DEFAULT_MINUTES, prepare_folder
+
+            folder, capture_folder = Path(out).resolve(), Path(capture).resolve()
+            if given.minutes is None and given.steps is None:
+                given = dataclasses.replace(given, minutes=DEFAULT_MINUTES)
+            if not capture_folder.is_dir():
+                raise UserError(f"There is no capture folder {capture_folder}.", "Give the folder that holds the pictures and cameras.")
+            prepare_folder(folder, overwrite)
+        reporter = Reporter(folder / EVENTS, stream)
+        from .training.loop import Run, run
+
+        result = run(Run(capture_folder, folder, given, reporter, resume=bool(resume)))
+    except BaseException as error:
+        failure = _explain(error)
+        if failure is None:
+            raise
+        # A folder that is not ours to write (in use, already there) gets no event.
+        say = reporter if reporter is not None and failure.code not in ("in_use", "exists") else Reporter(None, stream)
+        with contextlib.suppress(OSError):
+            say("failed", code=failure.code, message=failure.message, hint=failure.hint)
+        return 1
+    finally:
+        if reporter is not None:
+            reporter.close()
+    if stream is None:
+        scores = f", {result.metrics['psnr']:.2f} dB PSNR, {result.metrics['ssim']:.4f} SSIM on held-out views" if "psnr" in result.metrics else ""
+        print(f"{result.status}: {result.step} steps in {result.timing['total']:.0f} s{scores}; {folder}")
+    return 0
+
+
+def _resumed(result_folder: Path, given: TrainSettings) -> tuple[Path, Path, TrainSettings]:
+    """What a result was made of, with a new budget where one is given: steps in all, or further minutes."""
+    folder = result_folder.resolve()
+    old = read_result(folder)
+    settings = from_mapping(TrainSettings, old.settings, "settings")
+    if given.steps is not None:
+        settings = dataclasses.replace(settings, steps=given.steps, minutes=None)
+    elif given.minutes is not None:
+        from .training.checkpoint import read_checkpoint
+
+        saved = read_checkpoint(folder)
+        spent = saved[1]["seconds"] / 60 if saved is not None else 0.0
+        settings = dataclasses.replace(settings, steps=None, minutes=given.minutes + spent)
+    elif old.status == "done":
+        raise UserError(f"{folder} is finished.", "Give --steps (in all) or --minutes (more) to go on.")
+    return folder, Path(old.capture), settings
+
+
+def eval_(
+    result: Annotated[str, _Positional, _argument("Folder of the result.", "RESULT")],
+    /,
+    split: Annotated[typing.Literal["test", "train"], _argument("Which views are scored.")] = "test",
+) -> int:
+    """Score a result: PSNR and SSIM, into RESULT/metrics.json."""
+    from . import devices
+    from .data.views import load_views
+    from .formats.capture import read_capture
+    from .methods import load_model
+    from .training.reporting import Reporter
+    from .training.scoring import score, write_metrics
+
+    folder = Path(result).resolve()
+    known = read_result(folder)
+    reporter = Reporter(None, None)
+    views = load_views(read_capture(Path(known.capture)), split)
+    if not views:
+        raise UserError(f"{known.capture} has no {split} views.", "Try --split train.")
+    model = load_model(folder, known, devices.threads(0))
+    scores = score(model, views, known.blend, lambda done, steps: reporter("progress", stage="evaluate", step=done, steps=steps, seconds=0.0))
+    reporter.close()
+    write_metrics(folder, scores)
+    print(f"PSNR {scores['psnr']:.2f} dB, SSIM {scores['ssim']:.4f}, mean of {len(views)} {split} views")
+    return 0
+
+
+def render(
+    result: Annotated[str, _Positional, _argument("Folder of the result.", "RESULT")],
+    /,
+    cameras: Annotated[str, _argument("transforms.json, or a capture's folder, whose cameras are rendered; empty takes the result's own test views.", "FILE")] = "",
+    out: Annotated[str, _argument("Folder that receives the pictures.", "DIR")] = "",
+) -> int:
+    """Render a result from given cameras to PNG."""
+    from . import devices
+    from .data.views import frame_camera
+    from .formats.cameras import read_cameras
+    from .methods import load_model
+    from .training.reporting import Reporter
+    from .training.scoring import write_picture
+
+    if not out:
+        raise UserError("render needs --out DIR.", f"See {PROGRAM} render --help.")
+    folder, target = Path(result).resolve(), Path(out).resolve()
+    known = read_result(folder)
+    frames = read_cameras(Path(cameras).resolve() if cameras else Path(known.capture))
+    if not cameras:
+        frames = tuple(frame for frame in frames if frame.test) or frames
+    model = load_model(folder, known, devices.threads(0))
+    _make_folder(target)
+    reporter = Reporter(None, None)
+    import numpy as np
+
+    for index, frame in enumerate(frames):
+        display, _ = model.render(frame_camera(frame), np.ones(3))
+        write_picture(target / f"{Path(frame.name).stem}.png", display)
+        reporter("progress", stage="render", step=index + 1, steps=len(frames), seconds=0.0)
+    reporter.close()
+    print(f"{len(frames)} pictures in {target}")
+    return 0
+
+
+def convert(
+    source: Annotated[str, _Positional, _argument("Splats to read: a PLY.", "IN")],
+    target: Annotated[str, _Positional, _argument("File to write: a PLY.", "OUT")],
+    /,
+) -> int:
+    """Read splats and write them anew."""
+    from .formats.splats import read_splats, write_splats
+
+    for path in (source, target):
+        if Path(path).suffix.lower() != ".ply":
+            raise UserError(f"{path} is not a .ply file.", "Only PLY is converted yet.")
+    splats = read_splats(Path(source))
+    write_splats(Path(target), splats)
+    print(f"{len(splats)} splats, harmonics of degree {splats.degree}: {target}")
+    return 0
+
+
+def doctor(
+    json_: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="json", help="Print JSON for a program.")] = False,
+    compile: Annotated[bool, tyro.conf.FlagCreatePairsOff, _argument("Compile the kernels if that was not done yet.")] = False,
+) -> int:
+    """Say what this machine has, what will be used, and why."""
+    from .doctor import examine, plain
+
+    if compile:
+        from .kernels import compiling
+        from .training.reporting import Reporter
+
+        if not compiling.is_compiled():
+            reporter = Reporter(None, None)
+            compiling.compile_all(lambda done, steps: reporter("progress", stage="compile", step=done, steps=steps, seconds=0.0))
+            reporter.close()
+    facts = examine()
+    print(json.dumps(facts, indent=1) if json_ else plain(facts))
+    return 0
+
+
+def bench(
+    fixtures: Annotated[tuple[str, ...], _Positional, _argument("Names of fixtures; none runs all.", "FIXTURE")] = (),
+    /,
+    json_: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="json", help="Print JSON for a program.")] = False,
+) -> int:
+    """Time the operations on named fixtures, with the machine named."""
+    from .bench import plain, run
+
+    rows = run(fixtures)
+    print(json.dumps(rows, indent=1) if json_ else plain(rows))
+    return 0
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "doctor": doctor,
+    "train": train,
+    "eval": eval_,
+    "render": render,
+    "convert": convert,
+    "bench": bench,
+}
+
+_OUTPUT: TextIO = sys.stdout
+
+
+def main(arguments: list[str]) -> int:
+    """Runs a command. Returns the exit code: 0 done, 1 a failed job, 2 a bad argument."""
+    global _OUTPUT
+    if "--events" in arguments:
+        # A program reads stdout: libraries that print go to stderr instead, at the level of file descriptors.
+        _OUTPUT = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
+        os.dup2(2, 1)
+        sys.stdout = sys.stderr
+    complaints = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaints):
+            chosen = tyro.extras.subcommand_cli_from_dict(
+                {name: _deferred(command) for name, command in COMMANDS.items()},
+                prog=PROGRAM,
+                description="Trains splats from captures, on ordinary processors.",
+                args=arguments,
+            )
+    except SystemExit as end:
+        if end.code in (0, None):
+            return 0
+        print(f"{_one_line(complaints.getvalue())} See {PROGRAM} --help.", file=sys.stderr)
+        return 2
+    _lower_priority()
+    try:
+        return chosen()
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 1
+    except Exception as error:
+        failure = _explain(error)
+        print(failure, file=sys.stderr)
+        return 2 if failure.code == "bad_input" else 1
+
+
+def _deferred(command: Callable[..., int]) -> Callable[..., Callable[[], int]]:
+    """The command's signature, returning a call instead of making it: parsing must not swallow what the command prints."""
+    import functools
+
+    @functools.wraps(command)
+    def parsed(*positional: Any, **named: Any) -> Callable[[], int]:
+        return lambda: command(*positional, **named)
+
+    return parsed
+
+
+def _one_line(box: str) -> str:
+    """The first sentence of tyro's framed complaint."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    lines = [line.strip("│ ").strip() for line in text.splitlines() if line.startswith("│")]
+    lines = lines[: next((i for i, line in enumerate(lines) if set(line) <= {"─"}), len(lines))]
+    sentence = " ".join(line for line in lines if line)
+    return (sentence.split("Got errors:")[0].strip() or "The arguments are not right.").rstrip(".") + "."
+
+
+def _explain(error: BaseException) -> UserError | None:
+    """An error in words for a user; None for the wish to stop."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return None
+    if isinstance(error, MemoryError):
+        return UserError("There is not enough memory.", "Use fewer gaussians or smaller views, or close other programs.", "out_of_memory")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError("The disk is full.", "Free some space, then resume.", "disk_full")
+    if isinstance(error, PermissionError):
+        return UserError(f"{error.filename} may not be read or written.", "Check its permissions.", "permission")
+    traceback.print_exception(error, file=sys.stderr)
+    return UserError(f"The engine met a fault of its own: {error}.", "Please report it with the lines above.", "internal")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be made: {error.strerror}.", "Choose another folder.") from None
+
+
+def _lower_priority() -> None:
+    """Leaves the machine usable: the engine runs beside a designer's work."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error, OSError):
+        psutil.Process().nice(psutil.BELOW_NORMAL_PRIORITY_CLASS if sys.platform == "win32" else 5)

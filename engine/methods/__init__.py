@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Methods: one file each, with a trainer and a model. The registry imports a method only when it is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..cameras import Camera
+from ..contract.capture import Capture
+from ..contract.result import Result
+from ..contract.settings import TrainSettings
+from ..data.views import View
+
+
+class Model(Protocol):
+    """What can be looked at."""
+
+    def render(self, camera: Camera, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A picture.
+
+        Args:
+            camera: in the world. background: [3] sRGB codes, 0 to 1.
+
+        Returns:
+            [3, H, W] float32 sRGB codes over the background, and [H, W] float32 alpha.
+        """
+
+
+class Trainer(Model, Protocol):
+    """What the training loop drives. ``steps_done`` counts steps; ``count`` is how many gaussians (or the like) there are."""
+
+    steps_done: int
+    count: int
+    blend: str
+    antialias: bool
+
+    def step(self, progress: float) -> float:
+        """One step at a share of the run, 0 to 1. Returns the loss."""
+
+    def artifacts(self, folder: Path) -> list[tuple[str, str]]:
+        """Writes what was made into a result's folder. Returns (kind, relative path) of each file."""
+
+    def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        """The box that holds most of what was made, (low, high) in the world's unit."""
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Everything that a resumed run needs to go on exactly: arrays, and plain values for JSON."""
+
+    def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+        """Takes over what :meth:`state` gave."""
+
+
+def new_trainer(settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int) -> Trainer:
+    """A trainer for the method that the settings name."""
+    from .splat import SplatTrainer
+
+    return {"splat": SplatTrainer}[settings.method](settings, capture, views, blend, workers)
+
+
+def load_model(folder: Path, result: Result, workers: int) -> Model:
+    """The finished model of a result."""
+    from .splat import load_splat_model
+
+    return {"splat": load_splat_model}[result.method](folder, result, workers)

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Method splat: 3D Gaussian splatting (Kerbl et al. 2023)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..cameras import Camera
+from ..contract.capture import Capture
+from ..contract.errors import UserError
+from ..contract.result import SPLATS, Result
+from ..contract.settings import TrainSettings
+from ..data.scene import scene_box, seed_cloud
+from ..data.views import View
+from ..formats.splats import read_splats, write_splats
+from ..kernels.photometric import cpu as photometric
+from ..splats import optimizer
+from ..splats.densification import DensityControl
+from ..splats.gaussians import Gaussians
+from ..splats.loss import PhotometricLoss
+from ..splats.renderer import Renderer
+
+# Nothing nearer to a camera than this is drawn, in the world's unit.
+NEAR = 0.02
+# Share of the run at which each further degree of the harmonics joins, as 1 000 of 30 000 steps in the paper, stretched for short runs.
+_DEGREE_EVERY = 0.08
+
+
+class SplatModel:
+    """Gaussians that can be looked at."""
+
+    def __init__(self, gaussians: Gaussians, blend: str, antialias: bool, degree: int, workers: int):
+        self.gaussians, self.blend, self.antialias, self.degree = gaussians, blend, antialias, degree
+        self.renderer = Renderer(workers)
+
+    def render(self, camera: Camera, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`engine.methods.Model`."""
+        behind = _in_light(background, self.blend)
+        image = self.renderer.render(self.gaussians, camera, behind, degree=self.degree, antialias=self.antialias, near=NEAR)
+        display = image[:3].copy()
+        if self.blend == "linear":
+            photometric.encode(image, display)
+        return display, 1 - image[3]
+
+
+def load_splat_model(folder: Path, result: Result, workers: int) -> SplatModel:
+    """The splats of a result."""
+    path = result.artifact("splats")
+    if path is None:
+        raise UserError(f"{folder} holds no splats yet.", "Let its training finish, or resume it.")
+    splats = read_splats(folder / path)
+    return SplatModel(Gaussians.from_splats(splats), result.blend, result.antialias, splats.degree, workers)
+
+
+class SplatTrainer(SplatModel):
+    """Trains gaussians on posed views."""
+
+    def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
+        self.settings, self.views = settings.splat, views
+        self.rng = np.random.default_rng(settings.seed)
+        # What gaussians stand for is no denser than pixels; more seeds than the budget could never be pruned in time.
+        positions, codes = seed_cloud(capture, views, self.settings.init_points, self.rng, most=self.settings.max_gaussians // 2)
+        # Random points reach into the background; only a real cloud says how large the scene is.
+        center, self.radius = scene_box([view.camera for view in views], positions if capture.points is not None else None)
+        colors = _in_light(codes / 255, blend)
+        degree = self.settings.sh_degree
+        gaussians = Gaussians.from_points(positions, colors, center, self.radius, degree)
+        antialias = self.settings.antialias == "on" or (self.settings.antialias == "auto" and blend == "linear")
+        super().__init__(gaussians, blend, antialias, 0, workers)
+        self.control = DensityControl(self.settings, self.radius, len(gaussians))
+        self.loss = PhotometricLoss(self.settings.ssim_weight, blend == "linear")
+        transparent = views[0].image.shape[2] == 4
+        self.background = settings.background
+        if self.background == "auto":
+            self.background = "random" if transparent else "black"
+        self.steps_done = 0
+        self._order: list[int] = []
+
+    @property
+    def count(self) -> int:
+        """How many gaussians there are."""
+        return len(self.gaussians)
+
+    def step(self, progress: float) -> float:
+        """See :class:`engine.methods.Trainer`."""
+        if not self._order:
+            self._order = self.rng.permutation(len(self.views)).tolist()
+        view = self.views[self._order.pop()]
+        if self.background == "random":
+            background = self.rng.random(3, dtype=np.float32)
+        else:
+            background = np.full(3, 1.0 if self.background == "white" else 0.0, np.float32)
+        self.steps_done += 1
+        self.degree = min(self.settings.sh_degree, int(progress / _DEGREE_EVERY))
+        image = self.renderer.render(
+            self.gaussians, view.camera, background, degree=self.degree, antialias=self.antialias, near=NEAR
+        )
+        loss, v_image = self.loss(image, view.image, background)
+        gradients = self.renderer.backward(self.gaussians, v_image)
+        refining = progress < self.settings.refine_stop
+        if refining:
+            self.control.observe(self.renderer.order, self.renderer.v_rows, view.camera.width, view.camera.height)
+        rates = optimizer.rates(self.settings, self.radius, progress)
+        optimizer.step(self.gaussians, gradients, self.renderer.visible, rates, self.steps_done)
+        if refining and self.steps_done >= self.settings.refine_start and self.steps_done % self.settings.refine_every == 0:
+            self.control.refine(self.gaussians, self.rng)
+            if self.steps_done % self.settings.reset_every == 0:
+                self.control.reset_opacities(self.gaussians)
+        return loss
+
+    def artifacts(self, folder: Path) -> list[tuple[str, str]]:
+        """Writes splats.ply."""
+        write_splats(folder / SPLATS, self.gaussians.splats(self.blend, self.antialias))
+        return [("splats", SPLATS)]
+
+    def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        """The box of all but the outermost hundredth of the solid gaussians."""
+        means = self.gaussians.values["means"].astype(np.float64)
+        solid = self.gaussians.values["opacity_logits"] > 0
+        low, high = np.percentile(means[solid] if solid.any() else means, (0.5, 99.5), axis=0) + self.gaussians.center
+        return tuple(low.tolist()), tuple(high.tolist())
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """See :class:`engine.methods.Trainer`."""
+        arrays = {f"values.{name}": self.gaussians.values[name] for name in Gaussians.NAMES}
+        arrays |= {f"first.{name}": self.gaussians.first[name] for name in Gaussians.NAMES}
+        arrays |= {f"second.{name}": self.gaussians.second[name] for name in Gaussians.NAMES}
+        arrays |= {"pulls": self.control.pulls, "times": self.control.times}
+        facts = {
+            "step": self.steps_done,
+            "order": self._order,
+            "rng": self.rng.bit_generator.state,
+            "was_reset": self.control.was_reset,
+            "center": self.gaussians.center.tolist(),
+            "degree": self.degree,
+        }
+        return arrays, facts
+
+    def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+        """See :class:`engine.methods.Trainer`."""
+        self.gaussians = Gaussians({name: arrays[f"values.{name}"] for name in Gaussians.NAMES}, np.array(facts["center"]))
+        self.gaussians.first = {name: arrays[f"first.{name}"] for name in Gaussians.NAMES}
+        self.gaussians.second = {name: arrays[f"second.{name}"] for name in Gaussians.NAMES}
+        self.control.pulls, self.control.times = arrays["pulls"], arrays["times"]
+        self.control.was_reset = facts["was_reset"]
+        self.steps_done, self._order, self.degree = facts["step"], facts["order"], facts["degree"]
+        self.rng.bit_generator.state = facts["rng"]
+
+
+def _in_light(codes: np.ndarray, blend: str) -> np.ndarray:
+    """sRGB codes, 0 to 1, in the light of blending."""
+    codes = np.asarray(codes, np.float64)
+    if blend == "srgb":
+        return codes
+    return np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The loss of a rendered picture against a captured one, measured in displayed light whatever light the blending is in."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..kernels.photometric import cpu as photometric
+
+
+class PhotometricLoss:
+    """(1 - weight) L1 + weight (1 - SSIM) with its gradient; keeps its buffers between pictures of one size."""
+
+    def __init__(self, weight: float, linear: bool):
+        self.weight, self.linear = weight, linear
+        self._size = (0, 0)
+
+    def __call__(self, image: np.ndarray, pixels: np.ndarray, background: np.ndarray) -> tuple[float, np.ndarray]:
+        """Compares.
+
+        Args:
+            image: [4, H, W] float32 as rendered over the background.
+            pixels: [H, W, 3 or 4] uint8 as captured. background: [3] in the light of blending.
+
+        Returns:
+            The loss, and its gradient by ``image`` [4, H, W].
+        """
+        _, height, width = image.shape
+        if self._size != (height, width):
+            self._size = (height, width)
+            self._target, self._v_display = (np.empty((3, height, width), np.float32) for _ in range(2))
+            self._display = np.empty((3, height, width), np.float32)
+            self._moments = np.zeros((5, 3, height + 2 * photometric.RADIUS, width), np.float32)
+            self._slopes = np.zeros((3, 3, height + 2 * photometric.RADIUS, width), np.float32)
+            self._sums = np.zeros((3 * height, 2))
+            self._v_image = np.zeros((4, height, width), np.float32)
+        photometric.compose_target(pixels, np.asarray(background, np.float32), self.linear, self._target)
+        display = self._display if self.linear else image[:3]
+        if self.linear:
+            photometric.encode(image, display)
+        photometric.forward_backward(display, self._target, self.weight, self._moments, self._slopes, self._v_display, self._sums)
+        if self.linear:
+            photometric.encode_backward(image, self._v_display, self._v_image)
+        else:
+            self._v_image[:3] = self._v_display
+        difference, similarity = self._sums.sum(axis=0) / (3 * height * width)
+        return float((1 - self.weight) * difference + self.weight * (1 - similarity)), self._v_image

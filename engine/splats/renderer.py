@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From gaussians to a picture and back to gradients: projection, tiles and compositing in one place."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..cameras import Camera
+from ..kernels.project import cpu as project
+from ..kernels.rasterize import cpu as rasterize
+from ..kernels.tiles import cpu as tiles
+from .gaussians import Gaussians
+
+
+class Renderer:
+    """Renders one picture at a time, keeping what its gradient needs.
+
+    Attributes after :meth:`render`:
+        order: [M] int32, the gaussians in the picture, nearest first.
+    Attributes after :meth:`backward`:
+        v_rows: [M, 9], gradients on the screen by rank; columns 0 and 1 are the place, px.
+    """
+
+    def __init__(self, workers: int):
+        self.workers = workers
+        self.order = np.zeros(0, np.int32)
+        self.visible = np.zeros(0, bool)
+        self.v_rows = np.zeros((0, 9), np.float32)
+        self._splats = np.zeros((0, tiles.COLUMNS), np.float32)
+        self._scratch = np.zeros((0, rasterize.GRADIENTS), np.float32)
+        self._gradients: dict[str, np.ndarray] = {}
+
+    def render(
+        self, gaussians: Gaussians, camera: Camera, background: np.ndarray, *, degree: int, antialias: bool, near: float
+    ) -> np.ndarray:
+        """Renders a picture.
+
+        Args:
+            gaussians: what is seen. camera: from where, in the world. background: [3] in the light of blending.
+            degree: of the harmonics used. antialias: whether opacities are compensated. near: distance of the near plane.
+
+        Returns:
+            [4, H, W] float32: red, green, blue in the light of blending, and the transmittance.
+        """
+        values = gaussians.values
+        count = len(gaussians)
+        if len(self.visible) != count:
+            self._splats = np.zeros((count, tiles.COLUMNS), np.float32)
+            self.visible = np.zeros(count, bool)
+        pose = camera.camera_to_world.copy()
+        pose[:3, 3] -= gaussians.center
+        viewmat = np.linalg.inv(pose @ np.diag([1.0, -1.0, -1.0, 1.0])).astype(np.float32)
+        lens = np.array([camera.fx, camera.fy, camera.cx, camera.cy], np.float32)
+        self._view = (viewmat, pose[:3, 3].astype(np.float32), lens, camera.width, camera.height)
+        self._style = (antialias, degree)
+        parameters = [values[name] for name in Gaussians.NAMES]
+        project.forward(*parameters, *self._view, np.float32(near), antialias, degree, self._splats, self.visible)
+        self.order = tiles.depth_order(self._splats, self.visible)
+        self._rows = tiles.gather_rows(self._splats, self.order)
+        self._starts, self._pairs, self._pair_starts = tiles.bin_pairs(self._rows, camera.width, camera.height)
+        self.image = np.empty((4, camera.height, camera.width), np.float32)
+        self._needed = rasterize.forward(
+            self._rows, self._starts, self._pairs, np.asarray(background, np.float32), self.image, self.workers
+        )
+        return self.image
+
+    def backward(self, gaussians: Gaussians, v_image: np.ndarray) -> dict[str, np.ndarray]:
+        """Gradients of the last picture.
+
+        Args:
+            gaussians: the same as rendered. v_image: [4, H, W] float32, the loss's gradient by the picture.
+
+        Returns:
+            An array like each parameter; only the rows of visible gaussians are meant.
+        """
+        if len(self._scratch) < len(self._pairs):
+            self._scratch = np.empty((len(self._pairs) * 5 // 4, rasterize.GRADIENTS), np.float32)
+        self.v_rows = np.empty((len(self._rows), 9), np.float32)
+        rasterize.backward(
+            self._rows,
+            self._starts,
+            self._pairs,
+            self._pair_starts,
+            self._needed,
+            self.image,
+            v_image,
+            self._scratch,
+            self.v_rows,
+            self.workers,
+        )
+        for name in Gaussians.NAMES:
+            if name not in self._gradients or self._gradients[name].shape != gaussians.values[name].shape:
+                self._gradients[name] = np.zeros_like(gaussians.values[name])
+        rank_of = np.full(len(gaussians), -1, np.int32)
+        rank_of[self.order] = np.arange(len(self.order), dtype=np.int32)
+        parameters = [gaussians.values[name] for name in Gaussians.NAMES]
+        gradients = [self._gradients[name] for name in Gaussians.NAMES]
+        project.backward(*parameters, *self._view, *self._style, self._splats, rank_of, self.v_rows, *gradients)
+        return self._gradients

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How far a run is: by steps, which is the same on every machine, or by the clock, which fits the run to the machine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Clock:
+    """Seconds spent on a run: from the start of the process, plus what earlier processes spent, less what is not counted (compilation)."""
+
+    started: float
+    before: float = 0.0
+    left_out: float = 0.0
+
+    def seconds(self) -> float:
+        """Seconds that count so far."""
+        return time.time() - self.started - self.left_out + self.before
+
+
+@dataclass
+class Budget:
+    """Either ``steps`` or ``seconds`` is given. ``reserve`` is kept at the end of the seconds for what follows training."""
+
+    clock: Clock
+    steps: int | None = None
+    seconds: float | None = None
+    reserve: float = 0.0
+    _first: tuple[int, float] | None = field(default=None, init=False)
+
+    def progress(self, step: int) -> float:
+        """Share of the run that is done before a step, 0 to 1."""
+        if self.steps is not None:
+            return min(step / self.steps, 1.0)
+        return min(self.clock.seconds() / max(self.seconds - self.reserve, 1e-3), 1.0)
+
+    def finished(self, step: int) -> bool:
+        """Whether the run is over. At least one step is always made."""
+        if self.steps is not None:
+            return step >= self.steps
+        return step > 0 and self.clock.seconds() >= self.seconds - self.reserve
+
+    def eta(self, step: int) -> float | None:
+        """Seconds until training ends, None while nothing is known."""
+        if self.seconds is not None:
+            return max(self.seconds - self.clock.seconds(), 0.0)
+        now = self.clock.seconds()
+        if self._first is None:
+            self._first = (step, now)
+        done = step - self._first[0]
+        return (self.steps - step) * (now - self._first[1]) / done if done > 0 else None
+
+    def total(self, step: int) -> int:
+        """The number of steps of the run, estimated where the clock decides."""
+        if self.steps is not None:
+            return self.steps
+        return max(step, round(step / max(self.progress(step), 1e-3)))

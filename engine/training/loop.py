@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A training run from capture to result."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numba
+import psutil
+
+from .. import __version__, devices, metrics
+from ..contract.capture import Capture
+from ..contract.errors import UserError
+from ..contract.events import started
+from ..contract.result import CANCEL, METRICS, PREVIEWS, Result, read_result, write_result
+from ..contract.schema import to_mapping
+from ..contract.settings import TrainSettings
+from ..data.views import View, load_views
+from ..formats.capture import read_capture
+from ..kernels import compiling
+from ..methods import Trainer, new_trainer
+from .budget import Budget, Clock
+from .checkpoint import read_checkpoint, write_checkpoint
+from .lock import LOCK, locked
+from .reporting import Reporter
+from .scoring import background, score, truth, write_metrics, write_picture
+
+DEFAULT_MINUTES = 3.0
+_REPORT_EVERY = 0.5
+_CHECKPOINT_EVERY = 60.0
+_PREVIEW_EVERY = 10.0
+# Previews and checkpoints each take at most this share of the time.
+_SHARE = 0.02
+
+
+class Cancelled(Exception):
+    """The user wants the run to end."""
+
+
+@dataclass
+class Run:
+    """One training: what it reads, writes, and says."""
+
+    capture_folder: Path
+    folder: Path
+    settings: TrainSettings
+    reporter: Reporter
+    resume: bool = False
+
+
+def prepare_folder(folder: Path, overwrite: bool) -> None:
+    """Makes the folder of a new result.
+
+    Raises:
+        UserError: something is there already, or the folder cannot be made.
+    """
+    try:
+        if folder.exists() and (not folder.is_dir() or any(item.name not in ("log.txt", LOCK) for item in folder.iterdir())):
+            if not overwrite:
+                raise UserError(f"{folder} is there already.", "Use --resume to go on with it, or --overwrite to replace it.", "exists")
+            ours = {"result.json", "events.jsonl", "log.txt"}
+            if not folder.is_dir() or not any((folder / name).exists() for name in ours):
+                raise UserError(f"{folder} is not a result of this program, so it is not overwritten.", "Choose another folder.", "exists")
+            # Its writer may be alive: the lock says so before anything is removed.
+            with locked(folder):
+                for item in folder.iterdir():
+                    if item.name not in ("log.txt", LOCK):
+                        shutil.rmtree(item) if item.is_dir() else item.unlink()
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be used: {error.strerror or error}.", "Choose another folder.") from None
+
+
+def run(job: Run) -> Result:
+    """Trains, writes the result, and reports on the way.
+
+    Returns:
+        The result, done or cancelled.
+
+    Raises:
+        UserError: see the stages; the result's status is failed then.
+    """
+    with locked(job.folder), _end_requests(job.folder) as asked_to_end:
+        try:
+            return _train(job, asked_to_end)
+        except BaseException:
+            _mark_failed(job.folder)
+            raise
+
+
+def _train(job: Run, asked_to_end: EndRequest) -> Result:
+    settings, report = job.settings, job.reporter
+    clock = Clock(psutil.Process().create_time())
+    choice = devices.choose(settings.method, settings.device)
+    workers = devices.threads(settings.threads)
+    numba.set_num_threads(min(workers, numba.config.NUMBA_NUM_THREADS))
+    result = Result(
+        status="running",
+        method=settings.method,
+        capture=str(job.capture_folder),
+        settings=to_mapping(settings),
+        device=choice.device,
+        versions={"reconstruct": __version__, **{name: version(name) for name in ("torch", "numba", "numpy")}},
+        pid=psutil.Process().pid,
+    )
+    (job.folder / PREVIEWS).mkdir(exist_ok=True)
+    if job.resume:
+        result = replace(read_result(job.folder), status="running", settings=result.settings, versions=result.versions, pid=result.pid)
+    write_result(job.folder, result)
+    first = started(method=settings.method, device=choice.device, capture=str(job.capture_folder), pid=result.pid)
+    report(first.kind, **first.values)
+
+    def stage_progress(stage: str):
+        def say(done: int, steps: int) -> None:
+            report("progress", stage=stage, step=done, steps=steps, seconds=clock.seconds())
+            if asked_to_end():
+                raise Cancelled
+
+        return say
+
+    trainer: Trainer | None = None
+    budget: Budget | None = None
+    test: list[View] = []
+    try:
+        if not compiling.is_compiled():
+            before = time.time()
+            compiling.compile_all(stage_progress("compile"))
+            clock.left_out = time.time() - before
+        capture = read_capture(job.capture_folder)
+        for warning in capture.warnings:
+            report("warning", message=warning)
+        blend = settings.blend if settings.blend != "auto" else ("linear" if capture.source == "blender" else "srgb")
+        result = replace(result, blend=blend, scale=capture.scale)
+        views, test = _load(capture, stage_progress("load"))
+        trainer = new_trainer(settings, capture, views, blend, workers)
+        result = replace(result, antialias=trainer.antialias)
+        saved = read_checkpoint(job.folder) if job.resume else None
+        if saved is not None:
+            trainer.load_state(*saved)
+            clock.before = saved[1]["seconds"]
+        elif job.resume:
+            report("warning", message="There was no checkpoint yet, so training starts from the beginning.")
+        budget = Budget(clock, settings.steps, None if settings.minutes is None else settings.minutes * 60)
+        if job.resume and settings.steps is not None and trainer.steps_done > settings.steps:
+            raise UserError(f"{job.folder} has {trainer.steps_done} steps already.", "Give --steps a larger number.")
+        result = _loop(job, trainer, budget, test, result, asked_to_end)
+        cancelled = asked_to_end() and not budget.finished(trainer.steps_done)
+    except Cancelled:
+        cancelled = True
+    if trainer is not None:
+        result = _finish(job, trainer, test, clock, result, quick=cancelled)
+    result = replace(result, status="cancelled" if cancelled else "done", timing={**result.timing, "total": clock.seconds()})
+    write_result(job.folder, result)
+    report("done", seconds=clock.seconds(), cancelled=cancelled)
+    return result
+
+
+def _load(capture: Capture, progress) -> tuple[list[View], list[View]]:
+    frames = len(capture.frames)
+    views = load_views(capture, "train", progress=lambda done, _: progress(done, frames))
+    if not views:
+        raise UserError(f"{capture.folder} has no view to train on.", "Capture more views.")
+    test = load_views(capture, "test", progress=lambda done, _: progress(len(views) + done, frames))
+    return views, test
+
+
+def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: Result, asked_to_end: EndRequest) -> Result:
+    """Steps until the budget is spent, with reports, previews and checkpoints between."""
+    clock, report = budget.clock, job.reporter
+    last_report = last_preview = last_checkpoint = clock.seconds()
+    preview_wait, checkpoint_wait = 3.0, _CHECKPOINT_EVERY
+    smooth_loss: float | None = None
+    preview_psnr: float | None = None
+    started_at, first_step = clock.seconds(), trainer.steps_done
+    while not budget.finished(trainer.steps_done) and not asked_to_end():
+        loss = trainer.step(budget.progress(trainer.steps_done))
+        smooth_loss = loss if smooth_loss is None else 0.95 * smooth_loss + 0.05 * loss
+        now = clock.seconds()
+        if budget.seconds is not None:
+            step_seconds = (now - started_at) / (trainer.steps_done - first_step)
+            # A scored view costs about a step: the picture is half of one, SSIM in torch the other half.
+            budget.reserve = min(1.0 + 1.2 * step_seconds * len(test) + 2e-5 * trainer.count, 0.3 * budget.seconds)
+        if test and now - last_preview > preview_wait:
+            view = test[0]
+            display, _ = trainer.render(view.camera, background(view))
+            preview_psnr = metrics.psnr(display, truth(view, trainer.blend))
+            path = f"{PREVIEWS}/{trainer.steps_done:07d}.png"
+            write_picture(job.folder / path, display)
+            report("preview", path=path, step=trainer.steps_done, psnr=preview_psnr)
+            last_preview = clock.seconds()
+            preview_wait = max(_PREVIEW_EVERY, (last_preview - now) / _SHARE)
+        if now - last_checkpoint > checkpoint_wait:
+            _checkpoint(job.folder, trainer, clock)
+            last_checkpoint = clock.seconds()
+            checkpoint_wait = max(_CHECKPOINT_EVERY, (last_checkpoint - now) / _SHARE)
+        if now - last_report > _REPORT_EVERY:
+            last_report = now
+            report(
+                "progress",
+                stage="train",
+                step=trainer.steps_done,
+                steps=budget.total(trainer.steps_done),
+                seconds=now,
+                eta_seconds=budget.eta(trainer.steps_done),
+                loss=smooth_loss,
+                psnr=preview_psnr,
+                count=trainer.count,
+            )
+    seconds = clock.seconds() - started_at
+    made = max(trainer.steps_done - first_step, 1)
+    return replace(result, timing={"train": seconds, "step": seconds / made})
+
+
+def _finish(job: Run, trainer: Trainer, test: list[View], clock: Clock, result: Result, quick: bool) -> Result:
+    """Writes checkpoint and artifacts, and scores them unless the user waits for the end."""
+    report = job.reporter
+    _checkpoint(job.folder, trainer, clock)
+    for kind, path in trainer.artifacts(job.folder):
+        result = result.with_artifact(kind, path)
+        report("artifact", kind=kind, path=path)
+    result = replace(result, bounds=trainer.bounds(), step=trainer.steps_done)
+    write_result(job.folder, result)
+    if test and not quick:
+        scores = score(
+            trainer, test, trainer.blend, lambda done, steps: report("progress", stage="evaluate", step=done, steps=steps, seconds=clock.seconds())
+        )
+        write_metrics(job.folder, scores)
+        result = result.with_artifact("metrics", METRICS)
+        result = replace(result, metrics={"psnr": scores["psnr"], "ssim": scores["ssim"], "count": trainer.count})
+        for name, value in result.metrics.items():
+            report("metric", name=name, value=value)
+    return result
+
+
+def _checkpoint(folder: Path, trainer: Trainer, clock: Clock) -> None:
+    arrays, facts = trainer.state()
+    write_checkpoint(folder, arrays, {**facts, "seconds": clock.seconds()})
+
+
+class EndRequest:
+    """Whether somebody asked the run to end: by the file ``cancel``, or by a signal. A second signal ends the process at once."""
+
+    def __init__(self, file: Path):
+        self.file, self.signalled = file, False
+
+    def __call__(self) -> bool:
+        return self.signalled or self.file.exists()
+
+    def on_signal(self, number: int, frame: object) -> None:
+        if self.signalled:
+            raise KeyboardInterrupt
+        self.signalled = True
+
+
+@contextlib.contextmanager
+def _end_requests(folder: Path) -> Iterator[EndRequest]:
+    request = EndRequest(folder / CANCEL)
+    # An old request is not meant for this run.
+    request.file.unlink(missing_ok=True)
+    # Windows has no SIGTERM of use; its console sends SIGBREAK.
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+    old = {number: signal.signal(number, request.on_signal) for number in numbers}
+    try:
+        yield request
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+        request.file.unlink(missing_ok=True)
+
+
+def _mark_failed(folder: Path) -> None:
+    """Best effort: the reason that a run failed may be that nothing can be written."""
+    with contextlib.suppress(OSError, UserError):
+        write_result(folder, replace(read_result(folder), status="failed"))

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where events go: always to the result's file; to stdout for a program that asked for them; to a progress bar for a person."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ..contract.events import Event, append
+
+_STAGES = {"compile": "Compiling kernels", "load": "Loading views", "train": "Training", "evaluate": "Scoring held-out views", "render": "Rendering"}
+
+
+class Reporter:
+    """Sends events on.
+
+    Args:
+        file: events.jsonl; None where there is no result.
+        stream: receives every event as a line of JSON, for a program; None shows a progress bar instead.
+    """
+
+    def __init__(self, file: Path | None, stream: TextIO | None):
+        self.file, self.stream = file, stream
+        self._console = Console(file=sys.stderr, highlight=False)
+        self._progress: Progress | None = None
+        self._stage = ""
+
+    def __call__(self, event_kind: str, /, **values: Any) -> None:
+        """Sends an event of a kind."""
+        event = Event(event_kind, values)  # type: ignore[arg-type]
+        if self.file is not None:
+            append(self.file, event)
+        if self.stream is not None:
+            self.stream.write(event.line())
+            self.stream.flush()
+        else:
+            self._show(event)
+
+    def close(self) -> None:
+        """Ends the progress bar."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _show(self, event: Event) -> None:
+        values = event.values
+        if event.kind == "progress":
+            self._bar(values)
+        elif event.kind == "warning":
+            self._console.print(f"[yellow]{values['message']}[/]")
+        elif event.kind == "failed":
+            self.close()
+            self._console.print(f"[red]{values['message']}[/] {values.get('hint', '')}")
+        elif event.kind in ("started", "done"):
+            self.close()
+
+    def _bar(self, values: dict[str, Any]) -> None:
+        if self._stage != values["stage"] or self._progress is None:
+            self.close()
+            self._stage = values["stage"]
+            columns = [TextColumn(_STAGES.get(self._stage, self._stage)), BarColumn(), TextColumn("{task.completed}/{task.total}")]
+            self._progress = Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[facts]}"), console=self._console, transient=False)
+            self._task = self._progress.add_task("", total=None, facts="")
+            self._progress.start()
+        facts = []
+        if values.get("eta_seconds") is not None:
+            facts.append(f"{values['eta_seconds']:.0f} s left")
+        if values.get("loss") is not None:
+            facts.append(f"loss {values['loss']:.4f}")
+        if values.get("psnr") is not None:
+            facts.append(f"{values['psnr']:.2f} dB")
+        if values.get("count") is not None:
+            facts.append(f"{values['count']} gaussians")
+        self._progress.update(self._task, completed=values["step"], total=values["steps"], facts="  ".join(facts))

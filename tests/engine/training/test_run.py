@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whole training runs as a user starts them: in a process of their own, on a small capture with known truth."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.contract.events import read_new
+from engine.contract.result import read_result
+from engine.formats.splats import read_splats
+from engine.training.lock import locked
+
+ROOT = Path(__file__).parents[3]
+FAST = ["--splat.refine-start", "40", "--splat.refine-every", "20", "--splat.max-gaussians", "300"]
+
+
+def engine(*arguments, wait=True, **options):
+    command = [sys.executable, "-m", "engine", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, "text": True}
+    process = subprocess.Popen(command, cwd=ROOT, **pipes, **options)
+    if not wait:
+        return process
+    out, error = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(command, process.returncode, out, error)
+
+
+def train(capture, out, *more, **options):
+    return engine("train", capture, "--out", out, *FAST, *more, **options)
+
+
+def follow(process, file, wanted):
+    """Waits for an event that satisfies ``wanted``."""
+    offset, limit = 0, time.time() + 120
+    while time.time() < limit:
+        events, offset = read_new(file, offset)
+        for event in events:
+            if wanted(event):
+                return event
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    raise AssertionError("the event never came")
+
+
+@pytest.fixture(scope="module")
+def trained(small_capture, tmp_path_factory):
+    out = tmp_path_factory.mktemp("results") / "result"
+    done = train(small_capture, out, "--steps", 400)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_training_learns_the_scene_and_lists_what_it_made(trained, small_capture):
+    result = read_result(trained)
+    assert result.status == "done" and result.step == 400 and result.blend == "srgb" and result.capture == str(small_capture)
+    assert result.metrics["psnr"] > 22, result.metrics
+    assert {item.kind for item in result.artifacts} == {"splats", "metrics"}
+    low, high = np.array(result.bounds)
+    assert (low > -1.2).all() and (high < 1.2).all() and (high - low > 0.5).all()
+    kinds = [event.kind for event in read_new(trained / "events.jsonl")[0]]
+    assert kinds[0] == "started" and kinds[-1] == "done" and "progress" in kinds
+    assert not list(trained.glob(".*")) and not (trained / "lock").exists()
+
+
+def test_eval_and_render_see_what_training_saw(trained, tmp_path):
+    scores = json.loads((trained / "metrics.json").read_text())
+    done = engine("eval", trained)
+    assert done.returncode == 0 and "PSNR" in done.stdout
+    again = json.loads((trained / "metrics.json").read_text())
+    assert again["psnr"] == pytest.approx(scores["psnr"], abs=0.02) and len(again["views"]) == 2
+    done = engine("render", trained, "--out", tmp_path / "pictures")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["000.png", "008.png"]
+
+
+def test_a_kill_and_a_resume_change_no_byte(small_capture, tmp_path):
+    whole = tmp_path / "whole"
+    assert train(small_capture, whole, "--steps", 200).returncode == 0
+    again = tmp_path / "again"
+    assert train(small_capture, again, "--steps", 200).returncode == 0
+    assert (again / "splats.ply").read_bytes() == (whole / "splats.ply").read_bytes()
+
+    killed = tmp_path / "killed"
+    # The run ends itself as by kill -9 right after step 100, the checkpoint of step 99 or before being the last whole one.
+    code = """
+import os, signal, sys
+from engine.training import loop
+from engine.methods.splat import SplatTrainer
+loop._CHECKPOINT_EVERY, loop._SHARE = 0.0, 1e9
+step = SplatTrainer.step
+def deadly(self, progress):
+    loss = step(self, progress)
+    if self.steps_done == 100:
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+    return loss
+SplatTrainer.step = deadly
+from engine.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+    command = [sys.executable, "-c", code, "train", str(small_capture), "--out", str(killed), "--steps", "200", *FAST]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120).returncode != 0
+    assert (killed / "checkpoint.safetensors").exists() and not (killed / "splats.ply").exists()
+    assert read_result(killed).status == "running"
+    done = engine("train", "--resume", killed)
+    assert done.returncode == 0, done.stderr
+    assert "from the beginning" not in done.stderr
+    assert (killed / "splats.ply").read_bytes() == (whole / "splats.ply").read_bytes()
+
+
+@pytest.mark.parametrize("way", ["file", "signal"])
+def test_cancel_keeps_what_was_trained_and_can_be_resumed(small_capture, tmp_path, way):
+    out = tmp_path / "result"
+    process = train(small_capture, out, "--steps", 100_000, wait=False)
+    follow(process, out / "events.jsonl", lambda event: event.values.get("stage") == "train")
+    if way == "file":
+        (out / "cancel").touch()
+    else:
+        process.send_signal(signal.SIGTERM if sys.platform != "win32" else signal.CTRL_BREAK_EVENT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    result = read_result(out)
+    assert result.status == "cancelled" and result.step > 0
+    assert len(read_splats(out / result.artifact("splats"))) > 10
+    assert read_new(out / "events.jsonl")[0][-1].values["cancelled"] is True
+    assert not (out / "cancel").exists()
+    done = engine("train", "--resume", out, "--steps", result.step + 5)
+    assert done.returncode == 0, done.stderr
+    assert read_result(out).step == result.step + 5
+
+
+def test_minutes_bound_the_whole_run(small_capture, tmp_path):
+    before = time.time()
+    done = train(small_capture, tmp_path / "result", "--minutes", "0.3")
+    seconds = time.time() - before
+    assert done.returncode == 0, done.stderr
+    result = read_result(tmp_path / "result")
+    assert result.status == "done" and "psnr" in result.metrics
+    assert seconds < 0.3 * 60 + 6, "the end of the process is not part of the budget, but it is not long"
+
+
+def test_events_are_all_that_stdout_carries(small_capture, tmp_path):
+    done = train(small_capture, tmp_path / "result", "--steps", 5, "--events")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines[0]["event"] == "started" and lines[0]["schema"] == "1.0" and lines[-1]["event"] == "done"
+
+
+def test_linear_captures_far_from_the_origin(tmp_path, capture_writer):
+    capture = capture_writer(tmp_path / "far", blend="linear", center=(5000.0, -3000.0, 20.0))
+    done = train(capture, tmp_path / "result", "--steps", 400)
+    assert done.returncode == 0, done.stderr
+    result = read_result(tmp_path / "result")
+    assert result.blend == "linear" and result.antialias and result.scale == "metric"
+    assert result.metrics["psnr"] > 22
+    assert abs(result.bounds[0][0] - 5000) < 2 and abs(result.bounds[0][1] + 3000) < 2
+
+
+def test_what_is_there_is_not_overwritten(trained, small_capture, tmp_path):
+    before = (trained / "splats.ply").read_bytes()
+    done = train(small_capture, trained, "--steps", 5)
+    assert done.returncode == 1 and "--resume" in done.stderr and "--overwrite" in done.stderr
+    assert (trained / "splats.ply").read_bytes() == before
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.txt").write_text("years of work")
+    done = train(small_capture, foreign, "--steps", 5, "--overwrite")
+    assert done.returncode == 1 and (foreign / "thesis.txt").exists()
+
+
+def test_a_result_in_use_is_refused_untouched(trained, small_capture):
+    with locked(trained):
+        for arguments in (["train", "--resume", trained, "--steps", 300], ["train", small_capture, "--out", trained, "--overwrite"]):
+            done = engine(*arguments)
+            assert done.returncode == 1 and "in use" in done.stderr
+    assert read_result(trained).status == "done" and (trained / "splats.ply").exists()
+
+
+def test_a_stale_lock_is_taken_over(small_capture, tmp_path):
+    (tmp_path / "lock").write_text('{"pid": 999999999, "created": 1.0}')
+    with locked(tmp_path):
+        assert (tmp_path / "lock").exists()
+    assert not (tmp_path / "lock").exists()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk_is_one_sentence(monkeypatch, tmp_path):
+    import errno
+
+    from engine.contract.errors import UserError
+    from engine.training.checkpoint import write_checkpoint
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("engine.training.checkpoint.save_file", full)
+    (tmp_path / "checkpoint.safetensors").write_bytes(b"the last whole one")
+    with pytest.raises(UserError, match="disk is full"):
+        write_checkpoint(tmp_path, {"a": np.zeros(3)}, {})
+    assert (tmp_path / "checkpoint.safetensors").read_bytes() == b"the last whole one"
+    assert len(list(tmp_path.iterdir())) == 1
