@@ -161,7 +161,8 @@ def render(
     """Render a result from given cameras to PNG."""
     from . import devices
     from .data.views import frame_camera
-    from .formats.cameras import read_cameras
+    from .formats.capture import read_capture
+    from .formats.transforms import read_transforms
     from .methods import load_model
     from .training.reporting import Reporter
     from .training.scoring import write_picture
@@ -170,9 +171,14 @@ def render(
         raise UserError("render needs --out DIR.", f"See {PROGRAM} render --help.")
     folder, target = Path(result).resolve(), Path(out).resolve()
     known = read_result(folder)
-    frames = read_cameras(Path(cameras).resolve() if cameras else Path(known.capture))
-    if not cameras:
-        frames = tuple(frame for frame in frames if frame.test) or frames
+    path = Path(cameras).resolve() if cameras else None
+    if path is not None and path.is_file():
+        frames = read_transforms(path, pictures=False).frames
+    elif path is not None:
+        frames = read_capture(path).frames
+    else:
+        capture = read_capture(Path(known.capture))
+        frames = capture.split("test") or capture.frames
     model = load_model(folder, known, devices.threads(0))
     _make_folder(target)
     reporter = Reporter(None, None)
@@ -264,11 +270,12 @@ def main(arguments: list[str]) -> int:
                 {name: _deferred(command) for name, command in COMMANDS.items()},
                 prog=PROGRAM,
                 description="Trains splats from captures, on ordinary processors.",
-                args=arguments,
+                # tyro reads sys.argv where it is given nothing.
+                args=arguments or ["--help"],
             )
     except SystemExit as end:
         if end.code in (0, None):
-            return 0
+            return 0 if arguments else 2
         print(f"{_one_line(complaints.getvalue())} See {PROGRAM} --help.", file=sys.stderr)
         return 2
     _lower_priority()
@@ -294,13 +301,18 @@ def _deferred(command: Callable[..., int]) -> Callable[..., Callable[[], int]]:
     return parsed
 
 
-def _one_line(box: str) -> str:
-    """The first sentence of tyro's framed complaint."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", box)
-    lines = [line.strip("│ ").strip() for line in text.splitlines() if line.startswith("│")]
-    lines = lines[: next((i for i, line in enumerate(lines) if set(line) <= {"─"}), len(lines))]
-    sentence = " ".join(line for line in lines if line)
-    return (sentence.split("Got errors:")[0].strip() or "The arguments are not right.").rstrip(".") + "."
+def _one_line(complaint: str) -> str:
+    """The first sentence of tyro's framed complaint: a title, a rule, then what is wrong. The frame is drawn where the output is UTF-8."""
+    sections: list[list[str]] = [[]]
+    for line in re.sub(r"\x1b\[[0-9;]*m", "", complaint).splitlines():
+        words = line.strip("│╭╮╰╯─- ")
+        if words:
+            sections[-1].append(words)
+        if not words or line.startswith("╭"):
+            sections.append([])
+    filled = [" ".join(section) for section in sections if section]
+    sentence = filled[1].split("Got errors:")[0] if len(filled) > 1 else "The arguments are not right"
+    return sentence.strip().rstrip(".") + "."
 
 
 def _explain(error: BaseException) -> UserError | None:
@@ -311,7 +323,7 @@ def _explain(error: BaseException) -> UserError | None:
         return None
     if isinstance(error, MemoryError):
         return UserError("There is not enough memory.", "Use fewer gaussians or smaller views, or close other programs.", "out_of_memory")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return UserError("The disk is full.", "Free some space, then resume.", "disk_full")
     if isinstance(error, PermissionError):
         return UserError(f"{error.filename} may not be read or written.", "Check its permissions.", "permission")

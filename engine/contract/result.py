@@ -134,7 +134,7 @@ def replacing(file: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, file)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
             raise UserError(f"The disk is full: {file} could not be written.", "Free some space, then resume.", "disk_full") from None
         raise
     finally:

@@ -35,15 +35,16 @@ class Transforms:
     points: Path | None = None
 
 
-def read_transforms(file: Path, *, test: bool = False) -> Transforms:
+def read_transforms(file: Path, *, test: bool = False, pictures: bool = True) -> Transforms:
     """Reads the frames of a transforms file.
 
     Args:
         file: the JSON file; its pictures lie in the same folder or below.
         test: marks all frames as held out.
+        pictures: whether frames need a picture; without, the file is a camera path to render along, and names none or new ones.
 
     Returns:
-        The frames whose picture is there, in the file's order.
+        The frames whose picture is there (or need not be), in the file's order.
 
     Raises:
         UserError: the file is missing, is not JSON, has no frames, a bad camera, or names a file outside its folder.
@@ -59,7 +60,7 @@ def read_transforms(file: Path, *, test: bool = False) -> Transforms:
     for number, entry in enumerate(listed):
         if not isinstance(entry, dict):
             raise UserError(f"{file}: frame {number} is not a table.", _HINT)
-        frame = _frame(table, entry, number, file, test, found)
+        frame = _frame(table, entry, number, file, test, pictures, found)
         if frame is not None:
             found.frames.append(frame)
     points = _text(table, "ply_file_path", file)
@@ -143,8 +144,8 @@ def _text(table: dict[str, Any], key: str, file: Path) -> str:
     return value
 
 
-def _frame(table: dict[str, Any], entry: dict[str, Any], number: int, file: Path, test: bool, found: Transforms) -> Frame | None:
-    named = _text(entry, "file_path", file)
+def _frame(table: dict[str, Any], entry: dict[str, Any], number: int, file: Path, test: bool, pictures: bool, found: Transforms) -> Frame | None:
+    named = _text(entry, "file_path", file) or ("" if pictures else f"{number:05d}.png")
     if not named:
         raise UserError(f"{file}: frame {number} names no picture.", _HINT)
     image = _file(file, named)
@@ -152,7 +153,7 @@ def _frame(table: dict[str, Any], entry: dict[str, Any], number: int, file: Path
         named += ".png"
         image = _file(file, named)
     matrix = _matrix(entry.get("transform_matrix"), named, file)
-    if image is None:
+    if image is None and pictures:
         found.missing += 1
         return None
 
@@ -167,6 +168,8 @@ def _frame(table: dict[str, Any], entry: dict[str, Any], number: int, file: Path
             raise UserError(f"{file}: the distortion {key} of {named} is not read.", "Undistort the pictures, or fit only k1 k2 p1 p2.")
     w, h = number_of("w"), number_of("h")
     if w is None or h is None:
+        if image is None:
+            raise UserError(f"{file}: {named} has no size.", "Give w and h in pixels.")
         w, h = picture_size(image)
     if not (1 <= w <= _MAX_SIDE and 1 <= h <= _MAX_SIDE):
         raise UserError(f"{file}: the size of {named} is {w:g} × {h:g}.", _HINT)
@@ -191,7 +194,7 @@ def _frame(table: dict[str, Any], entry: dict[str, Any], number: int, file: Path
         others[name] = path
     frame = Frame(
         name=_name(named),
-        image=image,
+        image=image or file.parent / named,
         transform_matrix=matrix,
         w=w,
         h=h,

@@ -51,12 +51,16 @@ class Reporter:
         if event.kind == "progress":
             self._bar(values)
         elif event.kind == "warning":
-            self._console.print(f"[yellow]{values['message']}[/]")
+            self._say(values["message"], "yellow")
         elif event.kind == "failed":
             self.close()
-            self._console.print(f"[red]{values['message']}[/] {values.get('hint', '')}")
+            self._say(f"{values['message']} {values.get('hint', '')}".strip(), "red")
         elif event.kind in ("started", "done"):
             self.close()
+
+    def _say(self, text: str, style: str) -> None:
+        # Whole, not wrapped: a path that is cut in two cannot be copied. Without markup: a path may hold brackets.
+        self._console.print(text, style=style, soft_wrap=True, markup=False)
 
     def _bar(self, values: dict[str, Any]) -> None:
         if self._stage != values["stage"] or self._progress is None:

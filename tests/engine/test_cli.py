@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line: bad input is one plain sentence on stderr and an exit code, and nothing is left behind."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine import cli
+from engine.formats.splats import read_splats
+
+
+def complain(capsys, *arguments):
+    """Runs a command that has to fail. Returns its exit code and what it said."""
+    code = cli.main([str(argument) for argument in arguments])
+    said = capsys.readouterr().err.strip()
+    assert "Traceback" not in said and "internal" not in said, said
+    return code, said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["tran"], 2, "tran"),
+        (["train", "--foo", "3"], 2, "--foo"),
+        (["train", "x", "--out", "y", "--minutes", "soon"], 2, "--minutes"),
+        (["train", "x", "--out", "y", "--minutes", "-3"], 2, "minutes"),
+        (["train", "x", "--out", "y", "--steps", "0"], 2, "steps"),
+        (["train", "x", "--out", "y", "--splat.sh-degree", "4"], 2, "sh_degree"),
+        (["train", "x", "--out", "y", "--steps", "10", "--minutes", "1"], 2, "either"),
+        (["train"], 1, "--out"),
+        (["train", "nowhere", "--out", "y"], 1, "nowhere"),
+        (["train", "--resume", "nowhere"], 1, "nowhere"),
+        (["eval", "nowhere"], 2, "nowhere"),
+        (["render", "nowhere", "--out", "y"], 2, "nowhere"),
+        (["convert", "a.ply", "b.spz"], 2, "b.spz"),
+        (["convert", "a.ply", "b.ply"], 2, "a.ply"),
+        (["bench", "no-such"], 2, "no-such"),
+    ],
+)
+def test_bad_arguments(capsys, monkeypatch, tmp_path, arguments, code, words):
+    monkeypatch.chdir(tmp_path)
+    got, said = complain(capsys, *arguments)
+    assert got == code and words in said.replace("\n", " "), said
+    assert not list(tmp_path.iterdir())
+
+
+def damage_json(text):
+    def damage(folder):
+        (folder / "transforms.json").write_text(text)
+
+    return damage
+
+
+def damage_table(change):
+    def damage(folder):
+        table = json.loads((folder / "transforms.json").read_text())
+        change(table)
+        (folder / "transforms.json").write_text(json.dumps(table))
+
+    return damage
+
+
+def first_frame(**values):
+    return damage_table(lambda table: table["frames"][0].update(values))
+
+
+def scaled(table):
+    table["frames"][0]["transform_matrix"] = (np.array(table["frames"][0]["transform_matrix"]) * 2).tolist()
+
+
+def not_a_number(table):
+    table["frames"][0]["transform_matrix"][0][3] = float("nan")
+
+
+def no_picture(folder):
+    shutil.rmtree(folder / "images")
+
+
+def broken_picture(folder):
+    file = folder / "images" / "003.png"
+    file.write_bytes(file.read_bytes()[:100])
+
+
+def other_size(folder):
+    Image.new("RGB", (10, 90)).save(folder / "images" / "003.png")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda folder: (folder / "transforms.json").unlink(), "transforms.json"),
+        (damage_json('{"frames": ['), "transforms.json"),
+        (damage_json("not JSON"), "transforms.json"),
+        (damage_json("[1, 2]"), "transforms.json"),
+        (damage_table(lambda table: table.update(frames=[])), "no frames"),
+        (damage_table(not_a_number), "000.png"),
+        (damage_table(scaled), "rigid"),
+        (first_frame(file_path="../../secret.png"), "outside"),
+        (no_picture, "12 pictures"),
+        (broken_picture, "003.png"),
+        (other_size, "003.png"),
+    ],
+)
+def test_bad_captures(capsys, small_capture, tmp_path, damage, words):
+    capture = shutil.copytree(small_capture, tmp_path / "capture")
+    damage(capture)
+    code, said = complain(capsys, "train", capture, "--out", tmp_path / "result", "--steps", 3)
+    assert code == 1 and words in said, said
+    assert json.loads((tmp_path / "result" / "result.json").read_text())["status"] == "failed"
+    last = json.loads((tmp_path / "result" / "events.jsonl").read_text().splitlines()[-1])
+    assert last["event"] == "failed" and words in last["message"] + last["hint"]
+
+
+def test_missing_pictures_are_left_out_with_a_warning(capsys, small_capture, tmp_path):
+    capture = shutil.copytree(small_capture, tmp_path / "capture")
+    for index in (1, 2, 5):
+        (capture / "images" / f"{index:03d}.png").unlink()
+    assert cli.main(["train", str(capture), "--out", str(tmp_path / "result"), "--steps", "3"]) == 0
+    warnings = [json.loads(line) for line in (tmp_path / "result" / "events.jsonl").read_text().splitlines() if "warning" in line]
+    assert len(warnings) == 1 and "3 of 12" in warnings[0]["message"]
+
+
+def test_convert_keeps_every_number(tmp_path, capsys, data):
+    source = next((data / "splats").rglob("*.ply"), None)
+    for source in sorted((data / "splats").rglob("*.ply")):
+        if "compressed" not in source.name:
+            break
+    assert cli.main(["convert", str(source), str(tmp_path / "out.ply")]) == 0
+    before, after = read_splats(source), read_splats(tmp_path / "out.ply")
+    assert len(before) == len(after)
+    np.testing.assert_array_equal(before.means, after.means)
+    np.testing.assert_array_equal(before.sh, after.sh)
+
+
+def test_doctor_names_machine_and_choice(capsys):
+    assert cli.main(["doctor", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["threads"] >= 1 and facts["methods"]["splat"]["device"] == "cpu" and facts["methods"]["splat"]["reason"]
+
+
+def test_a_device_that_is_not_there_is_refused(capsys, small_capture, tmp_path):
+    code, said = complain(capsys, "train", small_capture, "--out", tmp_path / "result", "--steps", 3, "--device", "xpu")
+    assert code == 1 and "xpu" in said
+
+
+def test_render_along_a_path_without_pictures(capsys, small_capture, tmp_path):
+    assert cli.main(["train", str(small_capture), "--out", str(tmp_path / "result"), "--steps", "3"]) == 0
+    table = json.loads((small_capture / "transforms.json").read_text())
+    path = {key: table[key] for key in ("w", "h", "fl_x", "fl_y", "cx", "cy")}
+    path["frames"] = [{"transform_matrix": frame["transform_matrix"]} for frame in table["frames"][:3]]
+    (tmp_path / "path.json").write_text(json.dumps(path))
+    assert cli.main(["render", str(tmp_path / "result"), "--cameras", str(tmp_path / "path.json"), "--out", str(tmp_path / "out")]) == 0
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["00000.png", "00001.png", "00002.png"]

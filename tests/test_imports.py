@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may import whom, as the design says."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Parts of the engine, and which other parts each may import.
+ALLOWED = {
+    "contract": set(),
+    "cameras": set(),
+    "formats": {"contract", "cameras"},
+    "kernels": {"cameras"},
+    "data": {"contract", "cameras", "formats", "kernels"},
+    "splats": {"contract", "cameras", "formats", "kernels", "data"},
+    "metrics": {"kernels"},
+    "devices": {"contract"},
+    "methods": {"contract", "cameras", "formats", "kernels", "data", "splats"},
+    "training": {"", "contract", "cameras", "formats", "kernels", "data", "methods", "metrics", "devices"},
+    "doctor": {"", "kernels", "devices"},
+    "bench": {"", "contract", "cameras", "formats", "kernels", "data", "splats", "methods", "devices", "training"},
+    "cli": {"contract", "formats", "data", "kernels", "methods", "training", "devices", "doctor", "bench"},
+    "__main__": {"cli"},
+    "": set(),
+}
+# What the add-on may import of the engine.
+SHARED = {"contract", "cameras", "formats"}
+# Libraries beyond the standard one, where they are limited.
+LIBRARIES = {"contract": set(), "cameras": {"numpy"}, "formats": {"numpy"}}
+
+FILES = sorted([*(ROOT / "engine").rglob("*.py"), *(ROOT / "addon").rglob("*.py"), ROOT / "__init__.py"])
+
+
+def imports(file: Path):
+    """Absolute module names that a file imports, relative ones resolved from the root: ``engine.contract.errors``, ``numpy``."""
+    package = file.relative_to(ROOT).with_suffix("").parts
+    package = package[:-1]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, 0
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = package[: len(package) - node.level + 1]
+                assert node.level <= len(package) + 1, f"{file} imports from above the root"
+                module = ".".join([*base, *([node.module] if node.module else [])])
+                for alias in node.names:
+                    yield f"{module}.{alias.name}".strip("."), node.level
+            else:
+                yield node.module, 0
+
+
+def part(name: str) -> str:
+    """The part of the engine that a module belongs to, "" for the engine itself."""
+    pieces = name.split(".")
+    return pieces[1] if len(pieces) > 1 and pieces[1] in ALLOWED else ""
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_import_rules(file):
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    world = parts[0] if len(parts) > 1 else "root"
+    mine = parts[1] if world == "engine" and parts[1] != "__init__" else ""
+    for name, level in imports(file):
+        top = name.split(".")[0]
+        assert level or top not in ("engine", "addon", "scripts"), f"absolute import of {name}"
+        if world == "engine":
+            assert top not in ("bpy", "mathutils", "bmesh", "gpu", "addon"), f"the engine imports {name}"
+            if level:
+                theirs = part(name)
+                assert theirs == mine or theirs in ALLOWED[mine], f"{mine} imports {theirs or name}"
+            elif mine in LIBRARIES and top not in sys.stdlib_module_names:
+                assert top in LIBRARIES[mine], f"{mine} imports {name}"
+        elif world == "addon":
+            if level and top == "engine":
+                assert part(name) in SHARED, f"the add-on imports {name}"
+            elif not level:
+                assert top in {"bpy", "bpy_extras", "mathutils", "numpy", "gpu", "bl_ui"} or top in sys.stdlib_module_names, f"the add-on imports {name}"
+
+
+def test_the_root_imports_nothing_by_itself():
+    tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
+    assert not [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+
+
+def test_posix_only_calls_have_their_other_half():
+    """Calls that Windows lacks stand behind a test for them in the same file."""
+    lacking = {"os.fork", "os.killpg", "os.setsid", "os.getuid", "os.geteuid", "os.sched_getaffinity", "signal.SIGKILL", "signal.alarm"}
+    for file in [*FILES, *(ROOT / "scripts").rglob("*.py")]:
+        text = file.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and f"{node.value.id}.{node.attr}" in lacking:
+                guarded = f'hasattr({node.value.id}, "{node.attr}")' in text or "win32" in text or 'os.name == "nt"' in text
+                assert guarded, f"{file}: {node.value.id}.{node.attr} is not there on Windows"
+
+
+def test_nothing_edits_the_path_and_nothing_is_unpickled():
+    for file in FILES:
+        text = file.read_text(encoding="utf-8")
+        for forbidden in ("sys.path.insert", "sys.path.append", "import pickle", "torch.load(", "allow_pickle=True", "shell=True"):
+            assert forbidden not in text, f"{file} uses {forbidden}"
