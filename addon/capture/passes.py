@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rendering one view after another: colour with alpha, and depth.
+
+Everything happens in a copy of the scene that shares its objects and is removed at the end, so there is nothing of the user's to put
+back, whatever goes wrong.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from ...engine.cameras import Camera
+from ...engine.contract.errors import UserError
+from ...engine.contract.settings import CaptureSettings
+from .. import compat
+from .cameras import in_units, read_camera
+from .space import render_layer
+
+# Cycles writes 1e10 where a ray meets nothing.
+_NOTHING = 1e9
+_DEPTH = "depth"
+
+
+class Studio:
+    """A copy of the scene, ready to render views. Made by :func:`studio`."""
+
+    def __init__(self, scene: bpy.types.Scene, camera: bpy.types.Object, folder: Path):
+        self._scene, self._camera, self._folder = scene, camera, folder
+        self._lenses: dict[bpy.types.Camera, bpy.types.Camera] = {}
+
+    def shoot(self, pose: np.ndarray, lens: bpy.types.Camera, seed: int, picture: Path) -> tuple[Camera, np.ndarray]:
+        """Renders one view.
+
+        Args:
+            pose: camera-to-world in metres, [4, 4], rigid.
+            lens: the camera's data; its depth of field is left out.
+            seed: of Cycles' noise.
+            picture: PNG that receives the colours: 8-bit sRGB with straight alpha.
+
+        Returns:
+            The camera as rendered, and the depth: [H, W] float32, planar z in metres at the pixels' centres, 0 where nothing is.
+
+        Raises:
+            UserError: Blender cannot render the view or write the picture.
+        """
+        scene = self._scene
+        self._camera.data = self._without_blur(lens)
+        self._camera.matrix_world = Matrix(in_units(pose, scene))
+        camera = read_camera(scene, self._camera)
+        scene.cycles.seed = seed
+        scene.render.filepath = str(picture)
+        for old in self._folder.iterdir():
+            old.unlink()
+        picture.unlink(missing_ok=True)
+        try:
+            bpy.ops.render.render(write_still=True, scene=scene.name)
+        except RuntimeError as error:
+            message = f"Blender could not render {picture.name}: {str(error).strip()}"
+            raise UserError(message, "Check the scene and the free disk space.") from None
+        if not picture.is_file() or picture.stat().st_size == 0:
+            raise UserError(f"{picture} could not be written.", "Check the free disk space, or choose another folder.", "disk_full")
+        depth = read_pixels(next(self._folder.glob(f"{_DEPTH}*.exr")))[..., 0]
+        unit = scene.unit_settings.scale_length
+        return camera, np.where(depth < _NOTHING, depth * np.float32(unit), np.float32(0))
+
+    def close(self) -> None:
+        for lens in self._lenses.values():
+            bpy.data.cameras.remove(lens)
+
+    def _without_blur(self, lens: bpy.types.Camera) -> bpy.types.Camera:
+        if lens not in self._lenses:
+            self._lenses[lens] = lens.copy()
+            self._lenses[lens].dof.use_dof = False
+        return self._lenses[lens]
+
+
+@contextmanager
+def studio(scene: bpy.types.Scene, settings: CaptureSettings) -> Iterator[Studio]:
+    """A place to render the views of a capture in.
+
+    Args:
+        scene: what is captured; it is not changed.
+        settings: size, samples and exposure.
+
+    Raises:
+        UserError: Cycles or the view transform Standard is not there.
+    """
+    copy = scene.copy()
+    lens = bpy.data.cameras.new("Reconstruct capture")
+    camera = bpy.data.objects.new("Reconstruct capture", lens)
+    opened = None
+    try:
+        copy.collection.objects.link(camera)
+        copy.camera = camera
+        _prepare(copy, settings)
+        with tempfile.TemporaryDirectory(prefix="reconstruct-") as folder:
+            _write_passes(copy, folder)
+            opened = Studio(copy, camera, Path(folder))
+            yield opened
+    finally:
+        compat.drop_compositor_tree(copy)
+        bpy.data.scenes.remove(copy)
+        bpy.data.objects.remove(camera)
+        bpy.data.cameras.remove(lens)
+        if opened is not None:
+            opened.close()
+
+
+def read_pixels(file: Path) -> np.ndarray:
+    """The stored values of a picture, [H, W, channels] float32, from the top row; 8-bit codes are divided by 255."""
+    image = bpy.data.images.load(str(file), check_existing=False)
+    try:
+        image.colorspace_settings.name = "Non-Color"
+        image.alpha_mode = "CHANNEL_PACKED"
+        width, height = image.size
+        pixels = np.empty(width * height * image.channels, dtype=np.float32)
+        image.pixels.foreach_get(pixels)
+        return pixels.reshape(height, width, -1)[::-1]
+    finally:
+        bpy.data.images.remove(image)
+
+
+def _prepare(scene: bpy.types.Scene, settings: CaptureSettings) -> None:
+    """The state that every capture is rendered in, whatever the user's is."""
+    render = scene.render
+    try:
+        render.engine = "CYCLES"
+    except TypeError:
+        raise UserError("Cycles is switched off in this Blender.", "Enable the Cycles add-on in Preferences.") from None
+    render.resolution_x, render.resolution_y, render.resolution_percentage = settings.width, settings.height, 100
+    for name in ("use_border", "use_crop_to_border", "use_motion_blur", "use_sequencer", "use_multiview", "use_simplify", "use_freestyle"):
+        setattr(render, name, False)
+    # The stamp's parts end in the PNG's text chunks even where no stamp is drawn, the .blend's path among them.
+    for name in [name for name in render.bl_rna.properties.keys() if name.startswith("use_stamp")]:
+        setattr(render, name, False)
+    render.film_transparent, render.dither_intensity = True, 0.0
+    render.use_overwrite, render.use_placeholder, render.use_file_extension = True, False, True
+    # Views differ only in the camera, so the scene's search trees are built once.
+    render.use_persistent_data = True
+    compat.set_picture_format(render.image_settings, "PNG")
+    render.image_settings.color_mode, render.image_settings.color_depth, render.image_settings.compression = "RGBA", "8", 15
+    render.image_settings.color_management = "FOLLOW_SCENE"
+
+    cycles = scene.cycles
+    cycles.samples, cycles.time_limit, cycles.use_animated_seed = settings.samples, 0.0, False
+    try:
+        cycles.use_denoising, cycles.denoiser, cycles.denoising_input_passes = True, "OPENIMAGEDENOISE", "RGB_ALBEDO_NORMAL"
+    except TypeError:
+        # Some distributions build Blender without a denoiser.
+        cycles.use_denoising = False
+    cycles.film_transparent_glass = False
+    # Depth is the first sample's, which this pattern puts at the pixel's centre.
+    cycles.sampling_pattern = "AUTOMATIC"
+
+    view = scene.view_settings
+    try:
+        scene.display_settings.display_device = "sRGB"
+        view.view_transform, view.look = "Standard", "None"
+    except TypeError:
+        message = "Blender's colour configuration has no view transform Standard."
+        raise UserError(message, "Start Blender without the environment variable OCIO.") from None
+    view.exposure, view.gamma, view.use_curve_mapping = settings.exposure, 1.0, False
+    if hasattr(view, "use_white_balance"):
+        view.use_white_balance = False
+
+    layer = render_layer(scene)
+    for other in scene.view_layers:
+        other.use = other == layer
+    layer.use_pass_z, layer.samples = True, 0
+    layer.cycles.use_denoising = True
+
+
+def _write_passes(scene: bpy.types.Scene, folder: str) -> None:
+    render = scene.render
+    render.use_compositing = True
+    tree = compat.compositor_tree(scene)
+    layers = tree.nodes.new("CompositorNodeRLayers")
+    layers.scene = scene
+    layers.layer = render_layer(scene).name
+    compat.output_picture(tree, layers.outputs["Image"])
+    compat.output_float_exr(tree, layers.outputs["Depth"], folder, _DEPTH)

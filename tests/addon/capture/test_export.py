@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A whole small capture, read back as the engine reads it; and everything that can be wrong."""
+
+import errno
+import json
+
+import bpy
+import numpy as np
+import pytest
+from reconstruct.addon.capture import export, passes
+from reconstruct.addon.capture.export import export_capture
+from reconstruct.engine.cameras import Camera, project
+from reconstruct.engine.contract.errors import UserError
+from reconstruct.engine.contract.settings import CaptureSettings
+from reconstruct.engine.formats.capture import read_capture
+from reconstruct.engine.formats.points import read_points
+
+SMALL = CaptureSettings(rig="both", orbit_object="Sofa", views=4, orbit_share=0.5, width=64, height=48, samples=2, seed_points=2000)
+
+
+@pytest.fixture
+def card(add_camera, add_mesh):
+    add_mesh("Card", [(-8, 4, -8), (8, 4, -8), (8, 4, 8), (-8, 4, 8)], [(0, 1, 2, 3)], (0.5, 0.5, 0.5))
+    return add_camera("Front"), add_camera("Side", turn=(1.5, 0.0, 0.5))
+
+
+FAST = CaptureSettings(rig="scene", width=16, height=16, samples=1, seed_points=50)
+
+
+def test_a_capture_of_the_demo_room_is_read_back_whole(demo, tmp_path):
+    told = []
+    folder = export_capture(demo, tmp_path / "capture", SMALL, progress=lambda step, steps: told.append((step, steps)))
+    capture = read_capture(folder)
+    assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+    assert capture.source == "blender" and capture.scale == "metric" and not capture.warnings
+    assert len(capture.frames) == 4
+    assert sorted(path.name for path in folder.iterdir()) == ["depth", "images", "points.ply", "transforms.json"]
+    assert json.loads((folder / "transforms.json").read_text())["color_management"]["view_transform"] == "Standard"
+    cloud = read_points(capture.points)
+    assert 1500 < len(cloud) <= 2000
+    assert np.ptp(cloud.colors.astype(int), axis=0).min() > 50
+    low, high = np.array([-3.3, -3.3, -0.05]), np.array([3.3, 3.3, 3.3])
+    assert ((cloud.positions > low) & (cloud.positions < high)).all()
+    agreeing = np.zeros(len(cloud), bool)
+    for frame in capture.frames:
+        depth = np.load(frame.depth, allow_pickle=False)
+        assert depth.shape == (48, 64) and depth.dtype == np.float32 and (depth > 0).mean() > 0.99
+        assert passes.read_pixels(frame.image).shape == (48, 64, 4)
+        camera = Camera(frame.w, frame.h, frame.fl_x, frame.fl_y, frame.cx, frame.cy, np.array(frame.transform_matrix))
+        pixels, z = project(camera, cloud.positions)
+        column, row = np.floor(pixels).astype(int).T
+        inside = (z > 0) & (column >= 0) & (column < 64) & (row >= 0) & (row < 48)
+        agreeing[inside] |= np.abs(depth[row[inside], column[inside]] - z[inside]) < 1e-3 * z[inside] + 1e-4
+    # Every seed point lies on a surface that some view saw just there.
+    assert agreeing.all()
+    assert len(bpy.data.scenes) == 1 and not [thing for thing in bpy.data.objects if thing.type == "CAMERA"]
+
+
+def test_a_second_capture_into_the_folder_is_refused(scene, card, tmp_path):
+    folder = export_capture(scene, tmp_path / "capture", FAST)
+    assert [frame.name for frame in read_capture(folder).frames]
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    with pytest.raises(UserError, match="already holds a capture"):
+        export_capture(scene, folder, FAST)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_somebodys_pictures_are_not_touched(scene, card, tmp_path):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "mine.png").write_bytes(b"mine")
+    with pytest.raises(UserError, match="images"):
+        export_capture(scene, tmp_path, FAST)
+    assert [path.name for path in tmp_path.rglob("*")] == ["images", "mine.png"]
+
+
+def test_a_cancelled_capture_has_no_transforms_and_can_be_made_again(scene, card, tmp_path):
+    asked = iter([False, True])
+    export_capture(scene, tmp_path, FAST, cancelled=lambda: next(asked))
+    assert len(list((tmp_path / "images").iterdir())) == 1
+    with pytest.raises(UserError):
+        read_capture(tmp_path)
+    export_capture(scene, tmp_path, FAST)
+    assert len(read_capture(tmp_path).frames) == 2
+
+
+def test_a_full_disk_is_said_plainly_and_leaves_the_scene_alone(scene, card, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(export.np, "save", full)
+    with pytest.raises(UserError, match="disk is full") as caught:
+        export_capture(scene, tmp_path, FAST)
+    assert caught.value.code == "disk_full"
+    assert len(bpy.data.scenes) == 1
+    assert not (tmp_path / "transforms.json").exists()
+
+
+def test_a_folder_that_is_a_file_is_refused(scene, card, tmp_path):
+    (tmp_path / "capture").write_text("a file")
+    with pytest.raises(UserError, match="capture"):
+        export_capture(scene, tmp_path / "capture", FAST)
+
+
+def test_what_cannot_be_captured_leaves_no_folder(scene, card, tmp_path):
+    card[0].data.type = "ORTHO"
+    with pytest.raises(UserError, match="Front"):
+        export_capture(scene, tmp_path / "capture", FAST)
+    assert not (tmp_path / "capture").exists()

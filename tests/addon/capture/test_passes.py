@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Views are rendered in a fixed state, and the user's scene stays as it is."""
+
+import math
+
+import bpy
+import numpy as np
+import pytest
+from reconstruct.addon.capture import passes
+from reconstruct.engine.cameras import unproject
+from reconstruct.engine.contract.settings import CaptureSettings
+
+SMALL = CaptureSettings(width=32, height=24, samples=4)
+
+
+def dump(owner, depth=0):
+    """All plain values of a data-block's settings."""
+    values = {}
+    for prop in owner.bl_rna.properties:
+        if prop.identifier in ("rna_type", "name_full", "session_uid", "depsgraph"):
+            continue
+        value = getattr(owner, prop.identifier)
+        if prop.type == "POINTER":
+            if value is not None and depth < 2 and not isinstance(value, bpy.types.ID):
+                values[prop.identifier] = dump(value, depth + 1)
+            else:
+                values[prop.identifier] = repr(value)
+        elif prop.type == "COLLECTION":
+            values[prop.identifier] = len(value)
+        else:
+            values[prop.identifier] = tuple(value) if getattr(prop, "array_length", 0) else value
+    return values
+
+
+def everything(scene):
+    data = bpy.data
+    counts = {
+        name: len(getattr(data, name))
+        for name in ("scenes", "objects", "cameras", "node_groups", "collections", "meshes", "materials", "worlds")
+    }
+    layers = [dump(layer) for layer in scene.view_layers]
+    owners = (scene.render, scene.cycles, scene.view_settings, scene.display_settings)
+    return counts, [dump(owner) for owner in owners], layers, repr(scene.camera)
+
+
+def wild(scene):
+    """A scene with all that a capture has to switch off."""
+    scene.view_settings.exposure, scene.view_settings.gamma = 2.0, 1.7
+    render = scene.render
+    render.resolution_x, render.resolution_y, render.resolution_percentage = 100, 50, 150
+    render.use_border = render.use_crop_to_border = render.use_simplify = render.use_stamp = True
+    render.use_motion_blur = render.use_freestyle = render.use_multiview = True
+    render.border_max_x = 0.4
+    render.dither_intensity, render.film_transparent = 2.0, False
+    render.filepath = "//mine.png"
+    scene.view_layers.new("Other")
+    if hasattr(scene, "compositing_node_group"):
+        scene.compositing_node_group = bpy.data.node_groups.new("Mine", "CompositorNodeTree")
+    else:
+        scene.use_nodes = True
+        scene.node_tree.nodes.clear()
+        scene.node_tree.nodes.new("CompositorNodeBlur")
+
+
+@pytest.fixture
+def card(add_camera, add_mesh):
+    """A card 4 m before the camera, in the picture's left half."""
+    camera = add_camera(lens=24.0)
+    camera.data.dof.use_dof, camera.data.dof.focus_distance, camera.data.dof.aperture_fstop = True, 0.5, 0.1
+    add_mesh("Card", [(-8, 4, -8), (0, 4, -8), (0, 4, 8), (-8, 4, 8)], [(0, 1, 2, 3)], (0.5, 0.02, 0.8))
+    bpy.context.view_layer.update()
+    return camera
+
+
+def pose_of(thing):
+    return np.array(thing.matrix_world, dtype=float)
+
+
+def test_colour_alpha_and_depth_are_the_same_whatever_the_user_has_set(scene, card, tmp_path):
+    wild(scene)
+    with passes.studio(scene, CaptureSettings(width=64, height=48, samples=4)) as studio:
+        camera, depth = studio.shoot(pose_of(card), card.data, 0, tmp_path / "view.png")
+    picture = np.round(passes.read_pixels(tmp_path / "view.png") * 255).astype(int)
+    assert picture.shape == (48, 64, 4)
+    # The denoiser rings a little near edges.
+    left, right = picture[10:-10, 8:20], picture[2:-2, 36:-2]
+    linear = np.array([0.5, 0.02, 0.8])
+    expected = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055) * 255
+    assert np.abs(left[..., :3] - expected).max() <= 1.01
+    assert (left[..., 3] == 255).all()
+    assert (right[..., 3] == 0).all()
+    # Planar: the corner is as deep as the middle.
+    assert depth.dtype == np.float32
+    assert np.allclose(depth[:, :30], 4.0, atol=1e-4)
+    assert (depth[:, 34:] == 0).all()
+    assert b"mine" not in (tmp_path / "view.png").read_bytes()
+    assert (camera.width, camera.height) == (64, 48)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_scene_stays_as_it_is(scene, card, tmp_path, fails):
+    wild(scene)
+    scene.camera = card
+    before = everything(scene)
+    try:
+        with passes.studio(scene, SMALL) as studio:
+            studio.shoot(pose_of(card), card.data, 0, tmp_path / "view.png")
+            if fails:
+                raise RuntimeError("on purpose")
+    except RuntimeError as error:
+        assert fails and "on purpose" in str(error)
+    assert everything(scene) == before
+    assert card.data.dof.use_dof
+    assert bpy.context.scene == scene
+
+
+def test_depth_is_in_metres_at_the_centres_of_pixels(scene, add_camera, add_mesh, tmp_path):
+    scene.unit_settings.scale_length = 0.01
+    add_mesh("Floor", [(-900, -900, 0), (900, -900, 0), (900, 900, 0), (-900, 900, 0)], [(0, 1, 2, 3)])
+    thing = add_camera(location=(10.0, 20.0, 150.0), turn=(math.radians(60), 0.0, 0.3), shift_x=0.1, lens=24.0, clip_end=1e5)
+    bpy.context.view_layer.update()
+    pose = pose_of(thing)
+    pose[:3, 3] *= 0.01
+    with passes.studio(scene, SMALL) as studio:
+        camera, depth = studio.shoot(pose, thing.data, 0, tmp_path / "view.png")
+    points = unproject(camera, depth)
+    hit = depth > 0
+    assert hit.mean() > 0.5
+    assert np.abs(points[hit][:, 2]).max() < 2e-3
+
+
+def test_exposure_is_the_captures_own(scene, card, tmp_path):
+    scene.view_settings.exposure = 5.0
+    with passes.studio(scene, CaptureSettings(width=64, height=48, samples=4, exposure=-1.0)) as studio:
+        studio.shoot(pose_of(card), card.data, 0, tmp_path / "view.png")
+    red = passes.read_pixels(tmp_path / "view.png")[24, 12, 0]
+    assert red == pytest.approx(1.055 * 0.25 ** (1 / 2.4) - 0.055, abs=0.006)
+
+
+def test_only_the_first_used_view_layer_is_captured(scene, card, tmp_path):
+    group, thing = bpy.data.collections.new("Group"), bpy.data.objects["Card"]
+    scene.collection.children.link(group)
+    group.objects.link(thing)
+    scene.collection.objects.unlink(thing)
+    first, second = scene.view_layers[0], scene.view_layers.new("Empty")
+    second.layer_collection.children["Group"].exclude = True
+    depths = []
+    for used in (True, False):
+        first.use = used
+        with passes.studio(scene, SMALL) as studio:
+            depths.append(studio.shoot(pose_of(card), card.data, 0, tmp_path / "view.png")[1])
+    assert depths[0].max() > 3.9 and depths[1].max() == 0
+    assert [layer.use for layer in scene.view_layers] == [False, True]
+
+
+def test_a_seed_gives_the_same_picture_again(scene, add_camera, add_mesh, tmp_path):
+    add_mesh("Card", [(-8, 4, -8), (8, 4, -8), (8, 4, 8), (-8, 4, 8)], [(0, 1, 2, 3)])
+    lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "AREA"))
+    lamp.location, lamp.data.energy, lamp.data.size = (1.0, 2.0, 1.0), 300.0, 2.0
+    scene.collection.objects.link(lamp)
+    thing = add_camera()
+    bpy.context.view_layer.update()
+    pictures = []
+    with passes.studio(scene, SMALL) as studio:
+        for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+            studio.shoot(pose_of(thing), thing.data, seed, tmp_path / f"{name}.png")
+            pictures.append(passes.read_pixels(tmp_path / f"{name}.png"))
+    assert np.array_equal(pictures[0], pictures[1])
+    assert not np.array_equal(pictures[0], pictures[2])
