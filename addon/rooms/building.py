@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An empty room that results stand in, and a camera that looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import bpy
+import mathutils
+import numpy as np
+
+from ..compat import material_tree
+from ..results.tagging import kind_of, tag
+from .layouts import measure, viewpoint
+
+_WALLS, _FLOOR, _TRIM = (0.78, 0.76, 0.72), (0.32, 0.19, 0.10), (0.85, 0.85, 0.84)
+_SKIRTING = 0.08
+# Watts a square metre; white walls give most of it back.
+_LIGHT_PER_AREA = 5.5
+
+
+def build_room(scene: bpy.types.Scene, size: tuple[float, float, float]) -> list[bpy.types.Object]:
+    """Builds a room about the origin: floor at height 0, four walls, ceiling, skirting and a lamp. It replaces the one built before.
+
+    From outside its walls are invisible, so it can be looked into from anywhere.
+
+    Args:
+        scene: receives the room, in a collection of its own.
+        size: width, depth and height in metres.
+
+    Returns:
+        The objects of the room.
+    """
+    _remove_room(scene)
+    unit = scene.unit_settings.scale_length
+    width, depth, height = (length / unit for length in size)
+    collection = bpy.data.collections.new("Room")
+    tag(collection, "room")
+    scene.collection.children.link(collection)
+    x, y = width / 2, depth / 2
+    ground = [(-x, -y), (x, -y), (x, y), (-x, y)]
+    floor = [(*corner, 0.0) for corner in ground]
+    ceiling = [(*corner, height) for corner in ground]
+    # Faces are wound so that their normals look into the room.
+    sides = [(i, i + 4, (i + 1) % 4 + 4, (i + 1) % 4) for i in range(4)]
+    parts = [
+        _mesh("Floor", floor, [(0, 1, 2, 3)], _wood(unit)),
+        _mesh("Walls", floor + ceiling, sides, _paint("Wall", _WALLS)),
+        _mesh("Ceiling", ceiling, [(3, 2, 1, 0)], _paint("Ceiling", _TRIM)),
+        _skirting(ground, unit, sides),
+        _lamp(width, depth, height, unit),
+    ]
+    for part in parts:
+        tag(part, "room")
+        collection.objects.link(part)
+    if scene.world is None:
+        scene.world = bpy.data.worlds.new("World")
+        tag(scene.world, "room")
+    return parts
+
+
+def frame_camera(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) -> bpy.types.Object:
+    """The scene's camera, or a new one that looks at the objects.
+
+    Args:
+        scene: the scene; a new camera becomes its camera.
+        objects: imported results.
+
+    Returns:
+        The camera.
+    """
+    if scene.camera is not None:
+        return scene.camera
+    unit = scene.unit_settings.scale_length
+    positions, weights = _points_of(objects)
+    eye, aim = viewpoint(positions * unit, weights, measure(positions * unit, weights))
+    floor = next((item for item in scene.objects if kind_of(item) == "room" and item.name.startswith("Floor")), None)
+    if floor is not None:
+        # A step away from the walls, so that the room is seen from inside.
+        corners = np.array(floor.bound_box) * unit
+        reach = np.maximum(corners[:, :2].max(axis=0) - 0.3, 0.0)
+        eye[:2] = np.clip(eye[:2], -reach, reach)
+    lens = bpy.data.cameras.new("Camera")
+    lens.lens = 20.0
+    lens.clip_start, lens.clip_end = 0.02 / unit, 1000.0 / unit
+    camera = bpy.data.objects.new("Camera", lens)
+    tag(camera, "camera")
+    scene.collection.objects.link(camera)
+    direction = mathutils.Vector(aim - eye)
+    camera.matrix_world = mathutils.Matrix.Translation(eye / unit) @ direction.to_track_quat("-Z", "Y").to_matrix().to_4x4()
+    scene.camera = camera
+    return camera
+
+
+def _points_of(objects: Sequence[bpy.types.Object]) -> tuple[np.ndarray, np.ndarray]:
+    """Places [N, 3] of the points of results in the world, in Blender units, and their opacities [N]."""
+    places, opacities = [np.zeros((0, 3))], [np.zeros(0)]
+    for item in objects:
+        if item.type != "POINTCLOUD":
+            continue
+        attributes, count = item.data.attributes, len(item.data.points)
+        flat = np.empty(count * 3, dtype=np.float32)
+        attributes["position"].data.foreach_get("vector", flat)
+        matrix = np.array(item.matrix_basis if item.parent is None else item.matrix_world)
+        places.append(flat.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3])
+        shares = np.ones(count, dtype=np.float32)
+        if "opacity" in attributes:
+            attributes["opacity"].data.foreach_get("value", shares)
+        opacities.append(shares)
+    positions, weights = np.concatenate(places), np.concatenate(opacities)
+    # Without a result the camera looks at where one would stand.
+    return (positions, weights) if len(positions) else (np.array([[-0.5, -0.5, 0.0], [0.5, 0.5, 1.0]]), np.ones(2))
+
+
+def _remove_room(scene: bpy.types.Scene) -> None:
+    for collection in [item for item in scene.collection.children if kind_of(item) == "room"]:
+        for part in [item for item in collection.objects if kind_of(item) == "room"]:
+            data = part.data
+            bpy.data.objects.remove(part)
+            if not data.users:
+                (bpy.data.lights if isinstance(data, bpy.types.Light) else bpy.data.meshes).remove(data)
+        # What the user put into the room's collection stays in the scene.
+        for other in collection.objects:
+            scene.collection.objects.link(other)
+        bpy.data.collections.remove(collection)
+
+
+def _mesh(name: str, corners: list, faces: list, material: bpy.types.Material) -> bpy.types.Object:
+    mesh = bpy.data.meshes.new(name)
+    mesh.from_pydata(corners, [], faces)
+    mesh.materials.append(material)
+    return bpy.data.objects.new(name, mesh)
+
+
+def _skirting(ground: list, unit: float, sides: list) -> bpy.types.Object:
+    """Boards along the walls, a centimetre and a half thick."""
+    high, thick = _SKIRTING / unit, 0.015 / unit
+    inner = [(x - np.sign(x) * thick, y - np.sign(y) * thick) for x, y in ground]
+    corners = [(*corner, 0.0) for corner in inner] + [(*corner, high) for corner in inner] + [(*corner, high) for corner in ground]
+    tops = [(i + 4, i + 8, (i + 1) % 4 + 8, (i + 1) % 4 + 4) for i in range(4)]
+    return _mesh("Skirting", corners, sides + tops, _paint("Skirting", _TRIM))
+
+
+def _lamp(width: float, depth: float, height: float, unit: float) -> bpy.types.Object:
+    light = bpy.data.lights.new("Ceiling Light", "AREA")
+    light.shape = "RECTANGLE"
+    light.size, light.size_y = 0.6 * width, 0.6 * depth
+    # A lamp's power is over its whole area, in Blender units squared.
+    light.energy = _LIGHT_PER_AREA * width * depth
+    light.color = (1.0, 0.97, 0.93)
+    lamp = bpy.data.objects.new("Ceiling Light", light)
+    lamp.location = (0, 0, height - 0.02 / unit)
+    lamp.visible_camera = False
+    return lamp
+
+
+def _paint(name: str, color: tuple[float, float, float]) -> bpy.types.Material:
+    """A matt paint that cannot be seen from behind."""
+    material = bpy.data.materials.new(name)
+    tag(material, "room")
+    material.use_backface_culling = True
+    material.diffuse_color = (*color, 1.0)
+    surface = material_tree(material).nodes["Principled BSDF"]
+    surface.inputs["Base Color"].default_value = (*color, 1.0)
+    surface.inputs["Roughness"].default_value = 0.8
+    _hide_back(material, surface)
+    return material
+
+
+def _hide_back(material: bpy.types.Material, surface: bpy.types.Node) -> None:
+    nodes, link = material.node_tree.nodes, material.node_tree.links.new
+    geometry, clear, mix = nodes.new("ShaderNodeNewGeometry"), nodes.new("ShaderNodeBsdfTransparent"), nodes.new("ShaderNodeMixShader")
+    link(geometry.outputs["Backfacing"], mix.inputs[0])
+    link(surface.outputs[0], mix.inputs[1])
+    link(clear.outputs[0], mix.inputs[2])
+    link(mix.outputs[0], nodes["Material Output"].inputs["Surface"])
+    for place, node in (((-200, 500), geometry), ((100, -400), clear), ((350, 400), mix), ((550, 300), nodes["Material Output"])):
+        node.location = place
+
+
+def _wood(unit: float) -> bpy.types.Material:
+    """Boards 14 cm wide, each of a slightly different tone."""
+    material = _paint("Floor", _FLOOR)
+    nodes, link = material.node_tree.nodes, material.node_tree.links.new
+    surface = nodes["Principled BSDF"]
+    surface.inputs["Roughness"].default_value = 0.45
+    place = nodes.new("ShaderNodeTexCoord")
+    boards = nodes.new("ShaderNodeTexBrick")
+    boards.offset = 0.37
+    light, dark = (tuple(factor * value for value in _FLOOR) for factor in (1.25, 0.85))
+    boards.inputs["Color1"].default_value = (*light, 1.0)
+    boards.inputs["Color2"].default_value = (*dark, 1.0)
+    boards.inputs["Mortar"].default_value = (*(0.4 * value for value in _FLOOR), 1.0)
+    boards.inputs["Scale"].default_value = unit
+    boards.inputs["Mortar Size"].default_value = 0.002
+    boards.inputs["Brick Width"].default_value = 1.6
+    boards.inputs["Row Height"].default_value = 0.14
+    link(place.outputs["Object"], boards.inputs["Vector"])
+    link(boards.outputs["Color"], surface.inputs["Base Color"])
+    place.location, boards.location = (-500, 200), (-300, 200)
+    return material

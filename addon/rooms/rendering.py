@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The picture of a finished room."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from ...engine.contract.errors import UserError
+from ...engine.contract.settings import RenderSettings
+from ..compat import set_picture_format
+from ..results.splats import raise_transparent_bounces
+from ..results.tagging import kind_of
+from .building import frame_camera
+
+
+def render_picture(scene: bpy.types.Scene, file: Path, settings: RenderSettings) -> None:
+    """Renders a PNG with Cycles, in the look that results were captured in.
+
+    The scene keeps these render settings, so that the picture can be rendered again from the saved file.
+
+    Args:
+        scene: what is rendered.
+        file: receives the picture.
+        settings: its size, samples and camera. Without a camera one is made that looks at the imported results.
+
+    Raises:
+        UserError: there is no camera of that name, or the file cannot be written.
+    """
+    file = Path(file).resolve()
+    scene.camera = _camera(scene, settings.camera)
+    render, cycles = scene.render, scene.cycles
+    render.engine = "CYCLES"
+    render.resolution_x, render.resolution_y, render.resolution_percentage = settings.width, settings.height, 100
+    cycles.samples = settings.samples
+    cycles.use_adaptive_sampling = False
+    cycles.use_denoising = True
+    plain_look(scene)
+    raise_transparent_bounces(scene)
+    set_picture_format(render.image_settings, "PNG")
+    render.image_settings.color_mode, render.image_settings.color_depth = "RGB", "8"
+    before = render.filepath
+    render.filepath = str(file)
+    try:
+        bpy.ops.render.render(write_still=True, scene=scene.name)
+    except RuntimeError as error:
+        raise UserError(f"The picture {file} could not be rendered: {str(error).strip()}", "Choose another file.") from None
+    finally:
+        render.filepath = before
+
+
+def plain_look(scene: bpy.types.Scene) -> None:
+    """Shows colours as they were captured: view transform Standard, no look, no exposure."""
+    scene.display_settings.display_device = "sRGB"
+    view = scene.view_settings
+    view.view_transform, view.look, view.exposure, view.gamma = "Standard", "None", 0.0, 1.0
+    view.use_curve_mapping = False
+
+
+def _camera(scene: bpy.types.Scene, name: str) -> bpy.types.Object:
+    if not name:
+        return frame_camera(scene, [item for item in scene.objects if kind_of(item) == "result"])
+    camera = scene.objects.get(name)
+    if camera is None or camera.type != "CAMERA":
+        raise UserError(f"The scene has no camera named {name!r}.", "Give the name of a camera, or none.")
+    return camera

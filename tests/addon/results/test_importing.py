@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Results and files of others as Blender objects, good ones and bad ones."""
+
+import json
+
+import bpy
+import numpy as np
+import pytest
+from reconstruct.addon.results.importing import import_file, import_result
+from reconstruct.addon.results.tagging import kind_of, tagged
+from reconstruct.engine.contract.errors import UserError
+from reconstruct.engine.contract.settings import ImportSettings
+from reconstruct.engine.formats.points import write_points
+from reconstruct.engine.formats.splats import write_splats
+
+ROUND = [1.0, 0.0, 0.0, 0.0]
+
+
+def cloud(splats, count=200, seed=0, offset=(0.0, 0.0, 0.0), blend="linear"):
+    rng = np.random.default_rng(seed)
+    means = rng.uniform(-1, 1, (count, 3)) + offset
+    return splats(means, np.full((count, 3), 0.02), [ROUND] * count, rng.uniform(0.2, 0.9, count), rng.uniform(0, 1, (count, 3)), blend)
+
+
+def values(made, name, width, field):
+    flat = np.empty(len(made.data.points) * width, dtype=np.float32)
+    made.data.attributes[name].data.foreach_get(field, flat)
+    return flat.reshape(-1, width)
+
+
+def places(made, unit=1.0):
+    bpy.context.view_layer.update()
+    matrix = np.array(made.matrix_world)
+    return (values(made, "position", 3, "vector") @ matrix[:3, :3].T + matrix[:3, 3]) * unit
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.01])
+@pytest.mark.parametrize("offset", [(0, 0, 0), (3000.0, -4000.0, 20.0)])
+def test_a_result_comes_back_where_it_was_taken(scene, splats, result, unit, offset):
+    scene.unit_settings.scale_length = unit
+    made_of = cloud(splats, offset=offset)
+    (made,) = import_result(scene, result(made_of), ImportSettings())
+    np.testing.assert_allclose(places(made, unit), made_of.means, atol=2e-3 if offset[0] else 1e-5)
+    assert made.type == "POINTCLOUD" and made.users_collection[0].name == "chair" and made.name in scene.objects
+    # Far from the origin the data stays near the object's own, where float32 is fine.
+    assert np.abs(values(made, "position", 3, "vector")).max() * unit < 3
+
+
+def test_the_tag_says_what_it_is(scene, splats, result):
+    folder = result(cloud(splats), scale="unknown")
+    (made,) = import_result(scene, folder, ImportSettings())
+    tags = tagged(made)
+    assert kind_of(made) == "result" and tags["folder"] == str(folder) and tags["scale"] == "unknown" and tags["count"] == 200
+    np.testing.assert_allclose(tags["low"], [-1, -1, -1], atol=0.1)
+    assert "from 8 to 1024" in tags["note"] and scene.cycles.transparent_max_bounces == 1024
+    assert tagged(import_result(scene, folder, ImportSettings())[0])["note"] == ""
+
+
+def test_points_in_the_viewport_and_splats_in_renders(scene, splats, result):
+    folder = result(cloud(splats))
+    both = import_result(scene, folder, ImportSettings())[0].modifiers["Splats"]
+    assert both.show_render and not both.show_viewport
+    only_splats = import_result(scene, folder, ImportSettings(points=False))[0].modifiers["Splats"]
+    assert only_splats.show_render and only_splats.show_viewport
+    assert not import_result(scene, folder, ImportSettings(splats=False))[0].modifiers
+    with pytest.raises(UserError):
+        import_result(scene, folder, ImportSettings(points=False, splats=False))
+
+
+def test_points_show_their_colours_in_a_render(scene, picture, splats, result):
+    made_of = splats([(0, 0, 0), (0, -1, 0)], [(0.5, 0.5, 0.5)] * 2, [ROUND] * 2, [0.9, 0.05], [(0.2, 0.5, 1.4), (9, 9, 9)])
+    import_result(scene, result(made_of), ImportSettings(splats=False))
+    rendered = picture()
+    np.testing.assert_allclose(rendered[16, 16], (0.2, 0.5, 1.4, 1.0), atol=1e-3)
+    assert rendered[0, 0, 3] == 0
+
+
+def test_max_splats_and_invisible_ones(scene, splats, result):
+    folder = result(cloud(splats))
+    assert len(import_result(scene, folder, ImportSettings(max_splats=50))[0].data.points) == 50
+    dim = splats([(0, 0, 0)], [(1, 1, 1)], [ROUND], [0.001], [(1, 1, 1)])
+    with pytest.raises(UserError, match="can be seen"):
+        import_result(scene, result(dim), ImportSettings())
+
+
+@pytest.mark.parametrize("colors", [None, np.array([[255, 0, 0], [0, 188, 0], [0, 0, 0]], dtype=np.uint8)])
+def test_a_file_of_points(scene, tmp_path, colors):
+    file = tmp_path / "scan.ply"
+    positions = np.array([[0, 0, 0], [1, 0, 0], [0, 2, 1]], dtype=np.float32)
+    write_points(file, positions, colors)
+    (made,) = import_file(scene, file, ImportSettings())
+    np.testing.assert_allclose(places(made), positions, atol=1e-6)
+    shown = values(made, "base_color", 4, "color")[:, :3]
+    np.testing.assert_allclose(shown, 0.5 if colors is None else [[1, 0, 0], [0, 0.503, 0], [0, 0, 0]], atol=1e-3)
+    assert tagged(made)["scale"] == "unknown" and not made.modifiers
+
+
+def test_a_file_of_splats_made_elsewhere(scene, splats, tmp_path):
+    file = tmp_path / "sofa.ply"
+    write_splats(file, splats([(0, 0, 0)], [(1, 1, 1)], [(0, 0, 0, 3)], [0.9], [(0.5, 0.5, 0.5)], blend=None))
+    (made,) = import_file(scene, file, ImportSettings())
+    assert made.modifiers["Splats"]
+    np.testing.assert_allclose(values(made, "base_color", 4, "color")[0, :3], 0.21404, atol=1e-4)
+
+
+def spoil(folder, kind):
+    file = folder / "splats.ply"
+    if kind == "missing":
+        file.unlink()
+    elif kind == "cut":
+        file.write_bytes(file.read_bytes()[:-40])
+    elif kind == "noise":
+        file.write_bytes(np.random.default_rng(1).bytes(5000))
+    elif kind == "empty":
+        file.write_bytes(b"")
+    elif kind == "no result":
+        (folder / "result.json").unlink()
+    elif kind == "nothing in it":
+        _change(folder, artifacts=[])
+    elif kind == "outside":
+        _change(folder, artifacts=[{"kind": "splats", "path": "../../splats.ply"}])
+
+
+def _change(folder, **values):
+    file = folder / "result.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+@pytest.mark.parametrize("kind", ["missing", "cut", "noise", "empty", "no result", "nothing in it", "outside"])
+def test_bad_results_are_refused_and_leave_nothing_behind(scene, splats, result, kind):
+    folder = result(cloud(splats))
+    spoil(folder, kind)
+    with pytest.raises(UserError) as caught:
+        import_result(scene, folder, ImportSettings())
+    assert str(folder) in str(caught.value)
+    assert not bpy.data.pointclouds and not bpy.data.collections
+
+
+def test_an_empty_file_of_points_is_refused(scene, tmp_path):
+    file = tmp_path / "none.ply"
+    write_points(file, np.zeros((0, 3), dtype=np.float32), None)
+    with pytest.raises(UserError, match=r"none\.ply"):
+        import_file(scene, file, ImportSettings())
+
+
+def test_importing_while_a_mesh_is_edited_keeps_its_mode(splats, result):
+    bpy.ops.wm.read_factory_settings()
+    bpy.ops.object.mode_set(mode="EDIT")
+    before = len(bpy.data.scenes), len(bpy.data.meshes)
+    (made,) = import_result(bpy.context.scene, result(cloud(splats)), ImportSettings())
+    assert made.type == "POINTCLOUD" and len(made.data.points) == 200
+    assert bpy.context.mode == "EDIT_MESH" and (len(bpy.data.scenes), len(bpy.data.meshes)) == before

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Cycles makes of splats, against the closed form."""
+
+import math
+
+import bpy
+import mathutils
+import numpy as np
+import pytest
+from reconstruct.addon.compat import set_modifier_input
+from reconstruct.addon.results.importing import import_result
+from reconstruct.addon.results.splats import most_visible
+from reconstruct.engine.contract.settings import ImportSettings
+
+ROUND = [1.0, 0.0, 0.0, 0.0]
+
+
+def rotation(quat):
+    return np.array(mathutils.Quaternion(quat).normalized().to_matrix())
+
+
+def gaussian(rays, mean, sigmas, quat, opacity):
+    """Alpha [H, W] of a gaussian along rays, and the distance of the plane through its centre that faces the camera in its own space."""
+    origin, directions = rays
+    whiten = (rotation(quat) / np.asarray(sigmas)).T
+    point, ray = whiten @ (origin - np.asarray(mean)), directions @ whiten.T
+    squared = (point**2).sum() - (ray @ point) ** 2 / (ray**2).sum(-1)
+    alpha = np.where(squared < 2 * math.log(255 * opacity), opacity * np.exp(-squared / 2), 0)
+    return alpha, (point**2).sum() / -(ray @ point)
+
+
+def composite(rays, gaussians, colors):
+    """Front to back, [H, W, 4] premultiplied."""
+    parts = [gaussian(rays, *values) for values in gaussians]
+    alphas, met = np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts])
+    order = np.argsort(met, axis=0)
+    out, light = np.zeros((*alphas.shape[1:], 4)), np.ones(alphas.shape[1:])
+    for rank in range(len(parts)):
+        alpha = np.take_along_axis(alphas, order[rank : rank + 1], axis=0)[0]
+        color = np.concatenate([np.asarray(colors, dtype=float), np.ones((len(colors), 1))], axis=1)[order[rank]]
+        out += (light * alpha)[..., None] * color
+        light = light * (1 - alpha)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("mean", "sigmas", "quat", "opacity"),
+    [
+        ((0, 0, 0), (0.4, 0.4, 0.4), ROUND, 0.9),
+        ((0.3, 0.5, -0.2), (0.6, 0.1, 0.3), (0.8, 0.3, -0.4, 0.33), 0.7),
+        ((-0.5, -1, 0.4), (0.01, 0.5, 0.2), (0.2, -0.9, 0.1, 0.4), 0.999),
+        ((0, 0, 0), (0.5, 0.5, 0.5), ROUND, 0.02),
+        ((1.2, -3.0, 0.0), (0.3, 0.3, 0.3), ROUND, 0.5),
+    ],
+)
+def test_one_gaussian_has_the_closed_form(scene, picture, rays, splats, result, mean, sigmas, quat, opacity):
+    folder = result(splats([mean], [sigmas], [quat], [opacity], [(0.2, 0.5, 0.8)]))
+    import_result(scene, folder, ImportSettings())
+    expected = composite(rays, [(mean, sigmas, quat, opacity)], [(0.2, 0.5, 0.8)])
+    rendered = picture()
+    assert expected[..., 3].max() > 0.2 * opacity
+    np.testing.assert_allclose(rendered, expected, atol=1e-3)
+
+
+def random_gaussians(count, seed=3):
+    rng = np.random.default_rng(seed)
+    means = rng.uniform(-1, 1, (count, 3)) * [0.8, 1.5, 0.8]
+    sigmas = np.exp(rng.uniform(-3.5, -0.8, (count, 3)))
+    quats = rng.normal(size=(count, 4))
+    return means, sigmas, quats, rng.uniform(0.05, 0.99, count), rng.uniform(0, 1, (count, 3))
+
+
+def test_gaussians_composite_front_to_back(scene, picture, rays, splats, result):
+    values = random_gaussians(30)
+    import_result(scene, result(splats(*values)), ImportSettings())
+    expected = composite(rays, list(zip(*values[:4], strict=True)), values[4])
+    rendered = picture()
+    assert np.abs(rendered - expected).mean() < 2e-3
+    assert np.quantile(np.abs(rendered - expected), 0.99) < 0.02
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.01])
+def test_colours_are_exact_and_scale_length_changes_nothing_but_numbers(scene, picture, rays, splats, result, unit):
+    scene.unit_settings.scale_length = unit
+    scene.camera.location = np.array(scene.camera.location) / unit
+    scene.camera.data.clip_end = 100 / unit
+    mean, color = (0.1, 0.2, 0.0), (0.8, 1.7, 0.03)
+    made = import_result(scene, result(splats([mean], [(0.3, 0.2, 0.1)], [ROUND], [0.9], [color])), ImportSettings())[0]
+    assert np.allclose(np.array(made.location) * unit, mean, atol=1e-6)
+    np.testing.assert_allclose(picture(), composite(rays, [(mean, (0.3, 0.2, 0.1), ROUND, 0.9)], [color]), atol=2e-3)
+
+
+def test_srgb_colours_become_light(scene, picture, splats, result):
+    import_result(scene, result(splats([(0, 0, 0)], [(1, 0.1, 1)], [ROUND], [0.99], [(0.5, 0.02, 1.0)], "srgb")), ImportSettings())
+    pixel = picture()[16, 16]
+    np.testing.assert_allclose(pixel[:3] / pixel[3], (0.21404, 0.02 / 12.92, 1.0), atol=1e-3)
+
+
+def test_duplicates_share_their_data_and_turn_and_scale_rightly(scene, picture, rays, splats, result):
+    made = import_result(scene, result(splats([(0, 0, 0)], [(0.6, 0.2, 0.3)], [ROUND], [0.9], [(0.9, 0.4, 0.1)])), ImportSettings())[0]
+    twin = made.copy()
+    scene.collection.objects.link(twin)
+    turn = mathutils.Quaternion((0.8, 0.3, -0.4, 0.33)).normalized()
+    twin.rotation_mode, twin.rotation_quaternion, twin.scale, twin.location = "QUATERNION", turn, (0.5, 0.5, 0.5), (0.7, 1.5, 0.5)
+    made.location = (-0.6, 0, -0.3)
+    assert twin.data == made.data and len(bpy.data.pointclouds) == 1 and len(bpy.data.node_groups) == 1
+    gaussians = [((-0.6, 0, -0.3), (0.6, 0.2, 0.3), ROUND, 0.9), ((0.7, 1.5, 0.5), (0.3, 0.1, 0.15), tuple(turn), 0.9)]
+    np.testing.assert_allclose(picture(), composite(rays, gaussians, [(0.9, 0.4, 0.1)] * 2), atol=2e-3)
+
+
+def test_an_instanced_collection_looks_like_the_result_in_it(scene, picture, rays, splats, result):
+    values = random_gaussians(6)
+    made = import_result(scene, result(splats(*values)), ImportSettings())[0]
+    before = picture()
+    collection = made.users_collection[0]
+    scene.collection.children.unlink(collection)
+    empty = bpy.data.objects.new("Instance", None)
+    empty.instance_type, empty.instance_collection = "COLLECTION", collection
+    scene.collection.objects.link(empty)
+    assert before[..., 3].max() > 0.5
+    np.testing.assert_allclose(picture(), before, atol=2e-3)
+
+
+def test_splats_neither_light_nor_shade_the_room(scene, picture, splats, result):
+    floor = bpy.data.meshes.new("Floor")
+    floor.from_pydata([(-9, -9, -1), (9, -9, -1), (9, 9, -1), (-9, 9, -1)], [], [(0, 1, 2, 3)])
+    scene.collection.objects.link(bpy.data.objects.new("Floor", floor))
+    sun = bpy.data.objects.new("Sun", bpy.data.lights.new("Sun", "SUN"))
+    scene.collection.objects.link(sun)
+    scene.cycles.samples = 16
+    alone = picture()
+    import_result(scene, result(splats([(0, 0, 5)], [(0.8, 0.8, 0.1)], [ROUND], [0.999], [(20.0, 0, 0)])), ImportSettings())
+    assert alone[..., 0].max() > 0.1
+    np.testing.assert_allclose(picture(), alone, atol=1e-3)
+
+
+def test_icospheres_give_the_same_gaussian(scene, picture, splats, result):
+    """They stand in the viewport, and in renders that look through instances of a collection."""
+    made = import_result(scene, result(splats(*random_gaussians(1))), ImportSettings())[0]
+    discs = picture()
+    set_modifier_input(made.modifiers["Splats"], "Face Camera", False)
+    assert np.abs(discs[..., 3]).max() > 0.04
+    np.testing.assert_allclose(picture(), discs, atol=1e-3)
+
+
+def test_a_turned_instance_of_a_collection_is_right_without_facing_the_camera(scene, picture, rays, splats, result):
+    made = import_result(scene, result(splats([(0, 0, 0)], [(0.6, 0.02, 0.3)], [ROUND], [0.9], [(0.9, 0.4, 0.1)])), ImportSettings())[0]
+    set_modifier_input(made.modifiers["Splats"], "Face Camera", False)
+    collection = made.users_collection[0]
+    scene.collection.children.unlink(collection)
+    empty = bpy.data.objects.new("Instance", None)
+    empty.instance_type, empty.instance_collection = "COLLECTION", collection
+    turn = mathutils.Quaternion((0.5, 0.2, -0.3, 0.7)).normalized()
+    empty.rotation_mode, empty.rotation_quaternion, empty.scale = "QUATERNION", turn, (0.5, 0.5, 0.5)
+    scene.collection.objects.link(empty)
+    expected = composite(rays, [((0, 0, 0), (0.3, 0.01, 0.15), tuple(turn), 0.9)], [(0.9, 0.4, 0.1)])
+    np.testing.assert_allclose(picture(), expected, atol=2e-3)
+
+
+def test_the_most_visible_are_kept(splats):
+    sigmas = [(0.1, 0.1, 0.1), (0.3, 0.3, 0.01), (0.3, 0.3, 0.3)]
+    made = splats([(0, 0, 0), (1, 0, 0), (2, 0, 0)], sigmas, [ROUND] * 3, [0.9, 0.9, 0.01], [(0, 0, 0)] * 3)
+    assert most_visible(made, 2).means[:, 0].tolist() == [0, 1]
+    assert len(most_visible(made, 0)) == 3 and len(most_visible(made, 7)) == 3

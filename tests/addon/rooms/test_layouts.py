@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Extents and placement, without Blender objects."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reconstruct.addon.rooms.layouts import Extent, measure, placement, viewpoint
+from reconstruct.engine.contract.errors import UserError
+
+
+def chair(count, rng):
+    """A seat on four thin legs and a back, standing on height 0, 0.5 × 0.5 × 0.9 m."""
+    seat = rng.uniform([-0.25, -0.25, 0.4], [0.25, 0.25, 0.45], (count, 3))
+    back = rng.uniform([-0.25, 0.22, 0.45], [0.25, 0.25, 0.9], (count, 3))
+    legs = rng.uniform([-0.02, -0.02, 0.0], [0.02, 0.02, 0.4], (count // 4, 3))
+    legs[:, :2] += rng.choice([-0.23, 0.23], (len(legs), 2))
+    return np.concatenate([seat, back, legs])
+
+
+@pytest.mark.parametrize("spread", [0.0, 3.0, 200.0])
+def test_stray_points_do_not_move_the_extent(spread):
+    rng = np.random.default_rng(0)
+    points = chair(4000, rng) + [10, -20, 3]
+    stray = rng.normal(size=(300, 3)) * spread + [10, -20, 3]
+    weights = np.concatenate([np.full(len(points), 0.9), np.full(len(stray), 0.3)])
+    extent = measure(np.concatenate([points, stray]), weights)
+    np.testing.assert_allclose(extent.low, [9.75, -20.25, 3.0], atol=0.02)
+    np.testing.assert_allclose(extent.high, [10.25, -19.75, 3.9], atol=0.02)
+
+
+def test_degenerate_clouds_have_an_extent():
+    one = measure(np.array([[1.0, 2.0, 3.0]]), np.zeros(1))
+    assert one.low.tolist() == one.high.tolist() == [1, 2, 3]
+    flat = measure(np.array([[0, 0, 5.0], [1, 0, 5.0], [0, 1, 5.0], [1, 1, 5.0]]), np.ones(4))
+    assert flat.size.tolist() == [1, 1, 0]
+
+
+numbers = st.floats(-50, 50)
+
+
+@given(st.tuples(numbers, numbers, numbers), st.floats(-360, 360), st.booleans(), st.floats(0.1, 20))
+def test_placement_puts_the_foot_at_the_location_at_true_scale(location, rotation, on_floor, length):
+    extent = Extent(np.array([3.0, -2.0, 1.0]), np.array([5.0, -1.0, 4.0]))
+    matrix = placement(extent, location, rotation, on_floor, length)
+    foot = matrix @ [4.0, -1.5, 1.0, 1.0]
+    np.testing.assert_allclose(foot[:3], (*location[:2], 0.0 if on_floor else location[2]), atol=1e-9)
+    scale = length / 3.0
+    np.testing.assert_allclose(matrix[:3, :3] @ matrix[:3, :3].T, scale**2 * np.eye(3), atol=1e-9 * scale**2)
+    np.testing.assert_allclose(matrix[:3, 2], (0, 0, scale), atol=1e-12)
+
+
+def test_placement_keeps_the_captured_place_and_only_drops_it_to_the_floor():
+    extent = Extent(np.array([3.0, -2.0, 1.0]), np.array([5.0, -1.0, 4.0]))
+    assert np.array_equal(placement(extent, None, 0.0, False), np.eye(4))
+    np.testing.assert_allclose((placement(extent, None, 0.0, True) @ [4, -1.5, 1, 1])[:3], (4, -1.5, 0))
+    with pytest.raises(UserError):
+        placement(Extent(np.ones(3), np.ones(3)), None, 0.0, False, 2.0)
+
+
+def test_a_room_is_looked_at_from_inside_and_a_chair_from_outside():
+    rng = np.random.default_rng(1)
+    walls = rng.uniform(0, 1, (6000, 3)) * [5, 4, 2.7]
+    side = rng.integers(0, 3, len(walls))
+    walls[np.arange(len(walls)), side] = np.round(walls[np.arange(len(walls)), side] / [5, 4, 2.7][0]) * np.array([5, 4, 2.7])[side]
+    cupboard = rng.uniform([0, 0, 0], [1.5, 1.5, 2.2], (2000, 3))
+    room = np.concatenate([walls, cupboard])
+    eye, aim = viewpoint(room, np.ones(len(room)), measure(room, np.ones(len(room))))
+    assert (eye > 0.3).all() and (eye < [4.7, 3.7, 2.0]).all() and not (eye[:2] < 1.8).all()
+    assert np.linalg.norm(eye - aim) > 1
+    points = chair(1000, rng)
+    eye, aim = viewpoint(points, np.ones(len(points)), measure(points, np.ones(len(points))))
+    assert np.linalg.norm(eye - aim) > 1 and eye[2] > 0.5

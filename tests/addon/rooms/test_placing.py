@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Results in a room, and the picture of it."""
+
+import bpy
+import numpy as np
+import pytest
+from reconstruct.addon.results.point_clouds import point_cloud_object
+from reconstruct.addon.results.tagging import kind_of, tag
+from reconstruct.addon.rooms.building import build_room
+from reconstruct.addon.rooms.placing import place
+from reconstruct.addon.rooms.rendering import render_picture
+from reconstruct.engine.contract.errors import UserError
+from reconstruct.engine.contract.settings import PlaceSettings, RenderSettings
+
+
+@pytest.fixture
+def scene():
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    return bpy.context.scene
+
+
+def block(scene, low=(2.0, 3.0, 1.0), high=(3.0, 5.0, 2.5), unit=1.0):
+    """A red block of points that was captured between two corners, in metres."""
+    rng = np.random.default_rng(0)
+    low, high = np.array(low), np.array(high)
+    foot = np.array([*(low + high)[:2] / 2, low[2]])
+    points = (rng.uniform(low, high, (5000, 3)) - foot) / unit
+    made = point_cloud_object("block", points, np.tile([0.8, 0.02, 0.02], (5000, 1)), np.full(5000, 0.04 / unit))
+    made.location = foot / unit
+    tag(made, "result", low=low.tolist(), high=high.tolist(), scale="metric")
+    scene.collection.objects.link(made)
+    return made
+
+
+def corners(made, unit=1.0):
+    bpy.context.view_layer.update()
+    flat = np.empty(len(made.data.points) * 3, dtype=np.float32)
+    made.data.attributes["position"].data.foreach_get("vector", flat)
+    matrix = np.array(made.matrix_world)
+    points = (flat.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]) * unit
+    return points.min(axis=0), points.max(axis=0)
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.01])
+def test_the_lowest_part_stands_on_the_floor_at_the_location(scene, unit):
+    scene.unit_settings.scale_length = unit
+    made = block(scene, unit=unit)
+    settings = PlaceSettings(location=(-1.0, 0.5, 7.0), on_floor=True, rotation=90.0, known_length=4.0)
+    for _ in range(2):
+        place([made], settings)
+        low, high = corners(made, unit)
+        np.testing.assert_allclose(low, (-3.0, -0.5, 0.0), atol=0.01)
+        np.testing.assert_allclose(high, (1.0, 1.5, 3.0), atol=0.01)
+
+
+def test_nothing_asked_for_moves_nothing(scene):
+    made = block(scene)
+    made.location = (9, 9, 9)
+    place([made], PlaceSettings())
+    low, high = corners(made)
+    np.testing.assert_allclose([low, high], [(2, 3, 1), (3, 5, 2.5)], atol=0.01)
+
+
+def test_only_results_are_moved(scene):
+    made, own = block(scene), bpy.data.objects.new("Own", None)
+    own.location = (1, 2, 3)
+    place([own, made], PlaceSettings(on_floor=True))
+    assert tuple(own.location) == (1, 2, 3) and corners(made)[0][2] == pytest.approx(0, abs=0.01)
+    with pytest.raises(UserError, match="no imported result"):
+        place([own], PlaceSettings())
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.01])
+def test_a_room_is_built_once_at_its_size_and_nothing_else_is_deleted(scene, unit):
+    scene.unit_settings.scale_length = unit
+    build_room(scene, (5.0, 4.0, 2.5))
+    room = next(item for item in scene.collection.children if kind_of(item) == "room")
+    own = bpy.data.objects.new("Own", None)
+    room.objects.link(own)
+    parts = build_room(scene, (6.0, 4.0, 2.5))
+    assert sum(kind_of(item) == "room" for item in scene.objects) == len(parts) and own.name in scene.objects
+    walls = next(item for item in parts if item.name.startswith("Walls"))
+    np.testing.assert_allclose(np.array(walls.dimensions) * unit, (6, 4, 2.5), rtol=1e-6)
+    middle = np.array([0, 0, 1.25]) / unit
+    for part in parts:
+        for face in part.data.polygons if part.type == "MESH" else ():
+            assert np.dot(np.array(face.normal), middle - np.array(face.center)) > 0, f"{part.name} is turned outwards"
+
+
+def pixels(file):
+    image = bpy.data.images.load(str(file))
+    width, height = image.size
+    flat = np.empty(width * height * 4, dtype=np.float32)
+    image.pixels.foreach_get(flat)
+    return flat.reshape(height, width, 4)[::-1]
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.01])
+def test_the_picture_shows_the_result_in_a_lit_room(scene, tmp_path, unit):
+    scene.unit_settings.scale_length = unit
+    made = block(scene, unit=unit)
+    place([made], PlaceSettings(room=True, room_size=(6.0, 6.0, 2.8)))
+    assert corners(made, unit)[0] == pytest.approx((-0.5, -1.0, 0.0), abs=0.01)
+    file = tmp_path / "picture.png"
+    render_picture(scene, file, RenderSettings(width=64, height=48, samples=4))
+    shown = pixels(file)
+    assert shown.shape == (48, 64, 4) and scene.camera is not None
+    red = (shown[..., 0] > 0.7) & (shown[..., 1] < 0.3)
+    assert red.mean() > 0.03 and red[24:].sum() > red[:12].sum()
+    # Colours of results are those of the file under Standard: 0.8 in linear light is 0.906.
+    np.testing.assert_allclose(np.median(shown[red], axis=0)[:2], (0.906, 0.151), atol=0.03)
+    others = shown[~red][:, :3]
+    assert 0.25 < others.mean() < 0.9 and (others > 0.05).all(axis=1).mean() > 0.97
+
+
+def test_an_unknown_camera_or_place_is_refused(scene, tmp_path):
+    with pytest.raises(UserError, match="'Eye'"):
+        render_picture(scene, tmp_path / "picture.png", RenderSettings(camera="Eye"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"picture\.png"):
+        render_picture(scene, tmp_path / "file" / "picture.png", RenderSettings(width=16, height=16, samples=1))
