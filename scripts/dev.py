@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sets up what it needs, then does it. Needs Python 3.11 (or 3.13) and pip, nothing else.
 
-    python3 scripts/dev.py demo       captures a furnished room, trains splats, brings them back: the whole road, in out/demo
-    python3 scripts/dev.py test       all tests that need neither a GPU nor a full Blender   (more: test tests/engine -k resume)
-    python3 scripts/dev.py lint       style and unused code
-    python3 scripts/dev.py package    the extension's zip, in dist/
-    python3 scripts/dev.py bench      the operations, timed on named fixtures
-    python3 scripts/dev.py setup      only the setting up
+python3 scripts/dev.py demo       captures a furnished room, trains splats, brings them back: the whole road, in out/demo
+python3 scripts/dev.py test       all tests that need neither a GPU nor a full Blender   (more: test tests/engine -k resume)
+python3 scripts/dev.py lint       style and unused code
+python3 scripts/dev.py package    the extension's zip, in dist/
+python3 scripts/dev.py bench      the operations, timed on named fixtures
+python3 scripts/dev.py setup      only the setting up
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def test(arguments: list[str]) -> int:
     python = setup(".venv-engine", ("test",)) if engine_only else setup()
     paths = [argument for argument in chosen if argument.startswith("tests")]
     options = [argument for argument in chosen if argument not in paths]
-    runs = [[path] for path in paths] or ([["tests/engine", "tests/test_imports.py"]] + ([] if engine_only else [["tests/addon"], ["tests/blender"]]))
+    runs = [[path] for path in paths] or (
+        [["tests/engine", "tests/test_imports.py"]] + ([] if engine_only else [["tests/addon"], ["tests/blender"]])
+    )
     marks = [] if any(option.startswith("-m") for option in options) else ["-m", "not slow"]
     codes = []
     for run in runs:

@@ -79,7 +79,9 @@ def test_import_rules(file):
             if level and top == "engine":
                 assert part(name) in SHARED, f"the add-on imports {name}"
             elif not level:
-                assert top in {"bpy", "bpy_extras", "mathutils", "numpy", "gpu", "bl_ui"} or top in sys.stdlib_module_names, f"the add-on imports {name}"
+                assert top in {"bpy", "bpy_extras", "mathutils", "numpy", "gpu", "bl_ui"} or top in sys.stdlib_module_names, (
+                    f"the add-on imports {name}"
+                )
 
 
 def test_the_root_imports_nothing_by_itself():

@@ -78,7 +78,16 @@ def write_capture(folder: Path, views=12, blend="srgb", center=(0.0, 0.0, 0.0), 
         name = f"{index:03d}.png"
         Image.fromarray(np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)).save(folder / "images" / name)
         frames.append({"file_path": f"images/{name}", "transform_matrix": camera.camera_to_world.tolist()})
-    table = {"w": 48, "h": 40, "fl_x": 50.0, "fl_y": 50.0, "cx": camera.cx, "cy": camera.cy, "ply_file_path": "points.ply", "frames": frames}
+    table = {
+        "w": 48,
+        "h": 40,
+        "fl_x": 50.0,
+        "fl_y": 50.0,
+        "cx": camera.cx,
+        "cy": camera.cy,
+        "ply_file_path": "points.ply",
+        "frames": frames,
+    }
     if blend == "linear":
         table |= {"source": "blender", "scale": "metric"}
     (folder / "transforms.json").write_text(json.dumps(table))

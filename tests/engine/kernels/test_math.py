@@ -34,5 +34,7 @@ def test_srgb_curve_meets_the_standard_and_its_slope_is_its_derivative():
     assert _apply(math.srgb_encode, np.array([-1.0], np.float32))[0] == 0
     x = np.concatenate([np.linspace(1e-4, 3e-3, 50), np.linspace(4e-3, 2, 200)]).astype(np.float32)
     step = x.astype(np.float64) * 1e-2
-    rise = _apply(math.srgb_encode, (x + step).astype(np.float32)).astype(np.float64) - _apply(math.srgb_encode, (x - step).astype(np.float32))
+    rise = _apply(math.srgb_encode, (x + step).astype(np.float32)).astype(np.float64) - _apply(
+        math.srgb_encode, (x - step).astype(np.float32)
+    )
     np.testing.assert_allclose(_apply(math.srgb_encode_slope, x), rise / (2 * step), rtol=1e-3)

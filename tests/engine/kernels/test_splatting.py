@@ -167,7 +167,7 @@ def test_depth_order_is_stable_and_sorted():
 
 
 def test_tiles_hold_exactly_the_rows_that_an_ellipse_reaches():
-    """Every pixel with alpha of 1/255 or more is covered by a pair, and a pair's rows all hold a point of the ellipse between strip's edges."""
+    """Every pixel with alpha of 1/255 or more is covered, and every covered row holds a point of the ellipse inside its strip."""
     image, (_, order, rows, (starts, pairs, _), _) = fast(scene(80, seed=4), False, 0, np.zeros(3, np.float32))
     across = -(-WIDTH // tiles.TILE_WIDTH)
     covered = np.zeros((len(order), HEIGHT, WIDTH), bool)

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The engine as a child process: which Python runs it, and its command lines. Pure module: no bpy."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from ...engine.contract.errors import UserError
+from ...engine.contract.schema import to_mapping
+from ...engine.contract.settings import TrainSettings
+from . import process
+
+# The folder that holds the package `engine`: `python -m engine` puts the working folder on its path.
+ROOT = Path(__file__).resolve().parents[2]
+NEEDED = ("torch", "numba")
+_CHOOSE = "Choose the Python of an environment with torch and Numba."
+
+
+def data_folder() -> Path:
+    """Where this user's data of Reconstruct lies, whatever Blender's version."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "reconstruct"
+
+
+def environment_folder() -> Path:
+    """The virtual environment of this version of the engine; all Blenders share it."""
+    manifest = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))
+    return data_folder() / f"engine-{manifest['version']}"
+
+
+def interpreter(chosen: str = "") -> Path:
+    """The Python that runs the engine: RECONSTRUCT_PYTHON, what the user chose, the engine's own environment, or this Python itself.
+
+    Args:
+        chosen: path from the preferences, empty where none is set. The folder of a virtual environment will do.
+
+    Raises:
+        UserError: what was named is not there, or nothing fits.
+    """
+    named = {"The variable RECONSTRUCT_PYTHON": os.environ.get("RECONSTRUCT_PYTHON", ""), "The preference Engine Python": chosen}
+    for said_by, path in named.items():
+        if not path:
+            continue
+        found = _python_at(Path(path).expanduser())
+        if found is None:
+            raise UserError(f"{said_by} names {path} as the engine's Python, which is not there.", _CHOOSE)
+        return found
+    for own in (environment_folder(), ROOT / ".venv"):
+        if found := _python_at(own):
+            return found
+    if all(importlib.util.find_spec(name) for name in NEEDED):
+        return Path(sys.executable)
+    raise UserError(
+        "No Python for the engine is known.",
+        "Make an environment with torch and Numba (see README), and choose its Python in the add-on's preferences.",
+        "no_engine",
+    )
+
+
+def train_command(python: Path, capture: Path, out: Path, settings: TrainSettings, *, overwrite: bool = False) -> list[str]:
+    """The command line that trains a capture into a new result. Settings at their default are left out."""
+    command = [str(python), "-m", "engine", "train", str(capture), "--out", str(out), *_flags(settings)]
+    return [*command, "--overwrite"] if overwrite else command
+
+
+def resume_command(python: Path, result: Path, settings: TrainSettings) -> list[str]:
+    """The command line that goes on with a result, for the budget of ``settings``; its other settings are the result's own."""
+    budget = TrainSettings(minutes=settings.minutes, steps=settings.steps)
+    return [str(python), "-m", "engine", "train", "--resume", str(result), *_flags(budget)]
+
+
+def start(command: list[str], folder: Path, *, anew: bool = False) -> process.Job:
+    """Starts the engine; see :func:`process.start`."""
+    return process.start(command, folder, cwd=ROOT, environment=process.clean_environment(os.environ), anew=anew)
+
+
+def start_check(python: Path) -> subprocess.Popen:
+    """Starts the engine's doctor; :func:`read_check` takes the answer when it has ended."""
+    return subprocess.Popen(
+        [str(python), "-m", "engine", "doctor", "--json"], cwd=ROOT, env=process.clean_environment(os.environ), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
+        creationflags=subprocess.CREATE_NO_WINDOW if os.name == "nt" else 0,
+    )  # fmt: skip
+
+
+def read_check(doctor: subprocess.Popen, seconds: float = 120.0) -> dict[str, Any]:
+    """What the doctor found; waits for its end.
+
+    Raises:
+        UserError: the engine does not run in this Python.
+    """
+    try:
+        out, err = doctor.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        doctor.kill()
+        raise UserError(f"The engine did not answer within {seconds:.0f} seconds.", "Check again; a first start can take long.") from None
+    try:
+        answer = json.loads(out)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict):
+        return answer
+    last = next((line.strip() for line in reversed(err.splitlines()) if line.strip()), f"exit code {doctor.returncode}")
+    raise UserError(f"The engine does not run in {doctor.args[0]}: {last[:200]}", _CHOOSE)
+
+
+def _python_at(path: Path) -> Path | None:
+    """The interpreter at a path, which may be a virtual environment's folder."""
+    inner = path / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    # Not resolved: a virtual environment's Python is a link, and its place tells which environment it is.
+    return next((file.absolute() for file in (path, inner) if file.is_file()), None)
+
+
+def _flags(settings: Any, before: str = "") -> list[str]:
+    defaults = to_mapping(type(settings)())
+    flags: list[str] = []
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        name = before + field.name.replace("_", "-")
+        if dataclasses.is_dataclass(value):
+            flags += _flags(value, f"{name}.")
+        elif value is not None and value != defaults.get(field.name):
+            flags += [f"--{name}", str(value)]
+    return flags

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start, follow, cancel and find again a process that writes events into a folder. Pure module: no bpy.
+
+The folder is the truth: a job is followed in the same way by who started it and by a Blender that was opened later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ...engine.contract.errors import UserError
+from ...engine.contract.events import Event, read_new
+from ...engine.contract.result import CANCEL, EVENTS, LOG, inside
+from ...engine.contract.schema import check_version
+from . import alive
+
+# Variables that make another Python or its libraries load something else than they were installed with.
+_FOREIGN = ("PYTHON", "LD_", "DYLD_", "ONEAPI", "I_MPI_", "CCL_", "DPL_", "TBB", "IPP", "DNNL", "SETVARS")
+_FOREIGN_NAMES = {
+    "CMPLR_ROOT", "CPATH", "DAALROOT", "DALROOT", "DPCT_BUNDLE_ROOT", "FI_PROVIDER_PATH", "INTEL_PYTHONHOME", "LIBRARY_PATH",
+    "MKLROOT", "OCL_ICD_FILENAMES", "VIRTUAL_ENV", "VTUNE_PROFILER_DIR", "__PYVENV_LAUNCHER__",
+}  # fmt: skip
+
+
+@dataclass
+class State:
+    """What is known about a job, folded from its events. Numbers that are not known are None; times are seconds."""
+
+    status: Literal["running", "done", "cancelled", "failed"] = "running"
+    stage: str = "start"
+    step: int | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    eta_seconds: float | None = None
+    loss: float | None = None
+    psnr: float | None = None
+    count: int | None = None
+    preview: Path | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    message: str = ""
+    hint: str = ""
+    code: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job says, or is known, to be over."""
+        return self.status != "running"
+
+    @property
+    def fraction(self) -> float | None:
+        """Share of the steps that is done, 0 to 1."""
+        return min(1.0, self.step / self.steps) if self.steps and self.step is not None else None
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for another Python: without what Blender, a virtual environment or oneAPI's setvars put there."""
+    kept = {
+        name: value for name, value in environment.items() if not name.upper().startswith(_FOREIGN) and name.upper() not in _FOREIGN_NAMES
+    }
+    # The extension's folder may be read-only and is not ours to write to; a pipe or file for output is UTF-8 on every system.
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
+
+
+class Job:
+    """A process followed through its folder. Made by :func:`start` or :func:`attach`."""
+
+    def __init__(self, folder: Path, child: subprocess.Popen | None = None, pid: int = 0, offset: int = 0, log_offset: int = 0):
+        self.folder = folder
+        self.state = State()
+        self.pid = child.pid if child else pid
+        self._child = child
+        self._offset = offset
+        self._log_offset = log_offset
+
+    def poll(self) -> list[Event]:
+        """Reads what is new and brings ``state`` up to date; milliseconds, never waits.
+
+        Returns:
+            The new events. A process that ended without a last word gives a failed state.
+        """
+        if self.state.ended:
+            return []
+        # Looked at before reading: what a process wrote last is there once it is gone.
+        running = self.is_alive()
+        events, self._offset = read_new(self.folder / EVENTS, self._offset)
+        for event in events:
+            self._take(event)
+        if not running and not self.state.ended:
+            self._died()
+        return events
+
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        if self._child is not None:
+            return self._child.poll() is None
+        return alive.is_alive(self.pid)
+
+    def cancel(self) -> None:
+        """Asks the process to end its step, save and stop. It is still to be followed to its end."""
+        (self.folder / CANCEL).touch()
+
+    def kill(self) -> None:
+        """Ends the process at once, with what it has started. What it saved last stays."""
+        if not self.is_alive():
+            return
+        if os.name == "nt":
+            subprocess.run(["taskkill", "/F", "/T", "/PID", str(self.pid)], capture_output=True, check=False)
+        else:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        if self._child is not None:
+            self._child.wait()
+
+    def wait(self, told: Callable[[State], None] = lambda state: None, interval: float = 0.2) -> State:
+        """Follows to the end, for where no timers fire.
+
+        Args:
+            told: called with the state after every look.
+            interval: seconds between looks.
+        """
+        try:
+            while True:
+                self.poll()
+                told(self.state)
+                if self.state.ended:
+                    return self.state
+                time.sleep(interval)
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+
+    def _take(self, event: Event) -> None:
+        values, state = event.values, self.state
+        if event.kind == "started":
+            try:
+                check_version(values.get("schema"), "The running job")
+            except UserError as error:
+                self._fail(error.message, error.hint, error.code)
+        elif event.kind == "progress":
+            state.stage = str(values.get("stage", state.stage))
+            for name in ("step", "steps", "count"):
+                setattr(state, name, _number(values.get(name), int))
+            for name in ("seconds", "eta_seconds", "loss", "psnr"):
+                setattr(state, name, _number(values.get(name), float))
+        elif event.kind == "preview":
+            with contextlib.suppress(UserError, TypeError, AttributeError):
+                state.preview = inside(self.folder, values.get("path"), EVENTS)
+        elif event.kind == "metric":
+            number = _number(values.get("value"), float)
+            if number is not None:
+                state.metrics[str(values.get("name"))] = number
+        elif event.kind == "warning":
+            state.warnings.append(str(values.get("message", "")))
+        elif event.kind == "failed":
+            self._fail(str(values.get("message", "The job failed.")), str(values.get("hint", "")), str(values.get("code", "")))
+        elif event.kind == "done":
+            state.status = "cancelled" if values.get("cancelled") else "done"
+
+    def _fail(self, message: str, hint: str, code: str) -> None:
+        self.state.status, self.state.message, self.state.hint, self.state.code = "failed", message, hint, code
+
+    def _died(self) -> None:
+        """No last word came through the events; what was printed last is the best there is."""
+        code = self._child.returncode if self._child is not None else None
+        log, said = self.folder / LOG, ""
+        with contextlib.suppress(OSError), open(log, "rb") as stream:
+            stream.seek(max(self._log_offset, os.fstat(stream.fileno()).st_size - 4000))
+            lines = stream.read().decode("utf-8", errors="replace").splitlines()
+            said = next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+        if code == 2 and said:
+            # Refused arguments: the line is our own plain sentence.
+            self._fail(said, f"See {log}.", "refused")
+            return
+        how = "" if code is None else f" (exit code {code})" if code >= 0 else f" (ended by signal {-code})"
+        self._fail(f"The job ended without a word{how}.", f"{f'Its last line was: {said} ' if said else ''}See {log}.", "died")
+
+
+def start(
+    command: Sequence[str | os.PathLike],
+    folder: Path,
+    *,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    anew: bool = False,
+) -> Job:
+    """Starts a process that writes its events into ``folder``; it outlives this one.
+
+    Args:
+        command: the program and its arguments.
+        folder: made where it is missing; output goes to log.txt in it.
+        cwd: working folder of the process.
+        environment: its variables; None passes on our own.
+        anew: the events of an earlier run are removed first; else new ones follow them.
+
+    Raises:
+        UserError: the folder cannot be written, or the program cannot be started.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CANCEL).unlink(missing_ok=True)
+        if anew:
+            (folder / EVENTS).unlink(missing_ok=True)
+        log = open(folder / LOG, "ab")
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be written: {error.strerror}.", "Choose another folder.") from None
+    events = folder / EVENTS
+    with log:
+        apart = (
+            {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+            if os.name == "nt"
+            else {"start_new_session": True}
+        )
+        offset, log_offset = events.stat().st_size if events.exists() else 0, log.tell()
+        try:
+            child = subprocess.Popen(
+                [os.fspath(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                cwd=cwd, env=environment, close_fds=True, **apart,
+            )  # fmt: skip
+        except OSError as error:
+            raise UserError(f"{command[0]} cannot be started: {error.strerror}.", "Check the engine in the add-on's preferences.") from None
+    return Job(folder, child, offset=offset, log_offset=log_offset)
+
+
+def attach(folder: Path) -> Job | None:
+    """Finds a job that somebody else started and that still runs.
+
+    Args:
+        folder: the job's folder.
+
+    Returns:
+        The job, None where none runs there.
+    """
+    events, offset = read_new(folder / EVENTS)
+    begin = next((index for index in range(len(events) - 1, -1, -1) if events[index].kind == "started"), None)
+    if begin is None or any(event.kind in ("done", "failed") for event in events[begin:]):
+        return None
+    pid = _number(events[begin].values.get("pid"), int)
+    if pid is None or not alive.is_same(pid, events[begin].time):
+        return None
+    job = Job(folder, pid=pid, offset=offset)
+    for event in events[begin:]:
+        job._take(event)
+    return job
+
+
+def _number(value: Any, kind: type) -> Any:
+    return kind(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) else None

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The job that Blender follows now: on its timers in a window, and shown on ``WindowManager.reconstruct``.
+
+One job at a time, because two would share the processor. The panels read only the properties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import bpy
+
+from ...engine.contract.errors import UserError
+from . import process
+from .folders import absolute
+from .process import Job, State
+
+INTERVAL = 0.3
+_LARGEST = 2**31 - 1
+
+_job: Job | None = None
+_after: Callable[[State], None] | None = None
+
+
+def current() -> Job | None:
+    """The job that runs now, None where none does."""
+    return _job if _job is not None and not _job.state.ended else None
+
+
+def follow(job: Job, kind: str, after: Callable[[State], None] | None = None) -> None:
+    """Follows a job from Blender's timers, which fire only where there is a window.
+
+    Args:
+        job: the job.
+        kind: ``capture`` or ``train``.
+        after: called once with the state at its end.
+    """
+    global _job, _after
+    refuse_second()
+    _job, _after = job, after
+    window_manager = bpy.context.window_manager
+    for name in window_manager.reconstruct.bl_rna.properties.keys():
+        if name not in ("rna_type", "name", "engine", "engine_ok"):
+            window_manager.reconstruct.property_unset(name)
+    window_manager.reconstruct.kind = kind
+    _show(job)
+    if not bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.register(_tick, first_interval=INTERVAL, persistent=True)
+
+
+def refuse_second() -> None:
+    """Refuses where a job already runs.
+
+    Raises:
+        UserError: one does.
+    """
+    if (job := current()) is not None:
+        raise UserError(f"A job already runs in {job.folder}.", "Wait for its end, or cancel it.", "in_use")
+
+
+def cancel() -> None:
+    """Asks the current job to stop; asked again, ends its process at once."""
+    job = current()
+    if job is None:
+        return
+    shown = bpy.context.window_manager.reconstruct
+    if shown.cancelling:
+        job.kill()
+    else:
+        job.cancel()
+        shown.cancelling = True
+    redraw()
+
+
+def find_running(scene: bpy.types.Scene) -> None:
+    """Follows the job that an earlier Blender left running in one of the scene's folders."""
+    if current() is not None:
+        return
+    settings = scene.reconstruct
+    for kind, folder in (("train", settings.train.out), ("capture", settings.capture.out)):
+        job = process.attach(absolute(folder))
+        if job is not None:
+            follow(job, kind)
+            return
+
+
+def redraw() -> None:
+    """Has the sidebars and the preferences drawn again; the view beside them may be costly and stays as it is."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            for region in area.regions:
+                if (area.type, region.type) in (("VIEW_3D", "UI"), ("PREFERENCES", "WINDOW")):
+                    region.tag_redraw()
+
+
+def _tick() -> float | None:
+    global _job, _after
+    job, after = _job, _after
+    if job is None:
+        return None
+    if job.poll() or job.state.ended:
+        _show(job)
+        redraw()
+    if not job.state.ended:
+        return INTERVAL
+    _job = _after = None
+    if after is not None:
+        after(job.state)
+    return None
+
+
+def _show(job: Job) -> None:
+    shown, state = bpy.context.window_manager.reconstruct, job.state
+    shown.status, shown.stage, shown.folder = state.status, state.stage, str(job.folder)
+    for name, value in (("step", state.step), ("steps", state.steps), ("count", state.count)):
+        setattr(shown, name, -1 if value is None else min(value, _LARGEST))
+    for name, value in (("seconds", state.seconds), ("eta", state.eta_seconds), ("loss", state.loss), ("psnr", state.psnr)):
+        setattr(shown, name, -1.0 if value is None else value)
+    shown.preview = str(state.preview or "")
+    shown.message, shown.hint = state.message, state.hint
+    shown.warning = state.warnings[-1] if state.warnings else ""
+
+
+@bpy.app.handlers.persistent
+def _after_load(*_: object) -> None:
+    if not bpy.app.background:
+        find_running(bpy.context.scene)
+
+
+def _at_start() -> None:
+    _after_load()
+
+
+def register() -> None:
+    """Looks for a job that was left running, now and whenever a file is opened."""
+    bpy.app.handlers.load_post.append(_after_load)
+    if not bpy.app.background:
+        # While an extension is being enabled, Blender gives no scene.
+        bpy.app.timers.register(_at_start, first_interval=0.5)
+
+
+def unregister() -> None:
+    """Stops following; the job itself goes on."""
+    global _job, _after
+    bpy.app.handlers.load_post.remove(_after_load)
+    for timer in (_tick, _at_start):
+        if bpy.app.timers.is_registered(timer):
+            bpy.app.timers.unregister(timer)
+    _job = _after = None

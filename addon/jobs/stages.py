@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The two long stages, capture and training, as jobs: in this process, or in a child that is followed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ...engine.contract import events
+from ...engine.contract.errors import UserError
+from ...engine.contract.events import Event
+from ...engine.contract.result import CANCEL, EVENTS, LOG, RESULT, read_result
+from ...engine.contract.schema import to_mapping
+from ...engine.contract.settings import CaptureSettings, TrainSettings
+from ...engine.formats.transforms import TRANSFORMS
+from ..capture.export import UNFINISHED, export_capture
+from . import engine, process
+from .process import Job, State
+
+JOB_FILE = "job.toml"
+SCENE_COPY = "scene.blend"
+_BATCH = Path(__file__).resolve().parents[2] / "scripts" / "batch.py"
+
+
+def capture_here(
+    scene: bpy.types.Scene, folder: Path, settings: CaptureSettings, told: Callable[[State], None] = lambda state: None
+) -> bool:
+    """Captures in this process, and says so in the folder's events.jsonl as any job does.
+
+    Args:
+        scene: the scene; everything that is changed for the capture is put back.
+        folder: receives the capture.
+        settings: what is captured.
+        told: called with the state after every view.
+
+    Returns:
+        Whether the capture was finished; False where the file ``cancel`` ended it.
+
+    Raises:
+        UserError: the scene cannot be captured, or the folder cannot be written.
+    """
+    state = State(stage="capture")
+    begin = time.time()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be written: {error.strerror}.", "Choose another folder.") from None
+    file = folder / EVENTS
+
+    def progress(step: int, steps: int) -> None:
+        state.step, state.steps, state.seconds = step, steps, time.time() - begin
+        state.eta_seconds = state.seconds / step * (steps - step) if step else None
+        values = {name: getattr(state, name) for name in ("stage", "step", "steps", "seconds", "eta_seconds")}
+        events.append(file, Event("progress", values))
+        told(state)
+
+    events.append(file, events.started(method="capture", capture=str(folder), pid=os.getpid()))
+    try:
+        export_capture(scene, folder, settings, progress=progress, cancelled=(folder / CANCEL).exists)
+    except UserError as error:
+        events.append(file, Event("failed", {"code": error.code, "message": error.message, "hint": error.hint}))
+        raise
+    except Exception as error:
+        last = {"code": "internal", "message": f"The capture met a fault of its own: {error}", "hint": f"See {folder / LOG}."}
+        events.append(file, Event("failed", last))
+        raise
+    finished = (folder / TRANSFORMS).exists()
+    events.append(file, Event("done", {"seconds": time.time() - begin, "cancelled": not finished}))
+    return finished
+
+
+def start_capture(scene: bpy.types.Scene, folder: Path, settings: CaptureSettings) -> Job:
+    """Starts a child Blender that captures a copy of the open file, so that the window stays the user's.
+
+    Args:
+        scene: the scene that is captured; it is the one that the copy opens with.
+        folder: receives the capture.
+        settings: what is captured.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / JOB_FILE).write_text(_job_file(folder, settings), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"The folder {folder} cannot be written: {error.strerror}.", "Choose another folder.") from None
+    # Its child deletes it once it is open.
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / SCENE_COPY), copy=True, check_existing=False)
+    command = [bpy.app.binary_path, "--background", "--python-exit-code", "1", "--python", str(_BATCH), "--", str(folder / JOB_FILE)]
+    return process.start(command, folder, anew=True)
+
+
+def start_training(
+    capture: Path, out: Path, settings: TrainSettings, *, chosen_python: str = "", overwrite: bool = False, resume: bool = False
+) -> Job:
+    """Starts the engine on a capture.
+
+    Args:
+        capture: folder of the capture.
+        out: folder of the result.
+        settings: what is trained; with ``resume`` only its budget counts.
+        chosen_python: the engine's Python of the preferences.
+        overwrite: replace a result that is there.
+        resume: go on with the result that is there.
+
+    Raises:
+        UserError: no engine, no capture, or a result in the way.
+    """
+    python = engine.interpreter(chosen_python)
+    if resume:
+        read_result(out)
+        return engine.start(engine.resume_command(python, out, settings), out)
+    if not capture.is_dir():
+        raise UserError(f"There is no capture in {capture}.", "Capture the scene first, or choose a capture.")
+    if (out / RESULT).exists() and not overwrite:
+        raise UserError(f"{out} already holds a result.", "Choose another folder, go on with that result, or replace it.", "exists")
+    # What a run left that ended before its result was begun is no loss.
+    overwrite = overwrite or (out / EVENTS).exists()
+    return engine.start(engine.train_command(python, capture, out, settings, overwrite=overwrite), out, anew=overwrite)
+
+
+def has_capture(folder: Path) -> bool:
+    """Whether a finished capture of ours lies in a folder."""
+    try:
+        return json.loads((folder / TRANSFORMS).read_text(encoding="utf-8")).get("source") == "blender"
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def give_up_capture(folder: Path) -> None:
+    """Has the next capture replace the one in this folder, if it is one of ours."""
+    if has_capture(folder):
+        (folder / UNFINISHED).touch()
+        (folder / TRANSFORMS).unlink()
+
+
+def _job_file(folder: Path, settings: CaptureSettings) -> str:
+    """A job of one stage. A JSON string, number, array or boolean is one of TOML, too."""
+    values: dict[str, Any] = to_mapping(dataclasses.replace(settings, out=str(folder)))
+    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    return "\n".join([f"scene = {json.dumps(str(folder / SCENE_COPY))}", "[capture]", *lines, ""])

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Operators, thin: gather settings, call, report. One file a step."""
+
+import bpy
+
+from . import capture, engine, job, place, results, train
+
+_CLASSES = (*capture.CLASSES, *train.CLASSES, *results.CLASSES, *place.CLASSES, *job.CLASSES, *engine.CLASSES)
+
+
+def register() -> None:
+    """Adds the operators."""
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Takes the operators away."""
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)
+    engine.stop()

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the operators share: a user's error becomes a report, and a long job is followed or waited for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import bpy
+
+from ...engine.contract.errors import UserError
+from ..jobs import running
+from ..jobs.process import Job
+
+
+class Told:
+    """Mix-in of an operator whose ``run(context)`` may raise UserError: the sentence is reported, nothing else happens."""
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        """Runs to the end; for scripts and -b."""
+        return self.guard(lambda: self.run(context))
+
+    def guard(self, work: Callable[[], None]) -> set[str]:
+        """Does the work and tells Blender how it went."""
+        try:
+            work()
+        except UserError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+    def wait(self, job: Job) -> None:
+        """Waits for a job's end.
+
+        Raises:
+            UserError: it failed.
+        """
+        state = job.wait()
+        if state.status == "failed":
+            raise UserError(state.message, state.hint, state.code)
+
+
+def no_job_runs(cls: type[bpy.types.Operator]) -> bool:
+    """For ``poll``: whether no job runs; else the button says why it is grey."""
+    if running.current() is not None:
+        cls.poll_message_set("A job is running. Wait for its end, or cancel it.")
+        return False
+    return True

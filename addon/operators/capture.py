@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Step 1: cameras and the capture."""
+
+import bpy
+
+from ...engine.contract.result import CANCEL
+from ...engine.contract.settings import CaptureSettings
+from ..capture.cameras import add_cameras
+from ..jobs import running, stages
+from ..jobs.folders import absolute
+from ..properties import to_settings
+from .base import Told, no_job_runs
+
+
+class RECONSTRUCT_OT_add_cameras(Told, bpy.types.Operator):
+    """Add the cameras that would be captured to the scene, to look at them or move them. Cameras added before are replaced"""
+
+    bl_idname = "reconstruct.add_cameras"
+    bl_label = "Add Cameras"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.scene.reconstruct.capture.rig == "scene":
+            cls.poll_message_set("The scene's own cameras are captured as they are.")
+            return False
+        return True
+
+    def run(self, context: bpy.types.Context) -> None:
+        add_cameras(context.scene, to_settings(context.scene.reconstruct.capture, CaptureSettings))
+
+
+class RECONSTRUCT_OT_capture(Told, bpy.types.Operator):
+    """Render the views of the scene into the capture folder. A second Blender does it, so you can go on working"""
+
+    bl_idname = "reconstruct.capture"
+    bl_label = "Capture"
+
+    replace: bpy.props.BoolProperty(name="Replace", description="Replace the capture that is in the folder", options={"SKIP_SAVE"})
+    _asked = False
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return no_job_runs(cls)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._asked = True
+        if stages.has_capture(absolute(context.scene.reconstruct.capture.out)):
+            self.replace = True
+            return context.window_manager.invoke_confirm(
+                self,
+                event,
+                title="Replace the capture?",
+                message="The views in this folder are rendered anew.",
+                confirm_text="Replace",
+                icon="WARNING",
+            )
+        return self.execute(context)
+
+    def run(self, context: bpy.types.Context) -> None:
+        settings = to_settings(context.scene.reconstruct.capture, CaptureSettings)
+        folder = absolute(settings.out)
+        if self.replace:
+            stages.give_up_capture(folder)
+        if bpy.app.background:
+            (folder / CANCEL).unlink(missing_ok=True)
+            stages.capture_here(context.scene, folder, settings)
+        elif self._asked:
+            # Also after a dialog was confirmed; the window must not wait.
+            running.follow(stages.start_capture(context.scene, folder, settings), "capture")
+        else:
+            self.wait(stages.start_capture(context.scene, folder, settings))
+
+
+CLASSES = (RECONSTRUCT_OT_add_cameras, RECONSTRUCT_OT_capture)

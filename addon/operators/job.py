@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The job that runs now, and its folder."""
+
+import bpy
+
+from ...engine.contract.errors import UserError
+from ..jobs import running
+from ..jobs.folders import absolute
+from .base import Told
+
+
+class RECONSTRUCT_OT_cancel(bpy.types.Operator):
+    """Stop the job. What it reached is saved first; a second press ends it at once"""
+
+    bl_idname = "reconstruct.cancel"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if running.current() is None:
+            cls.poll_message_set("No job is running.")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        running.cancel()
+        return {"FINISHED"}
+
+
+class RECONSTRUCT_OT_open_folder(Told, bpy.types.Operator):
+    """Show the folder in the system's file browser"""
+
+    bl_idname = "reconstruct.open_folder"
+    bl_label = "Open Folder"
+
+    folder: bpy.props.StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"})
+
+    def run(self, context: bpy.types.Context) -> None:
+        folder = absolute(self.folder)
+        if not folder.is_dir():
+            raise UserError(f"There is no folder {folder} yet.")
+        bpy.ops.wm.path_open(filepath=str(folder))
+
+
+CLASSES = (RECONSTRUCT_OT_cancel, RECONSTRUCT_OT_open_folder)

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Step 2: training in the engine."""
+
+import bpy
+
+from ...engine.contract.job import TrainStage
+from ...engine.contract.result import RESULT
+from ..jobs import running, stages
+from ..jobs.folders import absolute, capture_folder
+from ..properties import to_settings
+from ..ui.preferences import engine_python
+from .base import Told, no_job_runs
+
+
+class RECONSTRUCT_OT_train(Told, bpy.types.Operator):
+    """Train splats from the capture. The engine runs beside Blender, and goes on when Blender is closed"""
+
+    bl_idname = "reconstruct.train"
+    bl_label = "Train"
+
+    mode: bpy.props.EnumProperty(
+        name="Mode",
+        items=(
+            ("NEW", "New", "Train into a folder that holds no result"),
+            ("RESUME", "Continue", "Go on with the result that is there, for the chosen time or steps"),
+            ("REPLACE", "Start Over", "Replace the result that is there"),
+        ),
+        options={"SKIP_SAVE"},
+    )
+    _asked = False
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not no_job_runs(cls):
+            return False
+        chosen = context.scene.reconstruct.train.capture
+        if not (chosen and absolute(chosen).is_dir() or stages.has_capture(capture_folder(context.scene))):
+            cls.poll_message_set("There is no capture yet. Capture the scene first, or choose the folder of a capture.")
+            return False
+        return True
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        return {
+            "NEW": cls.__doc__,
+            "RESUME": "Go on training the result that is there, for the chosen time or number of steps",
+            "REPLACE": "Train anew, and replace the result that is there",
+        }[properties.mode]
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._asked = True
+        if self.mode == "REPLACE" and (absolute(context.scene.reconstruct.train.out) / RESULT).exists():
+            return context.window_manager.invoke_confirm(
+                self,
+                event,
+                title="Replace the result?",
+                message="What was trained into this folder is lost.",
+                confirm_text="Replace",
+                icon="WARNING",
+            )
+        return self.execute(context)
+
+    def run(self, context: bpy.types.Context) -> None:
+        if self._asked:
+            # Also after a dialog was confirmed; the window must not wait.
+            running.follow(self._start(context), "train")
+        else:
+            self.wait(self._start(context))
+
+    def _start(self, context: bpy.types.Context) -> stages.Job:
+        stage = to_settings(context.scene.reconstruct.train, TrainStage)
+        return stages.start_training(
+            capture_folder(context.scene),
+            absolute(stage.out),
+            stage.settings,
+            chosen_python=engine_python(),
+            overwrite=self.mode == "REPLACE",
+            resume=self.mode == "RESUME",
+        )
+
+
+CLASSES = (RECONSTRUCT_OT_train,)

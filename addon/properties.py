@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender properties made from the contract's settings, so that each name, bound and help text is written once.
+
+``Scene.reconstruct`` keeps what the user chose; ``WindowManager.reconstruct`` shows what is happening and is never saved.
+"""
+
+import dataclasses
+import typing
+from typing import Any, Literal
+
+import bpy
+
+from ..engine.contract.job import TrainStage
+from ..engine.contract.schema import about, check
+from ..engine.contract.settings import CaptureSettings, ImportSettings, PlaceSettings, SplatSettings, TrainSettings
+
+_LARGEST = 2**31 - 1
+_UNITS = {"degrees": "°", "m": "m", "min": "min", "stops": "stops"}
+_NAMES = {"out": "Folder", "sh_degree": "Colour Detail", "sh_rate": "Colour Rate", "ssim_weight": "D-SSIM Weight", "result": "Folder"}
+_CHOICES = {
+    "auto": "Automatic",
+    "both": "Room and Object",
+    "cpu": "Processor",
+    "cuda": "NVIDIA or AMD GPU",
+    "orbit": "Around an Object",
+    "room": "Inside the Room",
+    "scene": "The Scene's Cameras",
+    "splat": "Gaussian Splats",
+    "srgb": "sRGB",
+    "xpu": "Intel GPU",
+}
+_DEFAULTS = {
+    (CaptureSettings, "out"): "//reconstruct/capture",
+    (TrainStage, "out"): "//reconstruct/result",
+    # These may be None; the panel starts from here once the user wants them.
+    (TrainSettings, "minutes"): 3.0,
+    (TrainSettings, "steps"): 2000,
+    (PlaceSettings, "location"): (0.0, 0.0, 0.0),
+}
+_FOLDERS = {"out", "result", "capture"}
+_BUDGETS = (
+    ("minutes", "Minutes", "Train for a time; the number of steps is fitted to it"),
+    ("steps", "Steps", "Train for a number of steps; the result is then the same on every run"),
+)
+
+
+def _without_none(hint: Any) -> tuple[Any, bool]:
+    """The type of a setting, and whether it may be None."""
+    options = typing.get_args(hint)
+    if type(None) in options:
+        return next(option for option in options if option is not type(None)), True
+    return hint, False
+
+
+def _label(name: str, unit: str = "") -> str:
+    label = _NAMES.get(name, name.replace("_", " ").title().replace(" Of ", " of "))
+    return f"{label} ({_UNITS[unit]})" if unit in _UNITS else label
+
+
+def _property(cls: type, field: dataclasses.Field, hint: Any) -> Any:
+    """The bpy property of one setting."""
+    its = about(field)
+    default = _DEFAULTS.get((cls, field.name), field.default)
+    common = {"name": _label(field.name, its.unit), "description": its.help.rstrip("."), "options": set()}
+    if typing.get_origin(hint) is Literal:
+        items = [(value, _CHOICES.get(value, value.title()), "") for value in typing.get_args(hint)]
+        return bpy.props.EnumProperty(items=items, default=default, **common)
+    if hint is bool:
+        return bpy.props.BoolProperty(default=default, **common)
+    if hint is str:
+        if field.name in _FOLDERS:
+            common |= {"subtype": "DIR_PATH", "options": {"PATH_SUPPORTS_BLEND_RELATIVE"}}
+        return bpy.props.StringProperty(default=default, **common)
+    bounds = {key: value for key, value in (("min", its.minimum), ("max", its.maximum)) if value is not None}
+    if hint is int:
+        bounds = {key: min(int(value), _LARGEST) for key, value in bounds.items()}
+        return bpy.props.IntProperty(default=default, subtype="PIXEL" if its.unit == "px" else "NONE", **common, **bounds)
+    if hint is float:
+        return bpy.props.FloatProperty(default=default, precision=6 if 0 < abs(default) < 0.01 else 2, **common, **bounds)
+    return bpy.props.FloatVectorProperty(size=len(typing.get_args(hint)), default=default, precision=2, **common, **bounds)
+
+
+def _group_class(cls: type, groups: dict[type, type]) -> type:
+    """The property group of a settings dataclass; ``groups`` holds those of the dataclasses nested in it."""
+    hints = typing.get_type_hints(cls)
+    annotations: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):
+        hint, optional = _without_none(hints[field.name])
+        if dataclasses.is_dataclass(hint):
+            annotations[field.name] = bpy.props.PointerProperty(type=groups[hint])
+            continue
+        annotations[field.name] = _property(cls, field, hint)
+        if optional and cls is not TrainSettings:
+            annotations[f"use_{field.name}"] = bpy.props.BoolProperty(
+                name=f"Set {_label(field.name)}", description=about(field).help.rstrip("."), options=set()
+            )
+    if cls is TrainSettings:
+        annotations["budget"] = bpy.props.EnumProperty(name="Budget", description="What ends the training", items=_BUDGETS, options=set())
+    name = f"RECONSTRUCT_PG_{cls.__name__.removesuffix('Settings').lower()}"
+    return type(name, (bpy.types.PropertyGroup,), {"__annotations__": annotations, "__doc__": cls.__doc__})
+
+
+def _group_classes(*settings: type) -> dict[type, type]:
+    groups: dict[type, type] = {}
+    for cls in settings:
+        groups[cls] = _group_class(cls, groups)
+    return groups
+
+
+_GROUPS = _group_classes(CaptureSettings, SplatSettings, TrainSettings, TrainStage, ImportSettings, PlaceSettings)
+
+T = typing.TypeVar("T")
+
+
+def to_settings(group: bpy.types.PropertyGroup, cls: type[T]) -> T:
+    """The settings that a property group holds, checked.
+
+    Args:
+        group: a group made from ``cls``.
+        cls: the settings dataclass.
+
+    Raises:
+        UserError: a value is out of bounds.
+    """
+    values = _values(group, cls)
+    check(values)
+    return values
+
+
+def _values(group: bpy.types.PropertyGroup, cls: type[T]) -> T:
+    hints = typing.get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):
+        hint, optional = _without_none(hints[field.name])
+        value = getattr(group, field.name)
+        if dataclasses.is_dataclass(hint):
+            value = _values(value, hint)
+        elif optional and not _is_set(group, field.name):
+            value = None
+        elif typing.get_origin(hint) is tuple:
+            value = tuple(map(_typed, value))
+        elif hint is float:
+            value = _typed(value)
+        values[field.name] = value
+    return cls(**values)
+
+
+def _typed(value: float) -> float:
+    """The number that was typed: Blender keeps 32 bits of it, which 7 digits tell apart."""
+    return float(f"{value:.7g}")
+
+
+def _is_set(group: bpy.types.PropertyGroup, name: str) -> bool:
+    return group.budget == name if hasattr(group, "budget") else getattr(group, f"use_{name}")
+
+
+def advanced_names(cls: type) -> list[str]:
+    """The settings that belong into a closed sub-panel."""
+    return [field.name for field in dataclasses.fields(cls) if about(field).advanced]
+
+
+class RECONSTRUCT_PG_scene(bpy.types.PropertyGroup):
+    """What the user chose for this scene."""
+
+    capture: bpy.props.PointerProperty(type=_GROUPS[CaptureSettings])
+    train: bpy.props.PointerProperty(type=_GROUPS[TrainStage])
+    import_: bpy.props.PointerProperty(type=_GROUPS[ImportSettings])
+    place: bpy.props.PointerProperty(type=_GROUPS[PlaceSettings])
+
+
+class RECONSTRUCT_PG_window(bpy.types.PropertyGroup):
+    """The job that is followed now, as the panels show it; jobs/running.py keeps it up to date. Unknown numbers are -1."""
+
+    kind: bpy.props.StringProperty(description="What runs or ran last: capture or train; empty before the first job")
+    status: bpy.props.StringProperty(description="running, done, cancelled or failed")
+    cancelling: bpy.props.BoolProperty(description="Cancel was asked for and the job is ending its step")
+    folder: bpy.props.StringProperty(description="Folder that the job writes", subtype="DIR_PATH")
+    stage: bpy.props.StringProperty(description="What the job is doing")
+    step: bpy.props.IntProperty(default=-1)
+    steps: bpy.props.IntProperty(default=-1)
+    seconds: bpy.props.FloatProperty(default=-1.0)
+    eta: bpy.props.FloatProperty(default=-1.0)
+    loss: bpy.props.FloatProperty(default=-1.0)
+    psnr: bpy.props.FloatProperty(default=-1.0)
+    count: bpy.props.IntProperty(default=-1)
+    preview: bpy.props.StringProperty(description="The newest preview picture", subtype="FILE_PATH")
+    message: bpy.props.StringProperty(description="What went wrong")
+    hint: bpy.props.StringProperty(description="What to do about it")
+    warning: bpy.props.StringProperty(description="The newest warning of the job")
+    engine: bpy.props.StringProperty(description="What the last check of the engine found, one line each")
+    engine_ok: bpy.props.BoolProperty(description="The last check found a working engine")
+
+
+_CLASSES = (*_GROUPS.values(), RECONSTRUCT_PG_scene, RECONSTRUCT_PG_window)
+
+
+def register() -> None:
+    """Adds the properties to scenes and to the window manager."""
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.Scene.reconstruct = bpy.props.PointerProperty(type=RECONSTRUCT_PG_scene, name="Reconstruct")
+    bpy.types.WindowManager.reconstruct = bpy.props.PointerProperty(type=RECONSTRUCT_PG_window, options={"SKIP_SAVE"})
+
+
+def unregister() -> None:
+    """Takes the properties away; what scenes hold stays in their files."""
+    del bpy.types.WindowManager.reconstruct
+    del bpy.types.Scene.reconstruct
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

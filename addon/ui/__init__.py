@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sidebar tab: four steps in the order they are walked, and the preferences."""
+
+import bpy
+
+from . import capture, place, preferences, previews, results, train
+
+_CLASSES = (*preferences.CLASSES, *capture.CLASSES, *train.CLASSES, *results.CLASSES, *place.CLASSES)
+
+
+def register() -> None:
+    """Adds panels and preferences."""
+    previews.register()
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    """Takes panels and preferences away."""
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)
+    previews.unregister()

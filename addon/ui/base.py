@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the four panels of the sidebar share."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..properties import advanced_names
+
+
+class Step:
+    """Mix-in of a step's panel in the sidebar tab."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "Reconstruct"
+
+
+class Advanced(Step):
+    """Mix-in of the closed sub-panel with a step's advanced settings."""
+
+    bl_label = "Advanced"
+    bl_options = {"DEFAULT_CLOSED"}
+
+
+def settings_column(layout: bpy.types.UILayout) -> bpy.types.UILayout:
+    """A column of settings, labels on the left."""
+    layout.use_property_split = True
+    layout.use_property_decorate = False
+    return layout.column()
+
+
+def draw_advanced(layout: bpy.types.UILayout, group: bpy.types.PropertyGroup, cls: type) -> None:
+    """Draws the advanced settings that ``group`` has of the settings dataclass ``cls``."""
+    column = settings_column(layout)
+    for name in advanced_names(cls):
+        column.prop(group, name)
+
+
+def draw_button(layout: bpy.types.UILayout, operator: str, text: str, icon: str) -> bpy.types.OperatorProperties:
+    """Draws the button that does the step."""
+    row = layout.row()
+    row.scale_y = 1.5
+    return row.operator(operator, text=text, icon=icon)

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Step 1 in the sidebar: which views are rendered."""
+
+import bpy
+
+from ...engine.contract.settings import CaptureSettings
+from ..jobs.folders import absolute
+from . import facts
+from .base import Advanced, Step, draw_advanced, draw_button, settings_column
+from .job import draw_job
+
+
+class RECONSTRUCT_PT_capture(Step, bpy.types.Panel):
+    """Render the room or an object from many sides"""
+
+    bl_label = "1  Capture"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        settings = context.scene.reconstruct.capture
+        column = settings_column(layout)
+        column.prop(settings, "rig", text="Cameras")
+        if settings.rig in ("orbit", "both"):
+            column.prop_search(settings, "orbit_object", bpy.data, "objects", text="Object")
+        if settings.rig != "scene":
+            column.prop(settings, "views")
+            column.prop(settings, "field_of_view")
+        if settings.rig in ("room", "both"):
+            column.prop(settings, "eye_height")
+        size = column.column(align=True)
+        size.prop(settings, "width")
+        size.prop(settings, "height")
+        column.prop(settings, "samples")
+        column.prop(settings, "out")
+        if settings.rig != "scene":
+            layout.operator("reconstruct.add_cameras", text="Show Cameras", icon="OUTLINER_OB_CAMERA")
+        draw_button(layout, "reconstruct.capture", "Capture", "RENDER_STILL")
+        draw_job(layout, context, "capture")
+        views = facts.view_count(absolute(settings.out))
+        if views and context.window_manager.reconstruct.status != "running":
+            layout.label(text=f"{views} views captured. Next: Train", icon="CHECKMARK")
+
+
+class RECONSTRUCT_PT_capture_advanced(Advanced, bpy.types.Panel):
+    """Settings of the capture that are seldom needed"""
+
+    bl_parent_id = "RECONSTRUCT_PT_capture"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_advanced(self.layout, context.scene.reconstruct.capture, CaptureSettings)
+
+
+CLASSES = (RECONSTRUCT_PT_capture, RECONSTRUCT_PT_capture_advanced)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a job does now or how it ended, drawn in the panel of its step."""
+
+from __future__ import annotations
+
+import bpy
+
+from .previews import icon_of
+from .text import draw_text, duration
+
+_STAGES = {
+    "start": "Starting",
+    "compile": "Compiling, the first time only",
+    "load": "Loading the views",
+    "train": "Training",
+    "evaluate": "Measuring held-out views",
+    "capture": "Rendering views",
+}
+_NOUNS = {"capture": "Capture", "train": "Training"}
+
+
+def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, kind: str) -> None:
+    """Draws the job of a kind, if it is the one that is followed."""
+    shown = context.window_manager.reconstruct
+    if shown.kind != kind:
+        return
+    box = layout.box()
+    if shown.status == "running":
+        _draw_running(box, shown)
+    elif shown.status == "failed":
+        draw_text(box, shown.message, context, icon="ERROR")
+        if shown.hint:
+            draw_text(box, shown.hint, context, icon="INFO")
+    else:
+        took = f" after {duration(shown.seconds)}" if shown.seconds >= 0 else ""
+        verb = "cancelled" if shown.status == "cancelled" else "finished"
+        box.label(text=f"{_NOUNS[kind]} {verb}{took}", icon="CANCEL" if shown.status == "cancelled" else "CHECKMARK")
+    _draw_numbers(box, shown)
+    if shown.warning:
+        draw_text(box, shown.warning, context, icon="ERROR")
+    icon = icon_of(shown.preview) if shown.status != "failed" else 0
+    if icon:
+        box.template_icon(icon_value=icon, scale=9.0)
+    row = box.row(align=True)
+    if shown.status == "running":
+        row.operator("reconstruct.cancel", text="Stop Now" if shown.cancelling else "Cancel", icon="CANCEL")
+    row.operator("reconstruct.open_folder", text="Open Folder", icon="FILE_FOLDER").folder = shown.folder
+
+
+def _draw_running(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup) -> None:
+    stage = "Ending and saving" if shown.cancelling else _STAGES.get(shown.stage, shown.stage.capitalize())
+    known = shown.steps > 0 and shown.step >= 0
+    share = min(1.0, shown.step / shown.steps) if known else 0.0
+    layout.label(text=stage)
+    layout.progress(factor=share, text=f"{shown.step} of {shown.steps}" if known else " ")
+    if shown.eta >= 0 and not shown.cancelling:
+        layout.label(text=f"About {duration(shown.eta)} left", icon="TIME")
+
+
+def _draw_numbers(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup) -> None:
+    rows = [
+        ("Loss", f"{shown.loss:.4f}" if shown.loss >= 0 else ""),
+        ("PSNR", f"{shown.psnr:.1f} dB" if shown.psnr >= 0 else ""),
+        ("Gaussians", f"{shown.count:,}" if shown.count >= 0 else ""),
+    ]
+    known = [(name, value) for name, value in rows if value]
+    if not known:
+        return
+    column = layout.column(align=True)
+    column.scale_y = 0.8
+    for name, value in known:
+        row = column.split(factor=0.45)
+        row.label(text=name)
+        row.label(text=value)

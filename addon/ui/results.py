@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Step 3 in the sidebar: results come back."""
+
+import bpy
+
+from ...engine.contract.settings import ImportSettings
+from ..jobs.folders import result_folder
+from . import facts
+from .base import Advanced, Step, draw_advanced, draw_button, settings_column
+
+_STATUS = {"running": "Still training", "cancelled": "Ended early", "failed": "Failed", "done": "Finished"}
+
+
+class RECONSTRUCT_PT_results(Step, bpy.types.Panel):
+    """Bring the result into the scene"""
+
+    bl_label = "3  Results"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        settings = context.scene.reconstruct.import_
+        folder = result_folder(context.scene)
+        column = settings_column(layout)
+        column.prop(settings, "result", text="Result", placeholder="From step 2")
+        result = facts.result_in(folder)
+        if result is None:
+            layout.label(text="No result yet. First train", icon="INFO")
+        else:
+            score = f", PSNR {result.metrics['psnr']:.1f} dB" if "psnr" in result.metrics else ""
+            layout.label(text=f"{_STATUS[result.status]}{score}", icon="CHECKMARK" if result.status == "done" else "INFO")
+        column = layout.column(heading="Bring In")
+        column.prop(settings, "splats")
+        column.prop(settings, "points")
+        column.prop(settings, "new_scene", text="Into a New Scene")
+        draw_button(layout, "reconstruct.import_result", "Import Result", "IMPORT")
+        layout.operator("reconstruct.import_file", text="Import a File …", icon="FILE_FOLDER")
+
+
+class RECONSTRUCT_PT_results_advanced(Advanced, bpy.types.Panel):
+    """Settings of the import that are seldom needed"""
+
+    bl_parent_id = "RECONSTRUCT_PT_results"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_advanced(self.layout, context.scene.reconstruct.import_, ImportSettings)
+
+
+CLASSES = (RECONSTRUCT_PT_results, RECONSTRUCT_PT_results_advanced)

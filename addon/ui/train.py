@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Step 2 in the sidebar: training, and how it goes."""
+
+import bpy
+
+from ...engine.contract.settings import SplatSettings, TrainSettings
+from ..jobs.folders import absolute, capture_folder
+from . import facts
+from .base import Advanced, Step, draw_advanced, draw_button, settings_column
+from .job import draw_job
+
+
+class RECONSTRUCT_PT_train(Step, bpy.types.Panel):
+    """Train splats from the captured views"""
+
+    bl_label = "2  Train"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        stage = context.scene.reconstruct.train
+        settings = stage.settings
+        views = facts.view_count(capture_folder(context.scene))
+        if not stage.capture and not views:
+            layout.label(text="First capture the scene,", icon="INFO")
+            layout.label(text="or choose a capture here:", icon="BLANK1")
+        column = settings_column(layout)
+        column.prop(stage, "capture", text="Capture", placeholder="From step 1")
+        column.prop(settings, "method")
+        row = column.row()
+        row.prop(settings, "budget", expand=True)
+        column.prop(settings, settings.budget, text=" ")
+        column.prop(settings, "device")
+        column.prop(settings.splat, "sh_degree")
+        column.prop(settings.splat, "max_gaussians")
+        column.prop(stage, "out")
+        if facts.result_in(absolute(stage.out)) is None:
+            draw_button(layout, "reconstruct.train", "Train", "PLAY").mode = "NEW"
+        else:
+            row = layout.row(align=True)
+            draw_button(row, "reconstruct.train", "Continue", "PLAY").mode = "RESUME"
+            draw_button(row, "reconstruct.train", "Start Over", "FILE_REFRESH").mode = "REPLACE"
+        draw_job(layout, context, "train")
+
+
+class RECONSTRUCT_PT_train_advanced(Advanced, bpy.types.Panel):
+    """Settings of the training that are seldom needed"""
+
+    bl_parent_id = "RECONSTRUCT_PT_train"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        settings = context.scene.reconstruct.train.settings
+        settings_column(self.layout).prop(settings, "blend")
+        draw_advanced(self.layout, settings, TrainSettings)
+        draw_advanced(self.layout, settings.splat, SplatSettings)
+
+
+CLASSES = (RECONSTRUCT_PT_train, RECONSTRUCT_PT_train_advanced)

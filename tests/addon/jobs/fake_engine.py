@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stands for the engine: writes the events of a training and does nothing else. FAKE_ENGINE says how it behaves."""
+
+import json
+import os
+import struct
+import sys
+import time
+import zlib
+from pathlib import Path
+
+BEHAVIOUR = os.environ.get("FAKE_ENGINE", "good")
+
+
+def tell(file: Path, event: str, **values) -> None:
+    with open(file, "a", encoding="utf-8", newline="\n") as stream:
+        stream.write(json.dumps({"event": event, "time": time.time(), **values}) + "\n")
+
+
+def picture(file: Path, shade: int) -> None:
+    width, height = 160, 120
+    rows = b"".join(b"\0" + bytes(v for x in range(width) for v in (shade, x % 256, y * 2)) for y in range(height))
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def result(out: Path, status: str) -> None:
+    values = {"schema": "1.0", "status": status, "method": "splat", "capture": "capture", "metrics": {"psnr": 28.5, "ssim": 0.91}}
+    (out / "result.json").write_text(json.dumps(values), encoding="utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    if arguments[0] == "doctor":
+        methods = {"splat": {"device": "cpu", "reason": "There is no GPU."}}
+        print(json.dumps({"engine": "0.1.0", "processor": "Fake", "threads": 2, "devices": ["cpu"], "methods": methods}))
+        return 0
+    out = Path(arguments[arguments.index("--resume" if "--resume" in arguments else "--out") + 1])
+    (out / "previews").mkdir(parents=True, exist_ok=True)
+    print("command:", *arguments, flush=True)
+    if BEHAVIOUR == "die_at_once":
+        print("no room left in this test", flush=True)
+        return 7
+    events = out / "events.jsonl"
+    schema = "9.0" if BEHAVIOUR == "future" else "1.0"
+    tell(events, "started", schema=schema, method="splat", device="cpu", capture="capture", pid=os.getpid())
+    result(out, "running")
+    steps = 1_000_000 if BEHAVIOUR in ("slow", "stubborn") else 20
+    delay = float(os.environ.get("FAKE_DELAY", "0.02"))
+    for step in range(1, steps + 1):
+        times = {"seconds": step * delay, "eta_seconds": (steps - step) * delay}
+        tell(events, "progress", stage="train", step=step, steps=steps, loss=1 / step, psnr=20 + step / 10, count=1000 * step, **times)
+        if step % 10 == 5:
+            picture(out / "previews" / f"{step:06}.png", step * 10 % 256)
+            tell(events, "preview", path=f"previews/{step:06}.png", step=step)
+        if BEHAVIOUR == "die" and step == 3:
+            print("the fake engine dies here", flush=True)
+            os._exit(9)
+        if BEHAVIOUR == "fail" and step == 3:
+            tell(events, "failed", code="disk_full", message="The disk is full.", hint="Free some space, then resume.")
+            return 1
+        if BEHAVIOUR == "garbage" and step == 3:
+            with open(events, "ab") as stream:
+                stream.write(b'\xff\xfe{"event": \n[1, 2]\n{"event": "unheard-of"}\n{"event": "progress", "step": "x", "loss": NaN}\n\n')
+        if (out / "cancel").exists() and BEHAVIOUR != "stubborn":
+            tell(events, "done", seconds=step * delay, cancelled=True)
+            result(out, "cancelled")
+            return 0
+        time.sleep(delay)
+    tell(events, "warning", message="This is a fake.")
+    tell(events, "metric", name="psnr", value=28.5)
+    result(out, "done")
+    tell(events, "done", seconds=steps * delay, cancelled=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Jobs hung on Blender: what the panels see, one job at a time, and the operators that start them."""
+
+import os
+import sys
+import time
+
+import bpy
+import pytest
+from reconstruct.addon.jobs import process, running
+from reconstruct.engine.contract.errors import UserError
+
+root = sys.modules["reconstruct"]
+
+
+@pytest.fixture
+def shown(tmp_path, fake_engine):
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    root.register()
+    settings = bpy.context.scene.reconstruct
+    settings.capture.out, settings.train.out = str(tmp_path / "capture"), str(tmp_path / "result")
+    settings.train.capture = str(tmp_path)
+    yield bpy.context.window_manager.reconstruct
+    job = running.current()
+    root.unregister()
+    if job is not None:
+        job.kill()
+
+
+def start(tmp_path):
+    from reconstruct.addon.jobs import engine
+
+    return engine.start([sys.executable, "-m", "engine", "train", "c", "--out", str(tmp_path / "result")], tmp_path / "result")
+
+
+def tick_until(holds, seconds=20.0):
+    """Does what Blender's timers would do; they do not fire without a window."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        running._tick()
+        time.sleep(0.02)
+
+
+def test_the_panels_see_the_job(shown, tmp_path):
+    ended = []
+    running.follow(start(tmp_path), "train", ended.append)
+    assert (shown.kind, shown.status) == ("train", "running")
+    tick_until(lambda: shown.step > 0)
+    assert shown.steps == 20 and shown.loss > 0 and shown.psnr > 20 and shown.count >= 1000
+    tick_until(lambda: shown.status != "running")
+    assert shown.status == "done"
+    assert shown.preview.endswith("000015.png")
+    assert shown.warning == "This is a fake."
+    assert [state.status for state in ended] == ["done"]
+    assert running.current() is None
+
+
+def test_a_tick_takes_no_time(shown, tmp_path):
+    running.follow(start(tmp_path), "train")
+    longest = 0.0
+    while shown.status == "running":
+        begin = time.perf_counter()
+        running._tick()
+        longest = max(longest, time.perf_counter() - begin)
+        time.sleep(0.02)
+    assert longest < 0.05, f"{longest * 1000:.1f} ms"
+
+
+def test_one_job_at_a_time(shown, tmp_path, fake_engine):
+    fake_engine("slow")
+    running.follow(start(tmp_path), "train")
+    with pytest.raises(UserError, match="already runs"):
+        running.follow(start(tmp_path), "train")
+    assert not bpy.ops.reconstruct.train.poll()
+    assert not bpy.ops.reconstruct.capture.poll()
+
+
+def test_cancel_and_stop_now(shown, tmp_path, fake_engine):
+    fake_engine("stubborn")
+    running.follow(start(tmp_path), "train")
+    tick_until(lambda: shown.step > 0)
+    bpy.ops.reconstruct.cancel()
+    assert shown.cancelling and (tmp_path / "result" / "cancel").exists()
+    assert running.current() is not None
+    bpy.ops.reconstruct.cancel()
+    tick_until(lambda: shown.status != "running")
+    assert shown.status == "failed" and "log.txt" in shown.hint
+
+
+def test_a_job_left_running_is_found_by_the_next_blender(shown, tmp_path, fake_engine):
+    fake_engine("slow")
+    job = start(tmp_path)
+    while process.attach(tmp_path / "result") is None:
+        time.sleep(0.05)
+    # Closing Blender ends the add-on, not the job.
+    root.unregister()
+    assert job.is_alive()
+    root.register()
+    settings = bpy.context.scene.reconstruct
+    settings.train.out = str(tmp_path / "result")
+    running.find_running(bpy.context.scene)
+    found = bpy.context.window_manager.reconstruct
+    assert (found.kind, found.status) == ("train", "running")
+    bpy.ops.reconstruct.cancel()
+    tick_until(lambda: found.status != "running")
+    assert found.status == "cancelled"
+
+
+def test_training_from_a_script_waits_for_the_end(shown, tmp_path):
+    assert bpy.ops.reconstruct.train() == {"FINISHED"}
+    assert process.attach(tmp_path / "result") is None
+    assert (tmp_path / "result" / "result.json").is_file()
+    with pytest.raises(RuntimeError, match="already holds a result"):
+        bpy.ops.reconstruct.train()
+    bpy.context.scene.reconstruct.train.settings.budget = "steps"
+    assert bpy.ops.reconstruct.train(mode="RESUME") == {"FINISHED"}
+    assert bpy.ops.reconstruct.train(mode="REPLACE") == {"FINISHED"}
+    commands = [line for line in (tmp_path / "result" / "log.txt").read_text(encoding="utf-8").splitlines() if line.startswith("command:")]
+    assert "--minutes 3.0" in commands[0]
+    assert "--resume" in commands[1] and "--steps 2000" in commands[1] and "--minutes" not in commands[1]
+    assert "--overwrite" in commands[2]
+
+
+def test_a_failed_training_is_reported(shown, fake_engine):
+    fake_engine("fail")
+    with pytest.raises(RuntimeError, match=r"The disk is full\. Free some space"):
+        bpy.ops.reconstruct.train()
+
+
+def test_what_a_run_without_a_result_left_is_no_obstacle(shown, tmp_path, fake_engine):
+    (tmp_path / "result").mkdir()
+    (tmp_path / "result" / "events.jsonl").write_text("")
+    assert bpy.ops.reconstruct.train() == {"FINISHED"}
+
+
+def test_check_engine(shown, tmp_path, monkeypatch):
+    assert bpy.ops.reconstruct.check_engine() == {"FINISHED"}
+    assert shown.engine_ok and "Fake, 2 threads" in shown.engine
+    monkeypatch.setenv("RECONSTRUCT_PYTHON", str(tmp_path / "nothing"))
+    with pytest.raises(RuntimeError, match="not there"):
+        bpy.ops.reconstruct.check_engine()
+    assert not shown.engine_ok and "RECONSTRUCT_PYTHON" in shown.engine
+
+
+def test_a_python_without_the_engine_is_one_sentence(shown, tmp_path):
+    (tmp_path / "fake root" / "engine" / "__main__.py").write_text("raise ImportError('No module named torch')")
+    with pytest.raises(RuntimeError, match="does not run in .*No module named torch"):
+        bpy.ops.reconstruct.check_engine()
+
+
+def test_capture_replaces_only_its_own(shown, tmp_path):
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.ops.object.camera_add(location=(0, 0, 6))
+    settings = bpy.context.scene.reconstruct.capture
+    settings.out, settings.rig, settings.samples = str(tmp_path / "capture"), "scene", 1
+    settings.width = settings.height = 16
+    assert bpy.ops.reconstruct.capture() == {"FINISHED"}
+    with pytest.raises(RuntimeError, match="already holds a capture"):
+        bpy.ops.reconstruct.capture()
+    assert bpy.ops.reconstruct.capture(replace=True) == {"FINISHED"}
+    (tmp_path / "capture" / "transforms.json").write_text('{"frames": []}')
+    with pytest.raises(RuntimeError, match="already holds a capture"):
+        bpy.ops.reconstruct.capture(replace=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the fake environment is laid out as on POSIX")
+def test_which_python(monkeypatch, tmp_path):
+    from reconstruct.addon.jobs import engine
+
+    def environment(name):
+        python = tmp_path / name / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.touch()
+        return python
+
+    monkeypatch.delenv("RECONSTRUCT_PYTHON", raising=False)
+    monkeypatch.setattr(engine, "environment_folder", lambda: tmp_path / "own")
+    monkeypatch.setattr(engine, "NEEDED", ("no_such_module_here",))
+    monkeypatch.setattr(engine, "ROOT", tmp_path / "nowhere")
+    with pytest.raises(UserError, match="No Python for the engine"):
+        engine.interpreter()
+    own, chosen, named = environment("own"), environment("chosen"), environment("named")
+    assert engine.interpreter() == own
+    assert engine.interpreter(str(tmp_path / "chosen")) == chosen
+    with pytest.raises(UserError, match="The preference Engine Python names"):
+        engine.interpreter(str(tmp_path / "gone"))
+    monkeypatch.setenv("RECONSTRUCT_PYTHON", str(named))
+    assert engine.interpreter(str(chosen)) == named
