@@ -106,5 +106,8 @@ def plain(facts: dict[str, Any]) -> str:
         parts = ", ".join(f"{part} {value:.1f} ms" for part, value in row["milliseconds"].items())
         width, height = row["size"]
         lines.append(f"{name}: {row['gaussians']} gaussians, {row['visible']} visible, {width}×{height}: {parts}")
-        lines.append(f"  {row['evaluated_pairs'] / 1e6:.1f} M pairs of gaussian and pixel evaluated, {row['evaluated_pairs_per_second'] / 1e9:.2f} G/s forward")
+        lines.append(
+            f"  {row['evaluated_pairs'] / 1e6:.1f} M pairs of gaussian and pixel, "
+            f"{row['evaluated_pairs_per_second'] / 1e9:.2f} G/s forward"
+        )
     return "\n".join(lines)

@@ -102,7 +102,11 @@ def train(
         if reporter is not None:
             reporter.close()
     if stream is None:
-        scores = f", {result.metrics['psnr']:.2f} dB PSNR, {result.metrics['ssim']:.4f} SSIM on held-out views" if "psnr" in result.metrics else ""
+        scores = (
+            f", {result.metrics['psnr']:.2f} dB PSNR, {result.metrics['ssim']:.4f} SSIM on held-out views"
+            if "psnr" in result.metrics
+            else ""
+        )
         print(f"{result.status}: {result.step} steps in {result.timing['total']:.0f} s{scores}; {folder}")
     return 0
 
@@ -145,7 +149,9 @@ def eval_(
     if not views:
         raise UserError(f"{known.capture} has no {split} views.", "Try --split train.")
     model = load_model(folder, known, devices.threads(0))
-    scores = score(model, views, known.blend, lambda done, steps: reporter("progress", stage="evaluate", step=done, steps=steps, seconds=0.0))
+    scores = score(
+        model, views, known.blend, lambda done, steps: reporter("progress", stage="evaluate", step=done, steps=steps, seconds=0.0)
+    )
     reporter.close()
     write_metrics(folder, scores)
     print(f"PSNR {scores['psnr']:.2f} dB, SSIM {scores['ssim']:.4f}, mean of {len(views)} {split} views")
@@ -155,7 +161,10 @@ def eval_(
 def render(
     result: Annotated[str, _Positional, _argument("Folder of the result.", "RESULT")],
     /,
-    cameras: Annotated[str, _argument("transforms.json, or a capture's folder, whose cameras are rendered; empty takes the result's own test views.", "FILE")] = "",
+    cameras: Annotated[
+        str,
+        _argument("transforms.json, or a capture's folder, whose cameras are rendered; empty takes the result's own test views.", "FILE"),
+    ] = "",
     out: Annotated[str, _argument("Folder that receives the pictures.", "DIR")] = "",
 ) -> int:
     """Render a result from given cameras to PNG."""

@@ -42,7 +42,9 @@ def choose(method: str, wanted: str) -> Choice:
     unused = [device for device in present if device != "cpu" and device not in able]
     if unused:
         return Choice(best, f"{best}, because method {method} has no kernels for {' or '.join(unused)} yet.")
-    return Choice(best, "cpu is the only device here." if present == ("cpu",) else f"{best} is the fastest device here that {method} supports.")
+    return Choice(
+        best, "cpu is the only device here." if present == ("cpu",) else f"{best} is the fastest device here that {method} supports."
+    )
 
 
 def devices() -> tuple[str, ...]:
@@ -77,5 +79,7 @@ def processor() -> str:
     except OSError:
         name = os.environ.get("PROCESSOR_IDENTIFIER", name)
     features = llvm.get_host_cpu_features()
-    widest = next((label for flag, label in (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("neon", "NEON")) if features.get(flag)), "no wide vectors")
+    widest = next(
+        (label for flag, label in (("avx512f", "AVX-512"), ("avx2", "AVX2"), ("neon", "NEON")) if features.get(flag)), "no wide vectors"
+    )
     return f"{name}, {widest}"

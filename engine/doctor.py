@@ -31,13 +31,14 @@ def examine() -> dict[str, Any]:
 
 def plain(facts: dict[str, Any]) -> str:
     """The facts in words."""
+    state = "compiled" if facts["kernels"]["compiled"] else "compiled at the first training, which takes a minute"
     lines = [
         f"Reconstruct engine {facts['engine']}",
         f"Processor   {facts['processor']}; {facts['threads']} threads; {facts['memory_gib']} GiB of memory",
         f"Devices     {', '.join(facts['devices'])}",
         *(f"Method {name:5}uses {choice['device']}: {choice['reason']}" for name, choice in facts["methods"].items()),
         f"Libraries   {', '.join(f'{name} {number}' for name, number in facts['libraries'].items())}",
-        f"Kernels     {'compiled' if facts['kernels']['compiled'] else 'compiled at the first training, which takes a minute'}; {facts['kernels']['cache']}",
+        f"Kernels     {state}; {facts['kernels']['cache']}",
     ]
     return "\n".join(lines)
 

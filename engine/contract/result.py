@@ -118,7 +118,9 @@ def inside(folder: Path, relative: str, named_by: str) -> Path:
     except ValueError:  # a NUL in the name
         raise UserError(f"{named_by} names {relative!r}, which is no file name.") from None
     if path != base and base not in path.parents:
-        raise UserError(f"{named_by} names {relative!r}, which lies outside its folder.", "Move the file inside and name it by a relative path.")
+        raise UserError(
+            f"{named_by} names {relative!r}, which lies outside its folder.", "Move the file inside and name it by a relative path."
+        )
     return path
 
 

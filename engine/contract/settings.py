@@ -19,7 +19,7 @@ class CaptureSettings:
     out: str = setting("capture", "Folder that receives the capture.")
     rig: Literal["scene", "room", "orbit", "both"] = setting(
         "room",
-        "Where the cameras stand: the scene's own cameras, at eye height about the room, on a sphere around an object, or room and object both.",
+        "Where the cameras stand: the scene's own cameras, at eye height about the room, around an object, or both.",
     )
     views: int = setting(50, "How many views are rendered; the scene's own cameras are all used.", minimum=2, maximum=2000)
     orbit_object: str = setting("", "Name of the object, or of the collection, that the orbit looks at; empty takes the active object.")
@@ -28,11 +28,17 @@ class CaptureSettings:
     )
     width: int = setting(400, "Width of a view.", unit="px", minimum=16, maximum=8192)
     height: int = setting(300, "Height of a view.", unit="px", minimum=16, maximum=8192)
-    field_of_view: float = setting(75.0, "Horizontal field of view of the cameras that the rig adds.", unit="degrees", minimum=10.0, maximum=140.0)
+    field_of_view: float = setting(
+        75.0, "Horizontal field of view of the cameras that the rig adds.", unit="degrees", minimum=10.0, maximum=140.0
+    )
     eye_height: float = setting(1.5, "Height of the room's cameras above the floor.", unit="m", minimum=0.05, maximum=10.0)
     samples: int = setting(8, "Cycles samples for each pixel; every view is denoised.", minimum=1, maximum=4096)
-    exposure: float = setting(0.0, "Exposure of the captured pictures, for dark or very bright scenes.", unit="stops", minimum=-10.0, maximum=10.0, advanced=True)
-    seed_points: int = setting(40_000, "Points sampled from the surfaces that the views see, from which splats start.", minimum=0, maximum=2_000_000, advanced=True)
+    exposure: float = setting(
+        0.0, "Exposure of the captured pictures, for dark or very bright scenes.", unit="stops", minimum=-10.0, maximum=10.0, advanced=True
+    )
+    seed_points: int = setting(
+        40_000, "Points sampled from the surfaces that the views see, from which splats start.", minimum=0, maximum=2_000_000, advanced=True
+    )
     seed: int = setting(0, "Seed of everything random in the capture.", minimum=0, maximum=2**31 - 1, advanced=True)
 
 
@@ -42,21 +48,34 @@ class SplatSettings:
 
     sh_degree: int = setting(2, "Degree of the spherical harmonics that let colour change with the view; 0 is matt.", minimum=0, maximum=3)
     max_gaussians: int = setting(100_000, "The most gaussians that densification may reach.", minimum=100, maximum=20_000_000)
-    init_points: int = setting(30_000, "Random points to start from where the capture has no seed points.", minimum=100, maximum=5_000_000, advanced=True)
+    init_points: int = setting(
+        30_000, "Random points to start from where the capture has no seed points.", minimum=100, maximum=5_000_000, advanced=True
+    )
     ssim_weight: float = setting(0.2, "Weight of D-SSIM in the loss; the rest is L1.", minimum=0.0, maximum=1.0, advanced=True)
     antialias: Literal["auto", "on", "off"] = setting(
-        "auto", "Opacity-compensated antialiasing; auto switches it on for blend linear, where Blender draws the splats without a screen-space blur.", advanced=True
+        "auto",
+        "Opacity-compensated antialiasing; auto switches it on for blend linear, because Blender draws splats without a blur.",
+        advanced=True,
     )
     refine_start: int = setting(300, "Step of the first densification.", minimum=0, maximum=1_000_000, advanced=True)
     refine_every: int = setting(100, "Steps between densifications.", minimum=1, maximum=100_000, advanced=True)
-    refine_stop: float = setting(0.6, "Share of the run after which the number of gaussians stays.", minimum=0.0, maximum=1.0, advanced=True)
-    grow_gradient: float = setting(
-        0.0002, "Mean gradient of a gaussian's place on the screen, in half image widths, above which it is cloned or split.", minimum=0.0, advanced=True
+    refine_stop: float = setting(
+        0.6, "Share of the run after which the number of gaussians stays.", minimum=0.0, maximum=1.0, advanced=True
     )
-    split_scale: float = setting(0.01, "Gaussians larger than this share of the scene are split, smaller ones cloned.", minimum=0.0, advanced=True)
+    grow_gradient: float = setting(
+        0.0002,
+        "Mean gradient of a gaussian's place on the screen, in half image widths, above which it is cloned or split.",
+        minimum=0.0,
+        advanced=True,
+    )
+    split_scale: float = setting(
+        0.01, "Gaussians larger than this share of the scene are split, smaller ones cloned.", minimum=0.0, advanced=True
+    )
     prune_opacity: float = setting(0.005, "Gaussians more transparent than this are removed.", minimum=0.0, maximum=1.0, advanced=True)
     reset_every: int = setting(3000, "Steps between resets of all opacities to nearly transparent.", minimum=1, advanced=True)
-    means_rate: float = setting(1.6e-4, "Learning rate of the places, in shares of the scene's size; it falls to a hundredth.", minimum=0.0, advanced=True)
+    means_rate: float = setting(
+        1.6e-4, "Learning rate of the places, in shares of the scene's size; it falls to a hundredth.", minimum=0.0, advanced=True
+    )
     scales_rate: float = setting(5e-3, "Learning rate of the log scales.", minimum=0.0, advanced=True)
     quats_rate: float = setting(1e-3, "Learning rate of the rotations.", minimum=0.0, advanced=True)
     opacities_rate: float = setting(5e-2, "Learning rate of the opacity logits.", minimum=0.0, advanced=True)
@@ -68,14 +87,27 @@ class TrainSettings:
     """What is trained, and for how long."""
 
     method: Literal["splat"] = setting("splat", "What is trained: splat is 3D Gaussian splatting.")
-    minutes: float | None = setting(None, "Time budget from start to written result; 3 minutes when neither minutes nor steps are given.", unit="min", minimum=0.05, maximum=10_000)
-    steps: int | None = setting(None, "Number of training steps instead of a time budget; the result is then the same on every run.", minimum=1, maximum=10_000_000)
-    device: Literal["auto", "cpu", "xpu", "cuda"] = setting("auto", "Where to compute: auto takes the best device that the method supports.")
+    minutes: float | None = setting(
+        None,
+        "Time budget from start to written result; 3 minutes when neither minutes nor steps are given.",
+        unit="min",
+        minimum=0.05,
+        maximum=10_000,
+    )
+    steps: int | None = setting(
+        None, "Number of training steps instead of a time budget; the result is then the same on every run.", minimum=1, maximum=10_000_000
+    )
+    device: Literal["auto", "cpu", "xpu", "cuda"] = setting(
+        "auto", "Where to compute: auto takes the best device that the method supports."
+    )
     blend: Literal["auto", "linear", "srgb"] = setting(
-        "auto", "Light in which splats are blended: linear for Blender, srgb for other viewers; auto takes linear for captures made by Blender."
+        "auto",
+        "Light in which splats are blended: linear for Blender, srgb for other viewers; auto takes linear for captures made by Blender.",
     )
     background: Literal["auto", "black", "white", "random"] = setting(
-        "auto", "What stands behind transparent views while training; auto is random where views are transparent, else black.", advanced=True
+        "auto",
+        "What stands behind transparent views while training; auto is random where views are transparent, else black.",
+        advanced=True,
     )
     seed: int = setting(0, "Seed of everything random in training.", minimum=0, maximum=2**31 - 1, advanced=True)
     threads: int = setting(0, "Processor threads; 0 takes all.", minimum=0, maximum=1024, advanced=True)
@@ -98,11 +130,21 @@ class PlaceSettings:
     """Where the imported result stands."""
 
     room: bool = setting(False, "Build an empty room (floor, walls, light) and place the result in it.")
-    room_size: tuple[float, float, float] = setting((8.0, 8.0, 3.4), "Width, depth and height of the room that is built.", unit="m", minimum=0.5, maximum=1000.0)
-    location: tuple[float, float, float] | None = setting(None, "Where the middle of the result's footprint goes; nothing keeps the place it was captured at.", unit="m")
+    room_size: tuple[float, float, float] = setting(
+        (8.0, 8.0, 3.4), "Width, depth and height of the room that is built.", unit="m", minimum=0.5, maximum=1000.0
+    )
+    location: tuple[float, float, float] | None = setting(
+        None, "Where the middle of the result's footprint goes; nothing keeps the place it was captured at.", unit="m"
+    )
     rotation: float = setting(0.0, "Turn about the vertical axis.", unit="degrees", minimum=-360.0, maximum=360.0)
     on_floor: bool = setting(False, "Set the lowest solid part of the result on the floor at height 0.")
-    known_length: float = setting(0.0, "Real length of the result's longest side, for captures of unknown scale; 0 keeps the capture's scale.", unit="m", minimum=0.0, maximum=10_000.0)
+    known_length: float = setting(
+        0.0,
+        "Real length of the result's longest side, for captures of unknown scale; 0 keeps the capture's scale.",
+        unit="m",
+        minimum=0.0,
+        maximum=10_000.0,
+    )
 
 
 @dataclass(frozen=True)

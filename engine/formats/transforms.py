@@ -144,7 +144,9 @@ def _text(table: dict[str, Any], key: str, file: Path) -> str:
     return value
 
 
-def _frame(table: dict[str, Any], entry: dict[str, Any], number: int, file: Path, test: bool, pictures: bool, found: Transforms) -> Frame | None:
+def _frame(
+    table: dict[str, Any], entry: dict[str, Any], number: int, file: Path, test: bool, pictures: bool, found: Transforms
+) -> Frame | None:
     named = _text(entry, "file_path", file) or ("" if pictures else f"{number:05d}.png")
     if not named:
         raise UserError(f"{file}: frame {number} names no picture.", _HINT)

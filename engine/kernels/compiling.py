@@ -47,7 +47,16 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
         made["v_rows"] = np.zeros((1, 9), f)
         scratch = np.zeros((len(made["pairs"]), rasterize.GRADIENTS), f)
         rasterize.backward(
-            made["rows"], made["starts"], made["pairs"], made["pair_starts"], made["needed"], image, image.copy(), scratch, made["v_rows"], 1
+            made["rows"],
+            made["starts"],
+            made["pairs"],
+            made["pair_starts"],
+            made["needed"],
+            image,
+            image.copy(),
+            scratch,
+            made["v_rows"],
+            1,
         )
 
     def loss() -> None:

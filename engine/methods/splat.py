@@ -95,9 +95,7 @@ class SplatTrainer(SplatModel):
             background = np.full(3, 1.0 if self.background == "white" else 0.0, np.float32)
         self.steps_done += 1
         self.degree = min(self.settings.sh_degree, int(progress / _DEGREE_EVERY))
-        image = self.renderer.render(
-            self.gaussians, view.camera, background, degree=self.degree, antialias=self.antialias, near=NEAR
-        )
+        image = self.renderer.render(self.gaussians, view.camera, background, degree=self.degree, antialias=self.antialias, near=NEAR)
         loss, v_image = self.loss(image, view.image, background)
         gradients = self.renderer.backward(self.gaussians, v_image)
         refining = progress < self.settings.refine_stop

@@ -35,7 +35,7 @@ class DensityControl:
         self.times[order] += 1
 
     def refine(self, gaussians: Gaussians, rng: np.random.Generator) -> None:
-        """Clones what is small, splits what is large where the pull is strong, then prunes; the strongest first where the budget is short."""
+        """Clones the small and splits the large where the pull is strong, the strongest first where the budget is short; then prunes."""
         settings = self.settings
         pull = self.pulls / np.maximum(self.times, 1)
         wanted = np.flatnonzero(pull > settings.grow_gradient)

@@ -60,9 +60,7 @@ class Renderer:
         self._rows = tiles.gather_rows(self._splats, self.order)
         self._starts, self.pairs, self._pair_starts = tiles.bin_pairs(self._rows, camera.width, camera.height)
         self.image = np.empty((4, camera.height, camera.width), np.float32)
-        self._needed = rasterize.forward(
-            self._rows, self._starts, self.pairs, np.asarray(background, np.float32), self.image, self.workers
-        )
+        self._needed = rasterize.forward(self._rows, self._starts, self.pairs, np.asarray(background, np.float32), self.image, self.workers)
         return self.image
 
     def backward(self, gaussians: Gaussians, v_image: np.ndarray) -> dict[str, np.ndarray]:

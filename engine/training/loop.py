@@ -229,7 +229,10 @@ def _finish(job: Run, trainer: Trainer, test: list[View], clock: Clock, result: 
     write_result(job.folder, result)
     if test and not quick:
         scores = score(
-            trainer, test, trainer.blend, lambda done, steps: report("progress", stage="evaluate", step=done, steps=steps, seconds=clock.seconds())
+            trainer,
+            test,
+            trainer.blend,
+            lambda done, steps: report("progress", stage="evaluate", step=done, steps=steps, seconds=clock.seconds()),
         )
         write_metrics(job.folder, scores)
         result = result.with_artifact("metrics", METRICS)

@@ -12,7 +12,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..contract.events import Event, append
 
-_STAGES = {"compile": "Compiling kernels", "load": "Loading views", "train": "Training", "evaluate": "Scoring held-out views", "render": "Rendering"}
+_STAGES = {
+    "compile": "Compiling kernels",
+    "load": "Loading views",
+    "train": "Training",
+    "evaluate": "Scoring held-out views",
+    "render": "Rendering",
+}
 
 
 class Reporter:
@@ -67,7 +73,9 @@ class Reporter:
             self.close()
             self._stage = values["stage"]
             columns = [TextColumn(_STAGES.get(self._stage, self._stage)), BarColumn(), TextColumn("{task.completed}/{task.total}")]
-            self._progress = Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[facts]}"), console=self._console, transient=False)
+            self._progress = Progress(
+                *columns, TimeElapsedColumn(), TextColumn("{task.fields[facts]}"), console=self._console, transient=False
+            )
             self._task = self._progress.add_task("", total=None, facts="")
             self._progress.start()
         facts = []

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The photometric loss, (1 - w) L1 + w (1 - SSIM), with its gradient, and the light it is measured in.
 
-SSIM as in Wang et al. 2004: 11×11 Gaussian window, sigma 1.5, zeros outside. The window is separable, so the loss takes three passes over rows:
-horizontal moments; vertical moments, SSIM and its slopes, horizontal slopes; vertical slopes and the gradient.
+SSIM as in Wang et al. 2004: 11×11 Gaussian window, sigma 1.5, zeros outside. The window is separable, so the loss takes three passes over
+rows: horizontal moments; vertical moments, SSIM and its slopes, horizontal slopes; vertical slopes and the gradient.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Projection of gaussians to ellipses on the screen with their colour, forward and backward.
 
-EWA splatting as in Zwicker et al. 2001 and Kerbl et al. 2023: with V = J W R S (2×3; J the projection's Jacobian, W the view's rotation, R and S the
-gaussian's), the covariance on the screen is V Vᵀ + BLUR I. Opacity compensation (Yu et al. 2024) scales the opacity by sqrt(|V Vᵀ| / |V Vᵀ + BLUR I|).
+EWA splatting as in Zwicker et al. 2001 and Kerbl et al. 2023: with V = J W R S (2×3; J the projection's Jacobian, W the view's rotation,
+R and S the gaussian's), the covariance on the screen is V Vᵀ + BLUR I. Opacity compensation (Yu et al. 2024) scales the opacity by
+sqrt(|V Vᵀ| / |V Vᵀ + BLUR I|).
 """
 
 from __future__ import annotations
@@ -187,8 +188,8 @@ def _screen_axes(log_scales, quats, viewmat, i, x, y, z, fx, fy, cx, cy, width, 
     w, qx, qy, qz = quats[i, 0], quats[i, 1], quats[i, 2], quats[i, 3]
     norm = _1 / math.sqrt(w * w + qx * qx + qy * qy + qz * qz)
     r = _rotation(w * norm, qx * norm, qy * norm, qz * norm)
-    ux, _ = _clamped(x / z, fx, cx, width)
-    uy, _ = _clamped(y / z, fy, cy, height)
+    ux, _ = _clamped(x / z, fx, cx, np.float32(width))
+    uy, _ = _clamped(y / z, fy, cy, np.float32(height))
     # Rows of J W: J = [[fx/z, 0, -fx ux/z], [0, fy/z, -fy uy/z]]
     gx, gy = fx / z, fy / z
     j0 = gx * (viewmat[0, 0] - ux * viewmat[2, 0])
@@ -305,8 +306,8 @@ def backward(
             norm = _1 / math.sqrt(qw * qw + qx * qx + qy * qy + qz * qz)
             qw, qx, qy, qz = qw * norm, qx * norm, qy * norm, qz * norm
             r = _rotation(qw, qx, qy, qz)
-            ux, inside_x = _clamped(x / z, fx, cx, width)
-            uy, inside_y = _clamped(y / z, fy, cy, height)
+            ux, inside_x = _clamped(x / z, fx, cx, np.float32(width))
+            uy, inside_y = _clamped(y / z, fy, cy, np.float32(height))
             gx, gy = fx / z, fy / z
             j0 = gx * (viewmat[0, 0] - ux * viewmat[2, 0])
             j1 = gx * (viewmat[0, 1] - ux * viewmat[2, 1])

@@ -88,9 +88,7 @@ def project(
     margin = MARGIN * 0.5 * size / focal
     u = torch.minimum(torch.maximum(ratio, -center / focal - margin), (size - center) / focal + margin)
     zero = torch.zeros_like(z)
-    jacobian = torch.stack(
-        [torch.stack([fx / z, zero, -fx * u[:, 0] / z], -1), torch.stack([zero, fy / z, -fy * u[:, 1] / z], -1)], -2
-    )
+    jacobian = torch.stack([torch.stack([fx / z, zero, -fx * u[:, 0] / z], -1), torch.stack([zero, fy / z, -fy * u[:, 1] / z], -1)], -2)
     axes = jacobian @ viewmat[:3, :3] @ rotation_matrices(quats) * log_scales.exp()[:, None, :]
     sharp = axes @ axes.transpose(-1, -2)
     blurred = sharp + BLUR * torch.eye(2, dtype=means.dtype, device=means.device)

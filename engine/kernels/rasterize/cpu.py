@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Front-to-back compositing of projected gaussians, forward and backward: SIMD over the pixels of a tile, threads over tiles.
 
-Both passes walk each tile's gaussians nearest first. With w = T alpha, the backward pass needs at each pixel only D = v . (final colour): the
-part behind a gaussian is D minus what was passed, so it walks forward too, without a stored history (equation 3 of Kerbl et al. 2023,
+Both passes walk each tile's gaussians nearest first. With w = T alpha, the backward pass needs at each pixel only D = v . (final colour):
+the part behind a gaussian is D minus what was passed, so it walks forward too, without a stored history (equation 3 of Kerbl et al. 2023,
 differentiated by the opacity, in the form above).
 """
 
@@ -16,7 +16,8 @@ from ..tiles.cpu import BLUE, CONIC_A, CONIC_B, CONIC_C, GREEN, OPACITY, RED, TI
 
 PIXELS = TILE_WIDTH * TILE_HEIGHT
 
-# A tile's state is one flat array of planes of PIXELS floats. One array, because LLVM gives up on vectorising where too many pointers might overlap.
+# A tile's state is one flat array of planes of PIXELS floats. One array, because LLVM gives up on vectorising where too many pointers
+# might overlap.
 _PX, _PY, _THROUGH = U(0), U(PIXELS), U(2 * PIXELS)
 _RED, _GREEN, _BLUE = U(3 * PIXELS), U(4 * PIXELS), U(5 * PIXELS)
 _REST = U(6 * PIXELS)
@@ -105,9 +106,7 @@ def forward(rows, tile_starts, pairs, background, image, workers):
         for i in range(worker, tiles, workers):
             tile = order[i]
             left, top = (tile % across) * TILE_WIDTH, (tile // across) * TILE_HEIGHT
-            needed[tile] = _forward_tile(
-                rows, pairs, tile_starts[tile], tile_starts[tile + 1], np.float32(left), np.float32(top), state
-            )
+            needed[tile] = _forward_tile(rows, pairs, tile_starts[tile], tile_starts[tile + 1], np.float32(left), np.float32(top), state)
             for y in range(min(TILE_HEIGHT, height - top)):
                 for x in range(min(TILE_WIDTH, width - left)):
                     p = y * TILE_WIDTH + x

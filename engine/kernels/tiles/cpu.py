@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which gaussian touches which tile, exactly, in depth order: a radix sort by depth, then a stable counting sort by tile.
 
-A gaussian's footprint is the ellipse where its alpha reaches 1/255. A tile is a strip of TILE_WIDTH columns cut every TILE_HEIGHT rows. For each
-strip the rows that the ellipse covers follow in closed form, so the test is exact, and the rasteriser gets those rows with the pair.
+A gaussian's footprint is the ellipse where its alpha reaches 1/255. A tile is a strip of TILE_WIDTH columns cut every TILE_HEIGHT rows. For
+each strip the rows that the ellipse covers follow in closed form, so the test is exact, and the rasteriser gets those rows with the pair.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from ..math import OPTIONS, bits_of_float
 
 TILE_WIDTH = 16
-TILE_HEIGHT = 32
+TILE_HEIGHT = 16
 
 # Parts that count and fill independently. A constant, so that the work does not depend on the number of threads.
 _CHUNKS = 16
@@ -105,8 +105,8 @@ def _strip_rows(rows, rank, strip, height):
     """
     a, b, c, extent = rows[rank, CONIC_A], rows[rank, CONIC_B], rows[rank, CONIC_C], rows[rank, EXTENT]
     det = a * c - b * b
-    left = strip * TILE_WIDTH + np.float32(0.5) - rows[rank, X]
-    right = left + (TILE_WIDTH - 1)
+    left = np.float32(strip * TILE_WIDTH) + np.float32(0.5) - rows[rank, X]
+    right = left + np.float32(TILE_WIDTH - 1)
     half_width = math.sqrt(extent * c / det)
     left, right = max(left, -half_width), min(right, half_width)
     if right < left:
