@@ -23,15 +23,17 @@ scene = "room.blend"
 out = "capture"
 rig = "both"
 orbit_object = "Sofa"
-views = 50
+views = 44
 width = 400
 height = 300
+samples = 4
 
 [train]
 out = "result"
 method = "splat"
 blend = "linear"
 minutes = 3.2
+splat = { max_gaussians = 60000 }
 
 [import]
 new_scene = true
@@ -42,6 +44,9 @@ room_size = [8.0, 8.0, 3.4]
 
 [render]
 out = "picture.png"
+width = 480
+height = 360
+samples = 2
 
 [save]
 out = "furnished.blend"

@@ -12,7 +12,7 @@ import numba as nb
 import numpy as np
 
 from ..math import OPTIONS, U, aligned, exp
-from ..tiles.cpu import BLUE, CONIC_A, CONIC_B, CONIC_C, GREEN, OPACITY, RED, TILE_HEIGHT, TILE_WIDTH, X, Y
+from ..tiles.cpu import BLUE, COLUMNS, CONIC_A, CONIC_B, CONIC_C, GREEN, OPACITY, RED, TILE_HEIGHT, TILE_WIDTH, X, Y
 
 PIXELS = TILE_WIDTH * TILE_HEIGHT
 
@@ -28,8 +28,8 @@ MAX_ALPHA = np.float32(0.999)
 # A pixel is finished when less light than this comes through.
 MIN_TRANSMITTANCE = np.float32(1e-4)
 
-# How many gaussians pass between two looks whether all pixels of a tile are finished.
-_CHECK_EVERY = 16
+# How many gaussians are fetched at a time, and pass between two looks whether all pixels of a tile are finished.
+_BATCH = 32
 
 # Columns of a pair's gradient: sums over pixels of g = dL/dsigma and its moments, and of the colour's.
 GRADIENTS = 9
@@ -52,22 +52,37 @@ def _new_state():
 
 
 @nb.njit(**OPTIONS)
-def _forward_tile(rows, pairs, first, last, left, top, state):
+def _gather(rows, pairs, first, last, left, top, near):
+    """Copies the gaussians of some pairs side by side, with places relative to the tile and the conic ready for use.
+
+    Gaussians lie all over memory; here their cache misses overlap, while in the compositing loop each would be waited for.
+    """
+    for k in range(last - first):
+        rank = pairs[first + k, 0]
+        near[k, X], near[k, Y] = rows[rank, X] - left, rows[rank, Y] - top
+        near[k, CONIC_A], near[k, CONIC_C] = np.float32(0.5) * rows[rank, CONIC_A], np.float32(0.5) * rows[rank, CONIC_C]
+        near[k, CONIC_B] = rows[rank, CONIC_B]
+        near[k, OPACITY] = rows[rank, OPACITY]
+        near[k, RED], near[k, GREEN], near[k, BLUE] = rows[rank, RED], rows[rank, GREEN], rows[rank, BLUE]
+
+
+@nb.njit(**OPTIONS)
+def _forward_tile(rows, pairs, first, last, left, top, near, state):
     """Composites pairs first..last into the state. Returns how many of them were needed."""
     for p in range(PIXELS):
         state[2 * PIXELS + p] = np.float32(1.0)
         state[3 * PIXELS + p] = state[4 * PIXELS + p] = state[5 * PIXELS + p] = np.float32(0.0)
     for k in range(first, last):
-        if (k - first) % _CHECK_EVERY == 0:
+        if (k - first) % _BATCH == 0:
             most = np.float32(0.0)
             for p in range(U(PIXELS)):
                 most = max(most, state[_THROUGH + p])
             if most < MIN_TRANSMITTANCE:
                 return k - first
-        rank = pairs[k, 0]
-        x, y = rows[rank, X] - left, rows[rank, Y] - top
-        a, b, c = np.float32(0.5) * rows[rank, CONIC_A], rows[rank, CONIC_B], np.float32(0.5) * rows[rank, CONIC_C]
-        opacity, red, green, blue = rows[rank, OPACITY], rows[rank, RED], rows[rank, GREEN], rows[rank, BLUE]
+            _gather(rows, pairs, k, min(k + _BATCH, last), left, top, near)
+        j = (k - first) % _BATCH
+        x, y, a, b, c = near[j, X], near[j, Y], near[j, CONIC_A], near[j, CONIC_B], near[j, CONIC_C]
+        opacity, red, green, blue = near[j, OPACITY], near[j, RED], near[j, GREEN], near[j, BLUE]
         for p in range(U(pairs[k, 2] * TILE_WIDTH), U(pairs[k, 3] * TILE_WIDTH)):
             dx, dy = state[_PX + p] - x, state[_PY + p] - y
             sigma = dx * (a * dx + b * dy) + c * dy * dy
@@ -102,11 +117,11 @@ def forward(rows, tile_starts, pairs, background, image, workers):
     order = _tile_costs(tile_starts)
     needed = np.zeros(tiles, np.int32)
     for worker in nb.prange(workers):
-        state = _new_state()
+        state, near = _new_state(), np.empty((_BATCH, COLUMNS), np.float32)
         for i in range(worker, tiles, workers):
             tile = order[i]
             left, top = (tile % across) * TILE_WIDTH, (tile // across) * TILE_HEIGHT
-            needed[tile] = _forward_tile(rows, pairs, tile_starts[tile], tile_starts[tile + 1], np.float32(left), np.float32(top), state)
+            needed[tile] = _forward_tile(rows, pairs, tile_starts[tile], tile_starts[tile + 1], np.float32(left), np.float32(top), near, state)
             for y in range(min(TILE_HEIGHT, height - top)):
                 for x in range(min(TILE_WIDTH, width - left)):
                     p = y * TILE_WIDTH + x
@@ -118,13 +133,14 @@ def forward(rows, tile_starts, pairs, background, image, workers):
 
 
 @nb.njit(**OPTIONS)
-def _backward_tile(rows, pairs, first, needed, last, left, top, state, gradients):
+def _backward_tile(rows, pairs, first, needed, last, left, top, near, state, gradients):
     """The sums of each pair. In the state, red, green and blue are the cotangents, and rest is what is still to come of D."""
     for k in range(first, first + needed):
-        rank = pairs[k, 0]
-        x, y = rows[rank, X] - left, rows[rank, Y] - top
-        a, b, c = np.float32(0.5) * rows[rank, CONIC_A], rows[rank, CONIC_B], np.float32(0.5) * rows[rank, CONIC_C]
-        opacity, red, green, blue = rows[rank, OPACITY], rows[rank, RED], rows[rank, GREEN], rows[rank, BLUE]
+        j = (k - first) % _BATCH
+        if j == 0:
+            _gather(rows, pairs, k, min(k + _BATCH, first + needed), left, top, near)
+        x, y, a, b, c = near[j, X], near[j, Y], near[j, CONIC_A], near[j, CONIC_B], near[j, CONIC_C]
+        opacity, red, green, blue = near[j, OPACITY], near[j, RED], near[j, GREEN], near[j, BLUE]
         s_red = s_green = s_blue = s_1 = s_x = s_y = s_xx = s_xy = s_yy = np.float32(0.0)
         for p in range(U(pairs[k, 2] * TILE_WIDTH), U(pairs[k, 3] * TILE_WIDTH)):
             dx, dy = state[_PX + p] - x, state[_PY + p] - y
@@ -179,7 +195,7 @@ def backward(rows, tile_starts, pairs, pair_starts, needed, image, v_image, grad
     tiles = tile_starts.size - 1
     order = _tile_costs(tile_starts)
     for worker in nb.prange(workers):
-        state = _new_state()
+        state, near = _new_state(), np.empty((_BATCH, COLUMNS), np.float32)
         for i in range(worker, tiles, workers):
             tile = order[i]
             left, top = (tile % across) * TILE_WIDTH, (tile // across) * TILE_HEIGHT
@@ -196,7 +212,7 @@ def backward(rows, tile_starts, pairs, pair_starts, needed, image, v_image, grad
                     state[2 * PIXELS + p] = np.float32(1.0)
                     state[6 * PIXELS + p] = rest
             _backward_tile(
-                rows, pairs, tile_starts[tile], needed[tile], tile_starts[tile + 1], np.float32(left), np.float32(top), state, gradients
+                rows, pairs, tile_starts[tile], needed[tile], tile_starts[tile + 1], np.float32(left), np.float32(top), near, state, gradients
             )
     for rank in nb.prange(rows.shape[0]):
         s_red = s_green = s_blue = s_1 = s_x = s_y = s_xx = s_xy = s_yy = np.float32(0.0)
