@@ -3,14 +3,14 @@
 
 import os
 import sys
-import tempfile
 
 if __name__ == "__main__":
     # The threads of torch's OpenMP would spin while waiting and eat the time of Numba's.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
-    # Inside an installed extension nothing is written beside the source.
-    sys.pycache_prefix = sys.pycache_prefix or os.path.join(tempfile.gettempdir(), "reconstruct-pycache")
+    # Inside an installed extension nothing is written beside the source. Not by sys.pycache_prefix: it also hides what pip compiled of the
+    # libraries, and torch from source takes eight seconds.
+    sys.dont_write_bytecode = True
     from .cli import main
 
     sys.exit(main(sys.argv[1:]))

@@ -193,8 +193,9 @@ def render(
     reporter = Reporter(None, None)
     import numpy as np
 
+    behind = np.full(3, 1.0 if known.background == "white" else 0.0)
     for index, frame in enumerate(frames):
-        display, _ = model.render(frame_camera(frame), np.ones(3))
+        display, _ = model.render(frame_camera(frame), behind)
         write_picture(target / f"{Path(frame.name).stem}.png", display)
         reporter("progress", stage="render", step=index + 1, steps=len(frames), seconds=0.0)
     reporter.close()

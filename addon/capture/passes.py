@@ -19,7 +19,7 @@ from mathutils import Matrix
 from ...engine.cameras import Camera
 from ...engine.contract.errors import UserError
 from ...engine.contract.settings import CaptureSettings
-from .. import compat
+from .. import compat, console
 from .cameras import in_units, read_camera
 from .space import render_layer
 
@@ -60,7 +60,8 @@ class Studio:
             old.unlink()
         picture.unlink(missing_ok=True)
         try:
-            bpy.ops.render.render(write_still=True, scene=scene.name)
+            with console.quiet():
+                bpy.ops.render.render(write_still=True, scene=scene.name)
         except RuntimeError as error:
             message = f"Blender could not render {picture.name}: {str(error).strip()}"
             raise UserError(message, "Check the scene and the free disk space.") from None

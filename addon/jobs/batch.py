@@ -6,9 +6,6 @@ Reached by scripts/batch.py and by ``blender --command reconstruct``.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import sys
 import time
 import traceback
 from pathlib import Path
@@ -19,6 +16,7 @@ from ...engine.contract.errors import UserError
 from ...engine.contract.job import Job, read_job
 from ...engine.contract.result import CANCEL
 from ...engine.contract.settings import PlaceSettings
+from .. import console
 from ..results.importing import import_result
 from ..rooms.placing import place
 from ..rooms.rendering import render_picture
@@ -39,7 +37,7 @@ def main(arguments: list[str], chosen_python: str = "") -> int:
         The exit code: 0 done, 1 a stage failed or was cancelled, 2 a bad argument or job file.
     """
     outcome, code = _walk(arguments, chosen_python)
-    _flush_blender()
+    console.flush()
     _say(f"reconstruct: {outcome}")
     return code
 
@@ -218,9 +216,3 @@ def describe(state: State) -> str:
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-def _flush_blender() -> None:
-    """Writes out what Blender's own code still holds back, so that it does not follow our last line into a pipe."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL("ucrtbase" if sys.platform == "win32" else None).fflush(None)

@@ -10,6 +10,7 @@ import bpy
 from ...engine.contract.errors import UserError
 from ...engine.contract.settings import RenderSettings
 from ..compat import set_picture_format
+from ..console import quiet
 from ..results.splats import raise_transparent_bounces
 from ..results.tagging import kind_of
 from .building import frame_camera
@@ -43,7 +44,8 @@ def render_picture(scene: bpy.types.Scene, file: Path, settings: RenderSettings)
     before = render.filepath
     render.filepath = str(file)
     try:
-        bpy.ops.render.render(write_still=True, scene=scene.name)
+        with quiet():
+            bpy.ops.render.render(write_still=True, scene=scene.name)
     except RuntimeError as error:
         raise UserError(f"The picture {file} could not be rendered: {str(error).strip()}", "Choose another file.") from None
     finally:

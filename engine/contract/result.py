@@ -37,7 +37,9 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Result:
-    """What result.json holds. ``bounds`` is (low, high) in world metres, or in the capture's own unit where ``scale`` is unknown."""
+    """What result.json holds. ``bounds`` is (low, high) in world metres, or in the capture's own unit where ``scale`` is unknown.
+    ``background`` is what scores and pictures put behind it.
+    """
 
     status: Status
     method: str
@@ -50,6 +52,7 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     blend: Literal["linear", "srgb"] = "linear"
     antialias: bool = False
+    background: Literal["black", "white"] = "black"
     scale: Literal["metric", "unknown"] = "metric"
     bounds: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
     step: int = 0

@@ -140,7 +140,8 @@ def _train(job: Run, asked_to_end: EndRequest) -> Result:
         result = replace(result, blend=blend, scale=capture.scale)
         views, test = _load(capture, stage_progress("load"))
         trainer = new_trainer(settings, capture, views, blend, workers)
-        result = replace(result, antialias=trainer.antialias)
+        transparent = views[0].image.shape[2] == 4
+        result = replace(result, antialias=trainer.antialias, background="white" if transparent else "black")
         saved = read_checkpoint(job.folder) if job.resume else None
         if saved is not None:
             trainer.load_state(*saved)

@@ -23,10 +23,10 @@ scene = "room.blend"
 out = "capture"
 rig = "both"
 orbit_object = "Sofa"
-views = 44
+views = 50
 width = 400
 height = 300
-samples = 4
+samples = 2
 
 [train]
 out = "result"

@@ -19,12 +19,16 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def data() -> Path:
-    """The folder of real data, or a skip that says so."""
-    folder = Path(os.environ.get("RECONSTRUCT_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}; set RECONSTRUCT_DATA")
-    return folder
+def shared_data():
+    """Gives a folder of the real data, or skips and says so."""
+    root = Path(os.environ.get("RECONSTRUCT_DATA") or ROOT.parent / "shared" / "data")
+
+    def find(name: str) -> Path:
+        if not (root / name).exists():
+            pytest.skip(f"no real data {name} at {root}; RECONSTRUCT_DATA may name its folder")
+        return root / name
+
+    return find
 
 
 def looking_at(position, target, width=48, height=40, focal=50.0) -> Camera:

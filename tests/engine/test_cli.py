@@ -123,11 +123,8 @@ def test_missing_pictures_are_left_out_with_a_warning(capsys, small_capture, tmp
     assert len(warnings) == 1 and "3 of 12" in warnings[0]["message"]
 
 
-def test_convert_keeps_every_number(tmp_path, capsys, data):
-    source = next((data / "splats").rglob("*.ply"), None)
-    for source in sorted((data / "splats").rglob("*.ply")):
-        if "compressed" not in source.name:
-            break
+def test_convert_keeps_every_number(tmp_path, capsys, shared_data):
+    source = shared_data("splats") / "inria_ply" / "pc_short.ply"
     assert cli.main(["convert", str(source), str(tmp_path / "out.ply")]) == 0
     before, after = read_splats(source), read_splats(tmp_path / "out.ply")
     assert len(before) == len(after)

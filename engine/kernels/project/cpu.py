@@ -183,6 +183,19 @@ def _sharp_det(v):
 
 
 @nb.njit(**OPTIONS)
+def _projected_axes(viewmat, gx, gy, ux, uy):
+    """J W row by row, with J = [[gx, 0, -gx ux], [0, gy, -gy uy]]: where the world's axes point on the screen."""
+    return (
+        gx * (viewmat[0, 0] - ux * viewmat[2, 0]),
+        gx * (viewmat[0, 1] - ux * viewmat[2, 1]),
+        gx * (viewmat[0, 2] - ux * viewmat[2, 2]),
+        gy * (viewmat[1, 0] - uy * viewmat[2, 0]),
+        gy * (viewmat[1, 1] - uy * viewmat[2, 1]),
+        gy * (viewmat[1, 2] - uy * viewmat[2, 2]),
+    )
+
+
+@nb.njit(**OPTIONS)
 def _screen_axes(log_scales, quats, viewmat, i, x, y, z, fx, fy, cx, cy, width, height):
     """V = J W R S row by row, and J W R; their columns are the gaussian's axes on the screen."""
     w, qx, qy, qz = quats[i, 0], quats[i, 1], quats[i, 2], quats[i, 3]
@@ -190,14 +203,7 @@ def _screen_axes(log_scales, quats, viewmat, i, x, y, z, fx, fy, cx, cy, width, 
     r = _rotation(w * norm, qx * norm, qy * norm, qz * norm)
     ux, _ = _clamped(x / z, fx, cx, np.float32(width))
     uy, _ = _clamped(y / z, fy, cy, np.float32(height))
-    # Rows of J W: J = [[fx/z, 0, -fx ux/z], [0, fy/z, -fy uy/z]]
-    gx, gy = fx / z, fy / z
-    j0 = gx * (viewmat[0, 0] - ux * viewmat[2, 0])
-    j1 = gx * (viewmat[0, 1] - ux * viewmat[2, 1])
-    j2 = gx * (viewmat[0, 2] - ux * viewmat[2, 2])
-    j3 = gy * (viewmat[1, 0] - uy * viewmat[2, 0])
-    j4 = gy * (viewmat[1, 1] - uy * viewmat[2, 1])
-    j5 = gy * (viewmat[1, 2] - uy * viewmat[2, 2])
+    j0, j1, j2, j3, j4, j5 = _projected_axes(viewmat, fx / z, fy / z, ux, uy)
     t = (
         np.float32(j0 * r[0] + j1 * r[3] + j2 * r[6]),
         np.float32(j0 * r[1] + j1 * r[4] + j2 * r[7]),
@@ -309,12 +315,7 @@ def backward(
             ux, inside_x = _clamped(x / z, fx, cx, np.float32(width))
             uy, inside_y = _clamped(y / z, fy, cy, np.float32(height))
             gx, gy = fx / z, fy / z
-            j0 = gx * (viewmat[0, 0] - ux * viewmat[2, 0])
-            j1 = gx * (viewmat[0, 1] - ux * viewmat[2, 1])
-            j2 = gx * (viewmat[0, 2] - ux * viewmat[2, 2])
-            j3 = gy * (viewmat[1, 0] - uy * viewmat[2, 0])
-            j4 = gy * (viewmat[1, 1] - uy * viewmat[2, 1])
-            j5 = gy * (viewmat[1, 2] - uy * viewmat[2, 2])
+            j0, j1, j2, j3, j4, j5 = _projected_axes(viewmat, gx, gy, ux, uy)
             # dL/dR = (J W)^T w
             r00, r01, r02 = j0 * w0 + j3 * w3, j0 * w1 + j3 * w4, j0 * w2 + j3 * w5
             r10, r11, r12 = j1 * w0 + j4 * w3, j1 * w1 + j4 * w4, j1 * w2 + j4 * w5

@@ -52,14 +52,14 @@ def _new_state():
 
 
 @nb.njit(**OPTIONS)
-def _gather(rows, pairs, first, last, left, top, near):
+def _gather(rows, pairs, first, last, corner, near):
     """Copies the gaussians of some pairs side by side, with places relative to the tile and the conic ready for use.
 
     Gaussians lie all over memory; here their cache misses overlap, while in the compositing loop each would be waited for.
     """
     for k in range(last - first):
         rank = pairs[first + k, 0]
-        near[k, X], near[k, Y] = rows[rank, X] - left, rows[rank, Y] - top
+        near[k, X], near[k, Y] = rows[rank, X] - corner[0], rows[rank, Y] - corner[1]
         near[k, CONIC_A], near[k, CONIC_C] = np.float32(0.5) * rows[rank, CONIC_A], np.float32(0.5) * rows[rank, CONIC_C]
         near[k, CONIC_B] = rows[rank, CONIC_B]
         near[k, OPACITY] = rows[rank, OPACITY]
@@ -67,7 +67,7 @@ def _gather(rows, pairs, first, last, left, top, near):
 
 
 @nb.njit(**OPTIONS)
-def _forward_tile(rows, pairs, first, last, left, top, near, state):
+def _forward_tile(rows, pairs, first, last, corner, near, state):
     """Composites pairs first..last into the state. Returns how many of them were needed."""
     for p in range(PIXELS):
         state[2 * PIXELS + p] = np.float32(1.0)
@@ -79,7 +79,7 @@ def _forward_tile(rows, pairs, first, last, left, top, near, state):
                 most = max(most, state[_THROUGH + p])
             if most < MIN_TRANSMITTANCE:
                 return k - first
-            _gather(rows, pairs, k, min(k + _BATCH, last), left, top, near)
+            _gather(rows, pairs, k, min(k + _BATCH, last), corner, near)
         j = (k - first) % _BATCH
         x, y, a, b, c = near[j, X], near[j, Y], near[j, CONIC_A], near[j, CONIC_B], near[j, CONIC_C]
         opacity, red, green, blue = near[j, OPACITY], near[j, RED], near[j, GREEN], near[j, BLUE]
@@ -121,7 +121,8 @@ def forward(rows, tile_starts, pairs, background, image, workers):
         for i in range(worker, tiles, workers):
             tile = order[i]
             left, top = (tile % across) * TILE_WIDTH, (tile // across) * TILE_HEIGHT
-            needed[tile] = _forward_tile(rows, pairs, tile_starts[tile], tile_starts[tile + 1], np.float32(left), np.float32(top), near, state)
+            corner = (np.float32(left), np.float32(top))
+            needed[tile] = _forward_tile(rows, pairs, tile_starts[tile], tile_starts[tile + 1], corner, near, state)
             for y in range(min(TILE_HEIGHT, height - top)):
                 for x in range(min(TILE_WIDTH, width - left)):
                     p = y * TILE_WIDTH + x
@@ -133,12 +134,12 @@ def forward(rows, tile_starts, pairs, background, image, workers):
 
 
 @nb.njit(**OPTIONS)
-def _backward_tile(rows, pairs, first, needed, last, left, top, near, state, gradients):
+def _backward_tile(rows, pairs, first, needed, last, corner, near, state, gradients):
     """The sums of each pair. In the state, red, green and blue are the cotangents, and rest is what is still to come of D."""
     for k in range(first, first + needed):
         j = (k - first) % _BATCH
         if j == 0:
-            _gather(rows, pairs, k, min(k + _BATCH, first + needed), left, top, near)
+            _gather(rows, pairs, k, min(k + _BATCH, first + needed), corner, near)
         x, y, a, b, c = near[j, X], near[j, Y], near[j, CONIC_A], near[j, CONIC_B], near[j, CONIC_C]
         opacity, red, green, blue = near[j, OPACITY], near[j, RED], near[j, GREEN], near[j, BLUE]
         s_red = s_green = s_blue = s_1 = s_x = s_y = s_xx = s_xy = s_yy = np.float32(0.0)
@@ -211,9 +212,8 @@ def backward(rows, tile_starts, pairs, pair_starts, needed, image, v_image, grad
                         rest += v * image[channel, top + y, left + x]
                     state[2 * PIXELS + p] = np.float32(1.0)
                     state[6 * PIXELS + p] = rest
-            _backward_tile(
-                rows, pairs, tile_starts[tile], needed[tile], tile_starts[tile + 1], np.float32(left), np.float32(top), near, state, gradients
-            )
+            corner = (np.float32(left), np.float32(top))
+            _backward_tile(rows, pairs, tile_starts[tile], needed[tile], tile_starts[tile + 1], corner, near, state, gradients)
     for rank in nb.prange(rows.shape[0]):
         s_red = s_green = s_blue = s_1 = s_x = s_y = s_xx = s_xy = s_yy = np.float32(0.0)
         for pair in range(pair_starts[rank], pair_starts[rank + 1]):
