@@ -53,7 +53,7 @@ class SplatSettings:
     )
     ssim_weight: float = setting(0.2, "Weight of D-SSIM in the loss; the rest is L1.", minimum=0.0, maximum=1.0, advanced=True)
     half_until: float = setting(
-        0.3, "Share of the run that is trained on views of half the size, where a step costs a third.", minimum=0.0, maximum=1.0, advanced=True
+        0.3, "Share of the run that is trained on views of half the size, which is faster.", minimum=0.0, maximum=1.0, advanced=True
     )
     antialias: Literal["auto", "on", "off"] = setting(
         "auto",

@@ -70,8 +70,10 @@ def test_a_tick_takes_no_time(shown, tmp_path):
 def test_one_job_at_a_time(shown, tmp_path, fake_engine):
     fake_engine("slow")
     running.follow(start(tmp_path), "train")
+    second = start(tmp_path)
     with pytest.raises(UserError, match="already runs"):
-        running.follow(start(tmp_path), "train")
+        running.follow(second, "train")
+    second.kill()
     assert not bpy.ops.reconstruct.train.poll()
     assert not bpy.ops.reconstruct.capture.poll()
 
