@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The set-up script's words where a machine lacks something."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def dev():
+    spec = importlib.util.spec_from_file_location("dev", ROOT / "scripts" / "dev.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_another_python_is_refused_in_one_sentence(dev, monkeypatch, capsys):
+    monkeypatch.setattr(dev.sys, "version_info", (3, 12, 1))
+    assert dev.main(["setup"]) == 1
+    said = capsys.readouterr().err.strip()
+    assert said.count("\n") == 0 and "3.12" in said and "3.11" in said
+
+
+def test_a_python_without_venv_is_refused_in_one_sentence(dev, monkeypatch, capsys, tmp_path):
+    def lacking(*_, **__):
+        raise subprocess.CalledProcessError(1, "ensurepip")
+
+    monkeypatch.setattr("venv.EnvBuilder.create", lacking)
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    monkeypatch.setattr(dev.sys, "version_info", (*dev.PYTHONS[0], 0))
+    assert dev.main(["setup"]) == 1
+    assert "venv" in capsys.readouterr().err
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_without_a_word_it_says_what_there_is():
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "dev.py"], capture_output=True, text=True)
+    assert done.returncode == 0 and all(word in done.stdout for word in ("demo", "test", "lint", "package", "bench"))
