@@ -11,6 +11,10 @@ if __name__ == "__main__":
     # Inside an installed extension nothing is written beside the source. Not by sys.pycache_prefix: it also hides what pip compiled of the
     # libraries, and torch from source takes eight seconds.
     sys.dont_write_bytecode = True
-    from .cli import main
+    try:
+        from .cli import main
+    except ModuleNotFoundError as error:
+        print(f"{sys.executable} has no module {error.name}; choose the Python that the engine was set up in.", file=sys.stderr)
+        sys.exit(2)
 
     sys.exit(main(sys.argv[1:]))

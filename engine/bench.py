@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
 from . import devices
 from .cameras import Camera
 from .contract.errors import UserError
 from .contract.settings import SplatSettings
+from .kernels import use_threads
 from .kernels.tiles import cpu as tiles
 from .splats import optimizer
 from .splats.gaussians import Gaussians
@@ -64,7 +64,7 @@ def run(names: tuple[str, ...]) -> dict[str, Any]:
     if unknown:
         raise UserError(f"There is no fixture {unknown[0]}.", f"There are: {', '.join(FIXTURES)}.")
     workers = devices.threads(0)
-    numba.set_num_threads(min(workers, numba.config.NUMBA_NUM_THREADS))
+    use_threads(workers)
     rows = {name: _time(*FIXTURES[name](), workers) for name in names or FIXTURES}
     return {"processor": devices.processor(), "threads": workers, "fixtures": rows}
 
@@ -111,7 +111,6 @@ def plain(facts: dict[str, Any]) -> str:
         width, height = row["size"]
         lines.append(f"{name}: {row['gaussians']} gaussians, {row['visible']} visible, {width}×{height}: {parts}")
         lines.append(
-            f"  {row['evaluated_pairs'] / 1e6:.1f} M pairs of gaussian and pixel, "
-            f"{row['evaluated_pairs_per_second'] / 1e9:.2f} G/s forward"
+            f"  {row['evaluated_pairs'] / 1e6:.1f} M pairs of gaussian and pixel, {row['evaluated_pairs_per_second'] / 1e9:.2f} G/s forward"
         )
     return "\n".join(lines)

@@ -67,18 +67,23 @@ def train(
         raise UserError("Give either --minutes or --steps, not both.")
     from .training.reporting import Reporter
 
+    if resume and (capture or out or overwrite):
+        raise UserError("--resume goes on with a result; it takes no CAPTURE, no --out and no --overwrite.")
+    if resume and dataclasses.replace(given, minutes=None, steps=None) != TrainSettings():
+        raise UserError("--resume goes on with the settings that the result has.", "Give no others than --minutes or --steps.")
+    if not resume and not (capture and out):
+        raise UserError("train needs a CAPTURE and --out RESULT.", f"See {PROGRAM} train --help.")
     stream = _OUTPUT if events else None
     reporter: Reporter | None = None
     try:
         if resume:
-            if capture or out:
-                raise UserError("--resume goes on with a result; it takes no CAPTURE and no --out.")
             folder, capture_folder, given = _resumed(Path(resume), given)
         else:
-            if not capture or not out:
-                raise UserError("train needs a CAPTURE and --out RESULT.", f"See {PROGRAM} train --help.")
+            from . import devices
             from .training.loop import DEFAULT_MINUTES, prepare_folder
 
+            # Before anything is written: a folder left behind would stand in the way of the next try.
+            devices.choose(given.method, given.device)
             folder, capture_folder = Path(out).resolve(), Path(capture).resolve()
             if given.minutes is None and given.steps is None:
                 given = dataclasses.replace(given, minutes=DEFAULT_MINUTES)
@@ -95,8 +100,12 @@ def train(
             raise
         # A folder that is not ours to write (in use, already there) gets no event.
         say = reporter if reporter is not None and failure.code not in ("in_use", "exists") else Reporter(None, stream)
-        with contextlib.suppress(OSError):
-            say("failed", code=failure.code, message=failure.message, hint=failure.hint)
+        words = {"code": failure.code, "message": failure.message, "hint": failure.hint}
+        try:
+            say("failed", **words)
+        except OSError:
+            # A full disk takes no event; whoever listens is told all the same.
+            Reporter(None, stream)("failed", **words)
         return 1
     finally:
         if reporter is not None:
@@ -116,12 +125,14 @@ def _resumed(result_folder: Path, given: TrainSettings) -> tuple[Path, Path, Tra
     folder = result_folder.resolve()
     old = read_result(folder)
     settings = from_mapping(TrainSettings, old.settings, "settings")
+    from .training.checkpoint import read_checkpoint
+
+    saved = read_checkpoint(folder)
     if given.steps is not None:
+        if saved is not None and saved[1]["step"] > given.steps:
+            raise UserError(f"{folder} has {saved[1]['step']} steps already.", "Give --steps a larger number.")
         settings = dataclasses.replace(settings, steps=given.steps, minutes=None)
     elif given.minutes is not None:
-        from .training.checkpoint import read_checkpoint
-
-        saved = read_checkpoint(folder)
         spent = saved[1]["seconds"] / 60 if saved is not None else 0.0
         settings = dataclasses.replace(settings, steps=None, minutes=given.minutes + spent)
     elif old.status == "done":
@@ -196,7 +207,8 @@ def render(
     behind = np.full(3, 1.0 if known.background == "white" else 0.0)
     for index, frame in enumerate(frames):
         display, _ = model.render(frame_camera(frame), behind)
-        write_picture(target / f"{Path(frame.name).stem}.png", display)
+        name = Path(frame.name).with_suffix("").as_posix().replace("/", "_")
+        write_picture(target / f"{name}.png", display)
         reporter("progress", stage="render", step=index + 1, steps=len(frames), seconds=0.0)
     reporter.close()
     print(f"{len(frames)} pictures in {target}")
@@ -337,6 +349,8 @@ def _explain(error: BaseException) -> UserError | None:
         return UserError("The disk is full.", "Free some space, then resume.", "disk_full")
     if isinstance(error, PermissionError):
         return UserError(f"{error.filename} may not be read or written.", "Check its permissions.", "permission")
+    if isinstance(error, OSError):
+        return UserError(f"{error.filename or 'A file'}: {error.strerror or error}.", "Check the path.", "file")
     traceback.print_exception(error, file=sys.stderr)
     return UserError(f"The engine met a fault of its own: {error}.", "Please report it with the lines above.", "internal")
 

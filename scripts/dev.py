@@ -135,6 +135,8 @@ def package(_: list[str]) -> int:
     found = subprocess.run(
         [str(python), "-c", "import bpy, os; print(os.path.dirname(bpy.__file__))"], capture_output=True, text=True, env=_environment()
     )
+    if found.returncode != 0:
+        raise Stop("the Blender module does not start; delete .venv and try again.")
     tools = sorted(Path(found.stdout.strip().splitlines()[-1]).glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py"))
     if not tools:
         raise Stop("the Blender module holds no extension tool.")

@@ -65,8 +65,11 @@ def started(**values: Any) -> Event:
 
 def append(file: Path, event: Event) -> None:
     """Appends an event. One write call a line, so that a reader never sees two lines mixed."""
-    with open(file, "a", encoding="utf-8", newline="\n") as stream:
-        stream.write(event.line())
+    with open(file, "ab+") as stream:
+        # A line that a crash cut short must not swallow this one.
+        if stream.tell() and stream.seek(-1, 2) >= 0 and stream.read(1) != b"\n":
+            stream.write(b"\n")
+        stream.write(event.line().encode("utf-8"))
 
 
 def read_new(file: Path, offset: int = 0) -> tuple[list[Event], int]:

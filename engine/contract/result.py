@@ -7,6 +7,7 @@ import contextlib
 import errno
 import json
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -127,6 +128,19 @@ def inside(folder: Path, relative: str, named_by: str) -> Path:
     return path
 
 
+def _replace(temporary: Path, file: Path) -> None:
+    """os.replace, patient on Windows: there it fails while a scanner or a reader has the file open, which is over in a moment."""
+    for wait in (0.05, 0.1, 0.2, 0.5, 1.0):
+        try:
+            os.replace(temporary, file)
+            return
+        except PermissionError:
+            if os.name != "nt":
+                raise
+            time.sleep(wait)
+    os.replace(temporary, file)
+
+
 @contextlib.contextmanager
 def replacing(file: Path) -> Iterator[Path]:
     """Gives a temporary path beside ``file`` and puts it in its place when the block ends well, so that no reader ever sees half a file.
@@ -137,7 +151,7 @@ def replacing(file: Path) -> Iterator[Path]:
     temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         yield temporary
-        os.replace(temporary, file)
+        _replace(temporary, file)
     except OSError as error:
         if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
             raise UserError(f"The disk is full: {file} could not be written.", "Free some space, then resume.", "disk_full") from None

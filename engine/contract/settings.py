@@ -74,7 +74,7 @@ class SplatSettings:
     split_scale: float = setting(
         0.01, "Gaussians larger than this share of the scene are split, smaller ones cloned.", minimum=0.0, advanced=True
     )
-    prune_opacity: float = setting(0.005, "Gaussians more transparent than this are removed.", minimum=0.0, maximum=1.0, advanced=True)
+    prune_opacity: float = setting(0.005, "Gaussians more transparent than this are removed.", minimum=1e-6, maximum=0.4, advanced=True)
     reset_every: int = setting(3000, "Steps between resets of all opacities to nearly transparent.", minimum=1, advanced=True)
     means_rate: float = setting(
         1.6e-4, "Learning rate of the places, in shares of the scene's size; it falls to a hundredth.", minimum=0.0, advanced=True

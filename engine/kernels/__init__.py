@@ -46,4 +46,13 @@ def _set_up_numba() -> Path:
     return Path(os.environ["NUMBA_CACHE_DIR"])
 
 
+if "numba" in sys.modules:
+    raise ImportError("engine.kernels has to be imported before numba, or its settings come too late.")
 CACHE = _set_up_numba()
+
+
+def use_threads(count: int) -> None:
+    """Has the kernels run on so many threads, or on as many as there are."""
+    import numba
+
+    numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))

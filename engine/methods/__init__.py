@@ -10,6 +10,7 @@ import numpy as np
 
 from ..cameras import Camera
 from ..contract.capture import Capture
+from ..contract.errors import UserError
 from ..contract.result import Result
 from ..contract.settings import TrainSettings
 from ..data.views import View
@@ -64,4 +65,7 @@ def load_model(folder: Path, result: Result, workers: int) -> Model:
     """The finished model of a result."""
     from .splat import load_splat_model
 
-    return {"splat": load_splat_model}[result.method](folder, result, workers)
+    loaders = {"splat": load_splat_model}
+    if result.method not in loaders:
+        raise UserError(f"{folder} was made by method {result.method}, which this engine does not have.", "Use the engine that made it.")
+    return loaders[result.method](folder, result, workers)

@@ -63,7 +63,8 @@ class SplatTrainer(SplatModel):
         self.small_views = [shrunk(view, 0.5) for view in views] if settings.splat.half_until > 0 else views
         self.rng = np.random.default_rng(settings.seed)
         # What gaussians stand for is no denser than pixels; more seeds than the budget could never be pruned in time.
-        positions, codes = seed_cloud(capture, views, self.settings.init_points, self.rng, most=self.settings.max_gaussians // 2)
+        most = self.settings.max_gaussians
+        positions, codes = seed_cloud(capture, views, min(self.settings.init_points, most), self.rng, most=most // 2)
         # Random points reach into the background; only a real cloud says how large the scene is.
         center, self.radius = scene_box([view.camera for view in views], positions if capture.points is not None else None)
         colors = _in_light(codes / 255, blend)
@@ -107,7 +108,8 @@ class SplatTrainer(SplatModel):
         optimizer.step(self.gaussians, gradients, self.renderer.visible, rates, self.steps_done)
         if refining and self.steps_done >= self.settings.refine_start and self.steps_done % self.settings.refine_every == 0:
             self.control.refine(self.gaussians, self.rng)
-            if self.steps_done % self.settings.reset_every == 0:
+            # What a reset made transparent needs time to come back, and refinements to be pruned by.
+            if self.steps_done % self.settings.reset_every == 0 and progress < 0.8 * self.settings.refine_stop:
                 self.control.reset_opacities(self.gaussians)
         return loss
 
@@ -119,8 +121,10 @@ class SplatTrainer(SplatModel):
     def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
         """The box of all but the outermost hundredth of the solid gaussians."""
         means = self.gaussians.values["means"].astype(np.float64)
-        solid = self.gaussians.values["opacity_logits"] > 0
-        low, high = np.percentile(means[solid] if solid.any() else means, (0.5, 99.5), axis=0) + self.gaussians.center
+        finite = np.isfinite(means).all(axis=1)
+        solid = finite & (self.gaussians.values["opacity_logits"] > 0)
+        chosen = means[solid] if solid.any() else means[finite] if finite.any() else np.zeros((1, 3))
+        low, high = np.percentile(chosen, (0.5, 99.5), axis=0) + self.gaussians.center
         return tuple(low.tolist()), tuple(high.tolist())
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -136,11 +140,14 @@ class SplatTrainer(SplatModel):
             "was_reset": self.control.was_reset,
             "center": self.gaussians.center.tolist(),
             "degree": self.degree,
+            "views": [view.name for view in self.views],
         }
         return arrays, facts
 
     def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """See :class:`engine.methods.Trainer`."""
+        if facts["views"] != [view.name for view in self.views]:
+            raise UserError("The capture has other views than when this training began.", "Train anew with --overwrite.")
         self.gaussians = Gaussians({name: arrays[f"values.{name}"] for name in Gaussians.NAMES}, np.array(facts["center"]))
         self.gaussians.first = {name: arrays[f"first.{name}"] for name in Gaussians.NAMES}
         self.gaussians.second = {name: arrays[f"second.{name}"] for name in Gaussians.NAMES}

@@ -7,17 +7,20 @@ import time
 from dataclasses import dataclass, field
 
 
-@dataclass
 class Clock:
-    """Seconds spent on a run: from the start of the process, plus what earlier processes spent, less what is not counted (compilation)."""
+    """Seconds spent on a run: from the start of the process, plus what earlier processes spent, less what is not counted (compilation).
 
-    started: float
-    before: float = 0.0
-    left_out: float = 0.0
+    ``started`` is the process's start on the wall clock, which is read once: it jumps when the machine sets it, and after a sleep.
+    """
+
+    def __init__(self, started: float):
+        self._zero = time.monotonic() - (time.time() - started)
+        self.before = 0.0
+        self.left_out = 0.0
 
     def seconds(self) -> float:
         """Seconds that count so far."""
-        return time.time() - self.started - self.left_out + self.before
+        return time.monotonic() - self._zero - self.left_out + self.before
 
 
 @dataclass

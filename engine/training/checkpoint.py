@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from ..contract.errors import UserError
 from ..contract.result import CHECKPOINT, replacing
@@ -20,7 +20,8 @@ def write_checkpoint(folder: Path, arrays: dict[str, np.ndarray], facts: dict[st
     # safetensors' writer takes contiguous arrays only, and stores the bytes of others in silence (0.5).
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with replacing(folder / CHECKPOINT) as temporary:
-        save_file(whole, temporary, {"state": json.dumps(facts)})
+        # Not save_file: it hides a full disk in an error of its own.
+        temporary.write_bytes(save(whole, {"state": json.dumps(facts)}))
 
 
 def read_checkpoint(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:

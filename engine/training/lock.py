@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,12 +41,19 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if file.read_text(encoding="utf-8") == mine:
+                file.unlink()
 
 
 def _holder_lives(file: Path) -> bool:
     try:
         holder = json.loads(file.read_text(encoding="utf-8"))
         return abs(psutil.Process(int(holder["pid"])).create_time() - float(holder["created"])) < 1.0
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+    except (ValueError, KeyError, TypeError):
+        # Its holder may be between making and filling it.
+        with contextlib.suppress(OSError):
+            return time.time() - file.stat().st_mtime < 5
+        return False
+    except (OSError, psutil.Error):
         return False

@@ -12,19 +12,18 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-import numba
 import psutil
 
 from .. import __version__, devices, metrics
 from ..contract.capture import Capture
 from ..contract.errors import UserError
 from ..contract.events import started
-from ..contract.result import CANCEL, METRICS, PREVIEWS, Result, read_result, write_result
+from ..contract.result import CANCEL, CHECKPOINT, EVENTS, LOG, METRICS, PREVIEWS, RESULT, SPLATS, Result, read_result, write_result
 from ..contract.schema import to_mapping
 from ..contract.settings import TrainSettings
 from ..data.views import View, load_views
 from ..formats.capture import read_capture
-from ..kernels import compiling
+from ..kernels import compiling, use_threads
 from ..methods import Trainer, new_trainer
 from .budget import Budget, Clock
 from .checkpoint import read_checkpoint, write_checkpoint
@@ -62,16 +61,16 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
         UserError: something is there already, or the folder cannot be made.
     """
     try:
-        if folder.exists() and (not folder.is_dir() or any(item.name not in ("log.txt", LOCK) for item in folder.iterdir())):
+        # What follows a run from outside may be there before it: its log, and already the wish to end it.
+        if folder.exists() and (not folder.is_dir() or any(item.name not in (LOG, LOCK, CANCEL) for item in folder.iterdir())):
             if not overwrite:
                 raise UserError(f"{folder} is there already.", "Use --resume to go on with it, or --overwrite to replace it.", "exists")
-            ours = {"result.json", "events.jsonl", "log.txt"}
-            if not folder.is_dir() or not any((folder / name).exists() for name in ours):
+            if not folder.is_dir() or not any((folder / name).is_file() for name in (RESULT, EVENTS)):
                 raise UserError(f"{folder} is not a result of this program, so it is not overwritten.", "Choose another folder.", "exists")
-            # Its writer may be alive: the lock says so before anything is removed.
+            # Its writer may be alive: the lock says so before anything is removed. What is not ours stays.
             with locked(folder):
                 for item in folder.iterdir():
-                    if item.name not in ("log.txt", LOCK):
+                    if item.name in (RESULT, EVENTS, CHECKPOINT, SPLATS, METRICS, PREVIEWS) or item.name.endswith(".part"):
                         shutil.rmtree(item) if item.is_dir() else item.unlink()
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -100,7 +99,7 @@ def _train(job: Run, asked_to_end: EndRequest) -> Result:
     clock = Clock(psutil.Process().create_time())
     choice = devices.choose(settings.method, settings.device)
     workers = devices.threads(settings.threads)
-    numba.set_num_threads(min(workers, numba.config.NUMBA_NUM_THREADS))
+    use_threads(workers)
     result = Result(
         status="running",
         method=settings.method,
@@ -149,14 +148,12 @@ def _train(job: Run, asked_to_end: EndRequest) -> Result:
         elif job.resume:
             report("warning", message="There was no checkpoint yet, so training starts from the beginning.")
         budget = Budget(clock, settings.steps, None if settings.minutes is None else settings.minutes * 60)
-        if job.resume and settings.steps is not None and trainer.steps_done > settings.steps:
-            raise UserError(f"{job.folder} has {trainer.steps_done} steps already.", "Give --steps a larger number.")
         result = _loop(job, trainer, budget, test, result, asked_to_end)
         cancelled = asked_to_end() and not budget.finished(trainer.steps_done)
     except Cancelled:
         cancelled = True
     if trainer is not None:
-        result = _finish(job, trainer, test, clock, result, quick=cancelled)
+        result = _finish(job, trainer, test, clock, result, asked_to_end)
     result = replace(result, status="cancelled" if cancelled else "done", timing={**result.timing, "total": clock.seconds()})
     write_result(job.folder, result)
     report("done", seconds=clock.seconds(), cancelled=cancelled)
@@ -179,13 +176,16 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
     preview_wait, checkpoint_wait = 3.0, _CHECKPOINT_EVERY
     smooth_loss: float | None = None
     preview_psnr: float | None = None
-    started_at, first_step = clock.seconds(), trainer.steps_done
+    step_seconds: float | None = None
+    now = started_at = clock.seconds()
+    first_step = trainer.steps_done
     while not budget.finished(trainer.steps_done) and not asked_to_end():
         loss = trainer.step(budget.progress(trainer.steps_done))
         smooth_loss = loss if smooth_loss is None else 0.95 * smooth_loss + 0.05 * loss
-        now = clock.seconds()
+        now, before = clock.seconds(), now
         if budget.seconds is not None:
-            step_seconds = (now - started_at) / (trainer.steps_done - first_step)
+            # Recent steps count: the first ones see smaller views.
+            step_seconds = now - before if step_seconds is None else 0.95 * step_seconds + 0.05 * (now - before)
             # A scored view costs about a step: the picture is half of one, SSIM in torch the other half.
             budget.reserve = min(1.0 + 1.2 * step_seconds * len(test) + 2e-5 * trainer.count, 0.3 * budget.seconds)
         if test and now - last_preview > preview_wait:
@@ -219,27 +219,38 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
     return replace(result, timing={"train": seconds, "step": seconds / made})
 
 
-def _finish(job: Run, trainer: Trainer, test: list[View], clock: Clock, result: Result, quick: bool) -> Result:
+def _finish(job: Run, trainer: Trainer, test: list[View], clock: Clock, result: Result, asked_to_end: EndRequest) -> Result:
     """Writes checkpoint and artifacts, and scores them unless the user waits for the end."""
     report = job.reporter
     _checkpoint(job.folder, trainer, clock)
-    for kind, path in trainer.artifacts(job.folder):
+    made = trainer.artifacts(job.folder)
+    # Scores of an earlier end of this result do not hold for what is there now.
+    kept = tuple(item for item in result.artifacts if item.kind != "metrics")
+    result = replace(result, artifacts=kept, metrics={}, bounds=trainer.bounds(), step=trainer.steps_done)
+    for kind, path in made:
         result = result.with_artifact(kind, path)
-        report("artifact", kind=kind, path=path)
-    result = replace(result, bounds=trainer.bounds(), step=trainer.steps_done)
     write_result(job.folder, result)
-    if test and not quick:
-        scores = score(
-            trainer,
-            test,
-            trainer.blend,
-            lambda done, steps: report("progress", stage="evaluate", step=done, steps=steps, seconds=clock.seconds()),
-        )
-        write_metrics(job.folder, scores)
-        result = result.with_artifact("metrics", METRICS)
-        result = replace(result, metrics={"psnr": scores["psnr"], "ssim": scores["ssim"], "count": trainer.count})
-        for name, value in result.metrics.items():
-            report("metric", name=name, value=value)
+    for kind, path in made:
+        report("artifact", kind=kind, path=path)
+
+    def progress(done: int, steps: int) -> None:
+        report("progress", stage="evaluate", step=done, steps=steps, seconds=clock.seconds())
+        if asked_to_end() and done < steps:
+            raise Cancelled
+
+    if not test or asked_to_end():
+        return result
+    try:
+        scores = score(trainer, test, trainer.blend, progress)
+    except Cancelled:
+        return result
+    write_metrics(job.folder, scores)
+    result = result.with_artifact("metrics", METRICS)
+    result = replace(result, metrics={"psnr": scores["psnr"], "ssim": scores["ssim"], "count": trainer.count})
+    write_result(job.folder, result)
+    report("artifact", kind="metrics", path=METRICS)
+    for name, value in result.metrics.items():
+        report("metric", name=name, value=value)
     return result
 
 
@@ -266,8 +277,10 @@ class EndRequest:
 @contextlib.contextmanager
 def _end_requests(folder: Path) -> Iterator[EndRequest]:
     request = EndRequest(folder / CANCEL)
-    # An old request is not meant for this run.
-    request.file.unlink(missing_ok=True)
+    # A request from before this process is not meant for it; one from its first seconds, while libraries load, is.
+    with contextlib.suppress(FileNotFoundError):
+        if request.file.stat().st_mtime < psutil.Process().create_time() - 2:
+            request.file.unlink()
     # Windows has no SIGTERM of use; its console sends SIGBREAK.
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
     old = {number: signal.signal(number, request.on_signal) for number in numbers}

@@ -30,9 +30,11 @@ def complain(capsys, *arguments):
         (["train", "x", "--out", "y", "--steps", "0"], 2, "steps"),
         (["train", "x", "--out", "y", "--splat.sh-degree", "4"], 2, "sh_degree"),
         (["train", "x", "--out", "y", "--steps", "10", "--minutes", "1"], 2, "either"),
-        (["train"], 1, "--out"),
+        (["train"], 2, "--out"),
         (["train", "nowhere", "--out", "y"], 1, "nowhere"),
         (["train", "--resume", "nowhere"], 1, "nowhere"),
+        (["train", "--resume", "nowhere", "--overwrite"], 2, "--overwrite"),
+        (["train", "--resume", "nowhere", "--splat.sh-degree", "1"], 2, "settings"),
         (["eval", "nowhere"], 2, "nowhere"),
         (["render", "nowhere", "--out", "y"], 2, "nowhere"),
         (["convert", "a.ply", "b.spz"], 2, "b.spz"),
@@ -141,6 +143,7 @@ def test_doctor_names_machine_and_choice(capsys):
 def test_a_device_that_is_not_there_is_refused(capsys, small_capture, tmp_path):
     code, said = complain(capsys, "train", small_capture, "--out", tmp_path / "result", "--steps", 3, "--device", "xpu")
     assert code == 1 and "xpu" in said
+    assert not (tmp_path / "result").exists(), "what is left behind stands in the way of the next try"
 
 
 def test_render_along_a_path_without_pictures(capsys, small_capture, tmp_path):

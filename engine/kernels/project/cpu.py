@@ -150,10 +150,11 @@ def forward(
             a = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
             b = v[0] * v[3] + v[1] * v[4] + v[2] * v[5]
             c = v[3] * v[3] + v[4] * v[4] + v[5] * v[5]
+            sharp = _sharp_det(v)
+            det = sharp + BLUR * (a + c) + BLUR * BLUR
             a, c = a + BLUR, c + BLUR
-            det = a * c - b * b
             if antialias:
-                opacity *= math.sqrt(max(_sharp_det(v) / det, _LEAST_RATIO))
+                opacity *= math.sqrt(max(sharp / det, _LEAST_RATIO))
             extent = _2 * math.log(np.float32(255.0) * opacity)
             if not (extent > np.float32(0.0)) or not (det > np.float32(0.0)) or det > np.float32(1e18):
                 continue
@@ -283,8 +284,9 @@ def backward(
                 a = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
                 b = v[0] * v[3] + v[1] * v[4] + v[2] * v[5]
                 c = v[3] * v[3] + v[4] * v[4] + v[5] * v[5]
-                det = (a + BLUR) * (c + BLUR) - b * b
-                ratio = _sharp_det(v) / det
+                sharp = _sharp_det(v)
+                det = sharp + BLUR * (a + c) + BLUR * BLUR
+                ratio = sharp / det
                 compensation = math.sqrt(max(ratio, _LEAST_RATIO))
                 if ratio > _LEAST_RATIO:
                     # d sqrt(r) = (adj(C0) / |C1| - r C1^-1) : dC / (2 sqrt(r))

@@ -20,6 +20,9 @@ TILE_HEIGHT = 16
 # Parts that count and fill independently. A constant, so that the work does not depend on the number of threads.
 _CHUNKS = 16
 
+# Pairs are counted first and filled in later: both times the arithmetic has to round alike, so none of it may be reordered.
+_EXACT = {**OPTIONS, "fastmath": False}
+
 # Columns of a projected gaussian's row, see kernels/project.
 X, Y, CONIC_A, CONIC_B, CONIC_C, OPACITY, RED, GREEN, BLUE, DEPTH, EXTENT = range(11)
 COLUMNS = 12
@@ -84,7 +87,7 @@ def gather_rows(splats, order):
     return rows
 
 
-@nb.njit(**OPTIONS)
+@nb.njit(**_EXACT)
 def _strips(rows, rank, width):
     """First and last strip (tile column) whose pixel centres the ellipse reaches; last < first where there is none."""
     a, b, c = rows[rank, CONIC_A], rows[rank, CONIC_B], rows[rank, CONIC_C]
@@ -96,7 +99,7 @@ def _strips(rows, rank, width):
     return int(first) // TILE_WIDTH, int(last) // TILE_WIDTH
 
 
-@nb.njit(**OPTIONS)
+@nb.njit(**_EXACT)
 def _strip_rows(rows, rank, strip, height):
     """First and last pixel row that the ellipse reaches inside a strip; last < first where there is none.
 

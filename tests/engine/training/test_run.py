@@ -2,7 +2,6 @@
 """Whole training runs as a user starts them: in a process of their own, on a small capture with known truth."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -172,9 +171,26 @@ def test_what_is_there_is_not_overwritten(trained, small_capture, tmp_path):
     assert done.returncode == 1 and (foreign / "thesis.txt").exists()
 
 
+def test_a_refused_resume_changes_nothing(trained):
+    before = (trained / "result.json").read_bytes()
+    done = engine("train", "--resume", trained, "--steps", 10)
+    assert done.returncode == 1 and "400 steps already" in done.stderr
+    assert (trained / "result.json").read_bytes() == before
+
+
+def test_a_cancel_that_is_early_ends_the_run(small_capture, tmp_path):
+    """The file may be there before the engine has made its folder its own."""
+    out = tmp_path / "result"
+    process = train(small_capture, out, "--steps", 100_000, wait=False)
+    out.mkdir()
+    (out / "cancel").touch()
+    process.communicate(timeout=120)
+    assert process.returncode == 0 and read_result(out).status == "cancelled"
+
+
 def test_a_result_in_use_is_refused_untouched(trained, small_capture):
     with locked(trained):
-        for arguments in (["train", "--resume", trained, "--steps", 300], ["train", small_capture, "--out", trained, "--overwrite"]):
+        for arguments in (["train", "--resume", trained, "--steps", 500], ["train", small_capture, "--out", trained, "--overwrite"]):
             done = engine(*arguments)
             assert done.returncode == 1 and "in use" in done.stderr
     assert read_result(trained).status == "done" and (trained / "splats.ply").exists()
@@ -187,7 +203,6 @@ def test_a_stale_lock_is_taken_over(small_capture, tmp_path):
     assert not (tmp_path / "lock").exists()
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
 def test_a_full_disk_is_one_sentence(monkeypatch, tmp_path):
     import errno
 
@@ -197,9 +212,9 @@ def test_a_full_disk_is_one_sentence(monkeypatch, tmp_path):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("engine.training.checkpoint.save_file", full)
-    (tmp_path / "checkpoint.safetensors").write_bytes(b"the last whole one")
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    (tmp_path / "checkpoint.safetensors").write_text("the last whole one")
     with pytest.raises(UserError, match="disk is full"):
         write_checkpoint(tmp_path, {"a": np.zeros(3)}, {})
-    assert (tmp_path / "checkpoint.safetensors").read_bytes() == b"the last whole one"
+    assert (tmp_path / "checkpoint.safetensors").read_text() == "the last whole one"
     assert len(list(tmp_path.iterdir())) == 1

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every way into the engine sets Numba up before Numba is loaded."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("door", ["cli", "training.loop", "bench", "doctor", "methods.splat", "splats.renderer", "kernels.adam.cpu"])
+def test_compiled_code_goes_to_the_users_cache(door):
+    code = f"""
+import importlib, os
+importlib.import_module("engine.{door}")
+from engine.kernels.adam import cpu
+from engine.kernels import CACHE
+assert cpu.step._cache.cache_path.startswith(str(CACHE)), cpu.step._cache.cache_path
+from numba import config
+assert config.CPU_FEATURES == os.environ["NUMBA_CPU_FEATURES"]
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_numba_before_the_kernels_is_refused():
+    done = subprocess.run([sys.executable, "-c", "import numba, engine.kernels"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0 and "before numba" in done.stderr
