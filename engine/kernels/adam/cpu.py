@@ -8,7 +8,7 @@ import math
 import numba as nb
 import numpy as np
 
-from ..math import OPTIONS
+from ..math import OPTIONS, U
 
 BETA1 = np.float32(0.9)
 BETA2 = np.float32(0.999)
@@ -23,19 +23,22 @@ def step(values, gradients, first, second, seen, rate, time):
 
     Args:
         values, gradients, first, second: [N, D] float32, the parameter, its gradient and Adam's two moments.
-        seen: [N] bool; a row that is not seen has gradient 0, whatever ``gradients`` holds there.
+        seen: [N] bool; a row that is not seen has gradient 0, whatever ``gradients`` holds there: it is set to 0.
         rate: learning rate. time: number of this step, from 1.
     """
     count, width = values.shape
     correction1 = np.float32(1.0 / (1.0 - 0.9**time))
     correction2 = np.float32(1.0 / (1.0 - 0.999**time))
     rate = np.float32(rate) * correction1
+    # Rows are a few numbers long, too short for vectors; flat, all numbers of a chunk make one loop.
+    p, g, m, v = values.reshape(-1), gradients.reshape(-1), first.reshape(-1), second.reshape(-1)
     for chunk in nb.prange((count + _CHUNK - 1) // _CHUNK):
-        for i in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, count)):
-            here = np.float32(1.0) if seen[i] else np.float32(0.0)
-            for j in range(width):
-                g = gradients[i, j] if here > np.float32(0.0) else np.float32(0.0)
-                m = BETA1 * first[i, j] + (np.float32(1.0) - BETA1) * g
-                v = BETA2 * second[i, j] + (np.float32(1.0) - BETA2) * g * g
-                first[i, j], second[i, j] = m, v
-                values[i, j] -= rate * m / (math.sqrt(v * correction2) + EPSILON)
+        begin, end = chunk * _CHUNK, min((chunk + 1) * _CHUNK, count)
+        for i in range(begin, end):
+            if not seen[i]:
+                for j in range(width):
+                    g[i * width + j] = np.float32(0.0)
+        for k in range(U(begin * width), U(end * width)):
+            m[k] = BETA1 * m[k] + (np.float32(1.0) - BETA1) * g[k]
+            v[k] = BETA2 * v[k] + (np.float32(1.0) - BETA2) * g[k] * g[k]
+            p[k] -= rate * m[k] / (math.sqrt(v[k] * correction2) + EPSILON)

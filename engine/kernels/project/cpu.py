@@ -13,7 +13,7 @@ import math
 import numba as nb
 import numpy as np
 
-from ..math import OPTIONS
+from ..math import OPTIONS, exp
 from ..tiles.cpu import BLUE, CONIC_A, CONIC_B, CONIC_C, DEPTH, EXTENT, GREEN, OPACITY, RED, X, Y
 
 # Variance added on the screen, px^2, so that no gaussian falls between pixels.
@@ -143,7 +143,7 @@ def forward(
             z = viewmat[2, 0] * mx + viewmat[2, 1] * my + viewmat[2, 2] * mz + viewmat[2, 3]
             if not z > near:
                 continue
-            opacity = _1 / (_1 + math.exp(-opacity_logits[i]))
+            opacity = _1 / (_1 + exp(-opacity_logits[i]))
             if opacity < np.float32(1.0 / 255.0):
                 continue
             v, _ = _screen_axes(log_scales, quats, viewmat, i, x, y, z, fx, fy, cx, cy, width, height)
@@ -213,7 +213,7 @@ def _screen_axes(log_scales, quats, viewmat, i, x, y, z, fx, fy, cx, cy, width, 
         np.float32(j3 * r[1] + j4 * r[4] + j5 * r[7]),
         np.float32(j3 * r[2] + j4 * r[5] + j5 * r[8]),
     )
-    s0, s1, s2 = math.exp(log_scales[i, 0]), math.exp(log_scales[i, 1]), math.exp(log_scales[i, 2])
+    s0, s1, s2 = exp(log_scales[i, 0]), exp(log_scales[i, 1]), exp(log_scales[i, 2])
     v = (t[0] * s0, t[1] * s1, t[2] * s2, t[3] * s0, t[4] * s1, t[5] * s2)
     return v, t
 
@@ -278,7 +278,7 @@ def backward(
             g_c = -(kb * m01 + kc * m11)
 
             v_opacity = v_rows[rank, 5]
-            opacity = _1 / (_1 + math.exp(-opacity_logits[i]))
+            opacity = _1 / (_1 + exp(-opacity_logits[i]))
             compensation = _1
             if antialias:
                 a = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
@@ -306,7 +306,7 @@ def backward(
             v_log_scales[i, 0] = w0 * v[0] + w3 * v[3]
             v_log_scales[i, 1] = w1 * v[1] + w4 * v[4]
             v_log_scales[i, 2] = w2 * v[2] + w5 * v[5]
-            s0, s1, s2 = math.exp(log_scales[i, 0]), math.exp(log_scales[i, 1]), math.exp(log_scales[i, 2])
+            s0, s1, s2 = exp(log_scales[i, 0]), exp(log_scales[i, 1]), exp(log_scales[i, 2])
             # From here on w = dL/d(J W R).
             w0, w1, w2, w3, w4, w5 = w0 * s0, w1 * s1, w2 * s2, w3 * s0, w4 * s1, w5 * s2
 
