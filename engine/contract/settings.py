@@ -52,6 +52,9 @@ class SplatSettings:
         30_000, "Random points to start from where the capture has no seed points.", minimum=100, maximum=5_000_000, advanced=True
     )
     ssim_weight: float = setting(0.2, "Weight of D-SSIM in the loss; the rest is L1.", minimum=0.0, maximum=1.0, advanced=True)
+    coverage_weight: float = setting(
+        0.05, "Weight of what shines through splats in the loss, where views are opaque.", minimum=0.0, maximum=10.0, advanced=True
+    )
     half_until: float = setting(
         0.3, "Share of the run that is trained on views of half the size, which is faster.", minimum=0.0, maximum=1.0, advanced=True
     )

@@ -73,10 +73,11 @@ class SplatTrainer(SplatModel):
         antialias = self.settings.antialias == "on" or (self.settings.antialias == "auto" and blend == "linear")
         super().__init__(gaussians, blend, antialias, 0, workers)
         self.control = DensityControl(self.settings, self.radius, len(gaussians))
-        self.loss = PhotometricLoss(self.settings.ssim_weight, blend == "linear")
         # Behind opaque views a random background costs 0.8 dB (measured on the demo room), and closes little.
         transparent = views[0].image.shape[2] == 4
         self.background = settings.background if settings.background != "auto" else ("random" if transparent else "black")
+        coverage = 0.0 if transparent else self.settings.coverage_weight
+        self.loss = PhotometricLoss(self.settings.ssim_weight, blend == "linear", coverage)
         self.steps_done = 0
         self._order: list[int] = []
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The loss of a rendered picture against a captured one, measured in displayed light whatever light the blending is in."""
+"""The loss of a rendered picture against a captured one, measured in displayed light whatever light the blending is in.
+
+Where views are opaque, what shines through is penalised as well: else dark things are learnt as holes, which show on any other background.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ from ..kernels.photometric import cpu as photometric
 
 
 class PhotometricLoss:
-    """(1 - weight) L1 + weight (1 - SSIM) with its gradient; keeps its buffers between pictures of one size."""
+    """(1 - weight) L1 + weight (1 - SSIM) + coverage · transmittance, with its gradient; keeps its buffers between pictures of one size."""
 
-    def __init__(self, weight: float, linear: bool):
-        self.weight, self.linear = weight, linear
+    def __init__(self, weight: float, linear: bool, coverage: float = 0.0):
+        self.weight, self.linear, self.coverage = weight, linear, coverage
         self._size = (0, 0)
 
     def __call__(self, image: np.ndarray, pixels: np.ndarray, background: np.ndarray) -> tuple[float, np.ndarray]:
@@ -34,6 +37,7 @@ class PhotometricLoss:
             self._slopes = np.zeros((3, 3, height + 2 * photometric.RADIUS, width), np.float32)
             self._sums = np.zeros((3 * height, 2))
             self._v_image = np.zeros((4, height, width), np.float32)
+            self._v_image[3] = self.coverage / (height * width)
         photometric.compose_target(pixels, np.asarray(background, np.float32), self.linear, self._target)
         display = self._display if self.linear else image[:3]
         if self.linear:
@@ -44,4 +48,7 @@ class PhotometricLoss:
         else:
             self._v_image[:3] = self._v_display
         difference, similarity = self._sums.sum(axis=0) / (3 * height * width)
-        return float((1 - self.weight) * difference + self.weight * (1 - similarity)), self._v_image
+        loss = (1 - self.weight) * difference + self.weight * (1 - similarity)
+        if self.coverage:
+            loss += self.coverage * float(image[3].mean())
+        return float(loss), self._v_image

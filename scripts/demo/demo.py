@@ -26,7 +26,7 @@ orbit_object = "Sofa"
 views = 50
 width = 400
 height = 300
-samples = 2
+samples = 3
 
 [train]
 out = "result"

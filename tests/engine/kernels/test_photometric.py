@@ -50,3 +50,14 @@ def test_same_pictures_have_similarity_one_and_no_gradient():
     moments, slopes = np.zeros((5, 3, 40, 30), np.float32), np.zeros((3, 3, 40, 30), np.float32)
     cpu.forward_backward(picture, picture.copy(), 0.2, moments, slopes, v, sums)
     assert sums[:, 0].sum() == 0 and sums[:, 1].sum() == pytest.approx(picture.size, rel=1e-4) and np.abs(v).max() < 1e-6
+
+
+def test_what_shines_through_opaque_views_is_penalised():
+    image = np.random.default_rng(3).random((4, 20, 30)).astype(np.float32)
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    plain, v_plain = PhotometricLoss(0.2, False)(image, pixels, np.zeros(3))
+    v_plain = v_plain.copy()
+    loss, v_image = PhotometricLoss(0.2, False, coverage=0.5)(image, pixels, np.zeros(3))
+    assert loss - plain == pytest.approx(0.5 * image[3].mean(), rel=1e-5)
+    np.testing.assert_array_equal(v_image[:3], v_plain[:3])
+    np.testing.assert_allclose(v_image[3], 0.5 / 600, rtol=1e-6)
