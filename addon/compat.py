@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import bpy
 
+from ..engine.contract.errors import UserError
+
 
 def new_point_cloud(name: str, count: int) -> bpy.types.PointCloud:
     """A point cloud of ``count`` points at the origin.
@@ -80,6 +82,18 @@ def output_float_exr(tree: bpy.types.NodeTree, socket: bpy.types.NodeSocket, fol
         node.directory, node.file_name = folder, ""
         node.file_output_items.new("FLOAT", name)
     tree.links.new(socket, node.inputs[0])
+
+
+def use_cycles(scene: bpy.types.Scene) -> None:
+    """Has a scene rendered by Cycles.
+
+    Raises:
+        UserError: it is an add-on, and may be switched off.
+    """
+    try:
+        scene.render.engine = "CYCLES"
+    except TypeError:
+        raise UserError("Cycles is switched off in this Blender.", "Enable the Cycles add-on in Preferences.") from None
 
 
 def set_picture_format(settings: bpy.types.ImageFormatSettings, name: str) -> None:

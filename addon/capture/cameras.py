@@ -20,6 +20,8 @@ from . import rigs, space
 
 COLLECTION = "Reconstruct cameras"
 TAG = "reconstruct_camera"
+# How far room cameras keep from everything, metres; small or low rooms leave less.
+_CLEARANCES = (0.35, 0.2, 0.1)
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,10 @@ def plan(scene: bpy.types.Scene, settings: CaptureSettings) -> list[tuple[str, n
     circling = {"room": 0, "orbit": settings.views, "both": round(settings.views * settings.orbit_share)}[settings.rig]
     poses: list[tuple[str, np.ndarray]] = []
     if circling < settings.views:
-        found = rigs.room(place, settings.views - circling, settings.eye_height, across, aspect, settings.seed)
-        if not found:
+        wanted = settings.views - circling, settings.eye_height, across, aspect, settings.seed
+        tried = (rigs.room(place, *wanted, clearance) for clearance in (_CLEARANCES if place.walled else _CLEARANCES[:1]))
+        found = next((poses for poses in tried if poses), [])
+        if not found and not place.walled:
             found = rigs.orbit(place, place.low, place.high, settings.views - circling, across, aspect, settings.seed)
         if not found:
             raise UserError(f"The scene {scene.name} has no free place for a camera.", "Clear some floor, or use the scene's own cameras.")
@@ -133,7 +137,7 @@ def scene_cameras(scene: bpy.types.Scene) -> list[bpy.types.Object]:
     Raises:
         UserError: there is none.
     """
-    found = _shown_cameras(scene.objects)
+    found = _shown_cameras(space.in_shown_collections(scene.collection))
     if not found:
         raise UserError(f"The scene {scene.name} has no camera.", "Add a camera, or choose a rig that adds them.", "no_camera")
     return found
@@ -150,11 +154,14 @@ def read_camera(scene: bpy.types.Scene, thing: bpy.types.Object) -> Camera:
         The camera in metres. A sheared or mirrored one is made rigid, see ``rigid_pose``.
 
     Raises:
-        UserError: the camera is not a perspective one, or its matrix is flat.
+        UserError: the camera is not a perspective one, is not in the view layer, or its matrix is flat.
     """
     layer = space.render_layer(scene)
     layer.update()
     evaluated = thing.evaluated_get(layer.depsgraph)
+    if not evaluated.is_evaluated:
+        message = f"The camera {thing.name} is excluded from the view layer {layer.name}, so that its place is not known."
+        raise UserError(message, "Include its collection in the view layer, or hide the camera in renders.")
     lens, render = evaluated.data, scene.render
     if lens.type != "PERSP":
         kind = {"ORTHO": "orthographic", "PANO": "panoramic"}.get(lens.type, lens.type.lower())

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import shutil
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from . import cameras, passes
 from .seed_points import SeedPoints
 
 IMAGES, DEPTH, POINTS = "images", "depth", "points.ply"
-# Lies in the folder while a capture is being made, and so tells a broken-off one from somebody's pictures.
+# Lies in the folder while a capture is being made, and so tells a broken-off one from somebody's pictures; also in one to be replaced.
 UNFINISHED = "unfinished"
 
 
@@ -76,24 +77,34 @@ def export_capture(
             extra=_record(settings),
         )
         (folder / UNFINISHED).unlink()
+        progress(len(stands), len(stands))
     except OSError as error:
-        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-            message = f"The disk is full: {folder} could not be written."
-            raise UserError(message, "Free some space, then capture again.", "disk_full") from None
-        raise UserError(f"The folder {folder} cannot be written: {error.strerror or error}.", "Choose another folder.") from None
-    progress(len(stands), len(stands))
+        raise unwritable(folder, error) from None
+    finally:
+        # A capture that was to be replaced, and was not, is whole.
+        with contextlib.suppress(OSError):
+            if (folder / TRANSFORMS).exists():
+                (folder / UNFINISHED).unlink(missing_ok=True)
     return folder
+
+
+def unwritable(folder: Path, error: OSError) -> UserError:
+    """What is said where a capture's folder cannot be written."""
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return UserError(f"The disk is full: {folder} could not be written.", "Free some space, then capture again.", "disk_full")
+    return UserError(f"The folder {folder} cannot be written: {error.strerror or error}.", "Choose another folder.")
 
 
 def _make_room(folder: Path) -> None:
     """Makes the folder ready, or refuses it: what is in it may be somebody's pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     own = [folder / name for name in (IMAGES, DEPTH, POINTS)]
-    if (folder / TRANSFORMS).exists():
-        raise UserError(f"{folder} already holds a capture.", "Choose another folder, or delete it first.", "exists")
     if (folder / UNFINISHED).exists():
+        (folder / TRANSFORMS).unlink(missing_ok=True)
         for path in own:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    elif (folder / TRANSFORMS).exists():
+        raise UserError(f"{folder} already holds a capture.", "Choose another folder, or delete it first.", "exists")
     taken = next((path for path in own if path.exists()), None)
     if taken is not None:
         raise UserError(f"{folder} already holds {taken.name}, and not from an unfinished capture.", "Choose an empty folder.", "exists")

@@ -27,7 +27,7 @@ class Space:
 
     ``low`` and ``high``: [3] bounds of what renders. ``floor``: height of the floor. ``clear(place, radius)``: nothing within the radius
     and not inside of something. ``indoors(place)``: above free floor and between walls. ``sight(place, direction)``: distance to the
-    first surface along a unit direction, infinite where there is none.
+    first surface along a unit direction, infinite where there is none. ``walled``: it is a room, not things in the open.
     """
 
     low: np.ndarray
@@ -36,6 +36,7 @@ class Space:
     clear: Callable[[np.ndarray, float], bool]
     indoors: Callable[[np.ndarray], bool]
     sight: Callable[[np.ndarray, np.ndarray], float]
+    walled: bool
 
 
 def room(

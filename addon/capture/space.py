@@ -20,6 +20,8 @@ _SOLID = {"MESH", "CURVE", "SURFACE", "META", "FONT"}
 _SHOWN = {"VOLUME", "POINTCLOUD", "CURVES"}
 # A place whose surroundings are mostly nearer than this is inside of a piece of furniture, whichever way its faces look.
 _ROOMY = 0.6
+# Closed furniture is not deeper than this, rooms and corridors are wider.
+_DEEPEST = 0.7
 # Floors that differ by less are one level.
 _STEP = 0.2
 _AROUND = rigs.sphere(26)
@@ -51,24 +53,28 @@ def read_space(scene: bpy.types.Scene) -> rigs.Space:
         distance = tree.ray_cast(Vector(place - middle), Vector(direction))[3]
         return math.inf if distance is None else distance
 
+    def reach(place: np.ndarray) -> float:
+        return float(np.median([sight(place, direction) for direction in _AROUND]))
+
     def clear(place: np.ndarray, radius: float) -> bool:
         if tree.find_nearest(Vector(place - middle), radius)[0] is not None:
             return False
-        return float(np.median([sight(place, direction) for direction in _AROUND])) > min(_ROOMY, 2 * radius)
+        return reach(place) > min(_ROOMY, 2 * radius)
 
     spots = _standing_room(points, sight)
     if len(spots) == 0:
-        return rigs.Space(low, high, float(low[2]), clear, lambda place: False, sight)
+        return rigs.Space(low, high, float(low[2]), clear, lambda place: False, sight, False)
     floor = _main_level(spots[:, 2])
     spots = spots[np.abs(spots[:, 2] - floor) < _STEP]
+    walled = _width(spots[:, :2]) > _DEEPEST
     # A spot is a random place on the floor, the walls are somewhat farther out.
     low = np.maximum(low, [*(spots[:, :2].min(axis=0) - 1.0), low[2]])
     high = np.minimum(high, [*(spots[:, :2].max(axis=0) + 1.0), high[2]])
 
     def indoors(place: np.ndarray) -> bool:
-        return abs(place[2] - sight(place, _DOWN) - floor) < _STEP and _enclosed(place, sight)
+        return abs(place[2] - sight(place, _DOWN) - floor) < _STEP and _enclosed(place, sight) and reach(place) > _ROOMY
 
-    return rigs.Space(low, high, floor, clear, indoors, sight)
+    return rigs.Space(low, high, floor, clear, indoors, sight, walled)
 
 
 def render_layer(scene: bpy.types.Scene) -> bpy.types.ViewLayer:
@@ -120,11 +126,13 @@ def _triangles(scene: bpy.types.Scene, members: set[bpy.types.Object] | None = N
     """World points [N, 3] float64 in metres and triangles [M, 3] of what renders, or of some objects and what they instance."""
     unit = scene.unit_settings.scale_length
     all_points, all_triangles, count = [], [], 0
-    local: dict[bpy.types.Object, tuple[np.ndarray, np.ndarray]] = {}
+    local: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
     for thing, matrix in _rendered(scene, _SOLID, members):
-        if thing not in local:
-            local[thing] = _mesh(thing)
-        points, triangles = local[thing]
+        # Instances come one after another as the same Python object.
+        key = thing.original.as_pointer(), thing.data.as_pointer()
+        if key not in local:
+            local[key] = _mesh(thing)
+        points, triangles = local[key]
         if len(triangles) == 0:
             continue
         all_points.append((points @ matrix[:3, :3].T + matrix[:3, 3]) * unit)
@@ -144,7 +152,7 @@ def _rendered(
     """
     layer = render_layer(scene)
     layer.update()
-    shown = _in_shown_collections(scene.collection)
+    shown = in_shown_collections(scene.collection)
     for instance in layer.depsgraph.object_instances:
         thing = instance.object
         owner = (instance.parent if instance.is_instance else thing).original
@@ -154,10 +162,11 @@ def _rendered(
             yield thing, np.array(instance.matrix_world)
 
 
-def _in_shown_collections(collection: bpy.types.Collection) -> set[bpy.types.Object]:
+def in_shown_collections(collection: bpy.types.Collection) -> set[bpy.types.Object]:
+    """The objects of a collection and those in it, without the collections that are hidden in renders."""
     if collection.hide_render:
         return set()
-    return set(collection.objects).union(*(_in_shown_collections(child) for child in collection.children))
+    return set(collection.objects).union(*(in_shown_collections(child) for child in collection.children))
 
 
 def _mesh(thing: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
@@ -203,6 +212,13 @@ def _main_level(heights: np.ndarray) -> float:
     """The height at which most of the places lie: the floor rather than the table tops."""
     near = np.abs(heights[:, None] - heights[None, :]) < _STEP / 2
     return float(np.median(heights[near[int(np.argmax(near.sum(axis=1)))]]))
+
+
+def _width(spots: np.ndarray) -> float:
+    """How far random places, [N, 2], spread across their longer direction."""
+    offsets = spots - spots.mean(axis=0)
+    # An even spread of width w has the variance w² / 12.
+    return math.sqrt(12 * max(float(np.linalg.eigvalsh(offsets.T @ offsets / len(spots))[0]), 0.0))
 
 
 def _enclosed(place: np.ndarray, sight: Sight) -> bool:

@@ -6,6 +6,7 @@ Reached by scripts/batch.py and by ``blender --command reconstruct``.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 from pathlib import Path
@@ -86,7 +87,8 @@ def run(job: Job, chosen_python: str = "") -> list[Path]:
     lent = job.capture is not None and job.scene and job.path(job.scene) == job.path(job.capture.out) / stages.SCENE_COPY
     if lent:
         # The copy that a window made for this process alone.
-        job.path(job.scene).unlink()
+        with contextlib.suppress(OSError):
+            job.path(job.scene).unlink()
     if job.capture is not None:
         made.append(job.path(job.capture.out))
         if not lent:

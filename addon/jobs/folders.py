@@ -7,6 +7,7 @@ from pathlib import Path
 
 import bpy
 
+from ...engine.contract.errors import UserError
 from .engine import data_folder
 
 
@@ -15,6 +16,17 @@ def absolute(path: str) -> Path:
     if path.startswith("//") and not bpy.data.filepath:
         return data_folder() / "unsaved" / path[2:]
     return Path(bpy.path.abspath(path)).absolute()
+
+
+def named(path: str) -> Path:
+    """The absolute path of a folder that is written or opened.
+
+    Raises:
+        UserError: the path is empty, which would be Blender's working folder.
+    """
+    if not path.strip():
+        raise UserError("No folder is chosen.", "Choose a folder.")
+    return absolute(path)
 
 
 def capture_folder(scene: bpy.types.Scene) -> Path:

@@ -116,8 +116,12 @@ class Job:
         if os.name == "nt":
             subprocess.run(["taskkill", "/F", "/T", "/PID", str(self.pid)], capture_output=True, check=False)
         else:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
+            try:
                 os.killpg(self.pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                # Who was started from a shell need not lead a group.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(self.pid, signal.SIGKILL)
         if self._child is not None:
             self._child.wait()
 
@@ -203,9 +207,11 @@ def start(
         anew: the events of an earlier run are removed first; else new ones follow them.
 
     Raises:
-        UserError: the folder cannot be written, or the program cannot be started.
+        UserError: another job runs in the folder, the folder cannot be written, or the program cannot be started.
     """
     try:
+        if attach(folder) is not None:
+            raise UserError(f"A job already runs in {folder}.", "Wait for its end, or cancel it.", "in_use")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CANCEL).unlink(missing_ok=True)
         if anew:

@@ -19,6 +19,7 @@ INTERVAL = 0.3
 _LARGEST = 2**31 - 1
 
 _job: Job | None = None
+_kind = ""
 _after: Callable[[State], None] | None = None
 
 
@@ -35,9 +36,9 @@ def follow(job: Job, kind: str, after: Callable[[State], None] | None = None) ->
         kind: ``capture`` or ``train``.
         after: called once with the state at its end.
     """
-    global _job, _after
+    global _job, _kind, _after
     refuse_second()
-    _job, _after = job, after
+    _job, _kind, _after = job, kind, after
     window_manager = bpy.context.window_manager
     for name in window_manager.reconstruct.bl_rna.properties.keys():
         if name not in ("rna_type", "name", "engine", "engine_ok"):
@@ -73,8 +74,11 @@ def cancel() -> None:
 
 
 def find_running(scene: bpy.types.Scene) -> None:
-    """Follows the job that an earlier Blender left running in one of the scene's folders."""
-    if current() is not None:
+    """Follows the job that an earlier Blender left running in one of the scene's folders; one that is followed is shown again."""
+    if (job := current()) is not None:
+        # Opening a file empties the window manager's properties.
+        bpy.context.window_manager.reconstruct.kind = _kind
+        _show(job)
         return
     settings = scene.reconstruct
     for kind, folder in (("train", settings.train.out), ("capture", settings.capture.out)):
@@ -98,7 +102,12 @@ def _tick() -> float | None:
     job, after = _job, _after
     if job is None:
         return None
-    if job.poll() or job.state.ended:
+    try:
+        news = job.poll()
+    except OSError:
+        # A network folder may be away for a moment.
+        return INTERVAL
+    if news or job.state.ended:
         _show(job)
         redraw()
     if not job.state.ended:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -20,7 +21,7 @@ from ...engine.contract.result import CANCEL, EVENTS, LOG, RESULT, read_result
 from ...engine.contract.schema import to_mapping
 from ...engine.contract.settings import CaptureSettings, TrainSettings
 from ...engine.formats.transforms import TRANSFORMS
-from ..capture.export import UNFINISHED, export_capture
+from ..capture.export import UNFINISHED, export_capture, unwritable
 from . import engine, process
 from .process import Job, State
 
@@ -48,10 +49,6 @@ def capture_here(
     """
     state = State(stage="capture")
     begin = time.time()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"The folder {folder} cannot be written: {error.strerror}.", "Choose another folder.") from None
     file = folder / EVENTS
 
     def progress(step: int, steps: int) -> None:
@@ -61,18 +58,22 @@ def capture_here(
         events.append(file, Event("progress", values))
         told(state)
 
-    events.append(file, events.started(method="capture", capture=str(folder), pid=os.getpid()))
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        events.append(file, events.started(method="capture", capture=str(folder), pid=os.getpid()))
         export_capture(scene, folder, settings, progress=progress, cancelled=(folder / CANCEL).exists)
+        finished = (folder / TRANSFORMS).exists()
+        events.append(file, Event("done", {"seconds": time.time() - begin, "cancelled": not finished}))
+    except OSError as error:
+        known = unwritable(folder, error)
+        _append_failed(file, known)
+        raise known from None
     except UserError as error:
-        events.append(file, Event("failed", {"code": error.code, "message": error.message, "hint": error.hint}))
+        _append_failed(file, error)
         raise
     except Exception as error:
-        last = {"code": "internal", "message": f"The capture met a fault of its own: {error}", "hint": f"See {folder / LOG}."}
-        events.append(file, Event("failed", last))
+        _append_failed(file, UserError(f"The capture met a fault of its own: {error}", f"See {folder / LOG}.", "internal"))
         raise
-    finished = (folder / TRANSFORMS).exists()
-    events.append(file, Event("done", {"seconds": time.time() - begin, "cancelled": not finished}))
     return finished
 
 
@@ -90,10 +91,13 @@ def start_capture(scene: bpy.types.Scene, folder: Path, settings: CaptureSetting
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / JOB_FILE).write_text(_job_file(folder, settings), encoding="utf-8")
+        # Its child deletes it once it is open.
+        bpy.ops.wm.save_as_mainfile(filepath=str(folder / SCENE_COPY), copy=True, check_existing=False)
     except OSError as error:
-        raise UserError(f"The folder {folder} cannot be written: {error.strerror}.", "Choose another folder.") from None
-    # Its child deletes it once it is open.
-    bpy.ops.wm.save_as_mainfile(filepath=str(folder / SCENE_COPY), copy=True, check_existing=False)
+        raise unwritable(folder, error) from None
+    except RuntimeError as error:
+        message = f"{folder / SCENE_COPY} cannot be saved: {str(error).strip()}"
+        raise UserError(message, "Check the free disk space, or choose another folder.") from None
     command = [bpy.app.binary_path, "--background", "--python-exit-code", "1", "--python", str(_BATCH), "--", str(folder / JOB_FILE)]
     return process.start(command, folder, anew=True)
 
@@ -106,20 +110,26 @@ def start_training(
     Args:
         capture: folder of the capture.
         out: folder of the result.
-        settings: what is trained; with ``resume`` only its budget counts.
+        settings: what is trained; with ``resume`` only its budget counts, of which the steps are further ones.
         chosen_python: the engine's Python of the preferences.
         overwrite: replace a result that is there.
         resume: go on with the result that is there.
 
     Raises:
-        UserError: no engine, no capture, or a result in the way.
+        UserError: no engine, no capture, or a result or a capture in the way.
     """
     python = engine.interpreter(chosen_python)
     if resume:
-        read_result(out)
+        done = read_result(out).step
+        if settings.steps is not None:
+            # The engine counts the steps from the first.
+            settings = dataclasses.replace(settings, steps=settings.steps + done)
         return engine.start(engine.resume_command(python, out, settings), out)
     if not capture.is_dir():
         raise UserError(f"There is no capture in {capture}.", "Capture the scene first, or choose a capture.")
+    inner = capture.resolve()
+    if out.resolve() in (inner, *inner.parents) or any((out / name).exists() for name in (TRANSFORMS, UNFINISHED)):
+        raise UserError(f"{out} holds a capture, so no result is written there.", "Choose another folder for the result.", "exists")
     if (out / RESULT).exists() and not overwrite:
         raise UserError(f"{out} already holds a result.", "Choose another folder, go on with that result, or replace it.", "exists")
     # What a run left that ended before its result was begun is no loss.
@@ -138,8 +148,14 @@ def has_capture(folder: Path) -> bool:
 def give_up_capture(folder: Path) -> None:
     """Has the next capture replace the one in this folder, if it is one of ours."""
     if has_capture(folder):
+        # It stays until the new one is known to begin.
         (folder / UNFINISHED).touch()
-        (folder / TRANSFORMS).unlink()
+
+
+def _append_failed(file: Path, error: UserError) -> None:
+    # A full disk takes no event either; the error itself is what counts.
+    with contextlib.suppress(OSError):
+        events.append(file, Event("failed", {"code": error.code, "message": error.message, "hint": error.hint}))
 
 
 def _job_file(folder: Path, settings: CaptureSettings) -> str:

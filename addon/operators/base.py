@@ -13,7 +13,7 @@ from ..jobs.process import Job
 
 
 class Told:
-    """Mix-in of an operator whose ``run(context)`` may raise UserError: the sentence is reported, nothing else happens."""
+    """Mix-in of an operator whose ``run(context)`` may raise UserError or OSError: a sentence is reported, nothing else happens."""
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Runs to the end; for scripts and -b."""
@@ -25,6 +25,9 @@ class Told:
             work()
         except UserError as error:
             self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        except OSError as error:
+            self.report({"ERROR"}, f"{error.filename or 'A file'}: {error.strerror or error}.")
             return {"CANCELLED"}
         return {"FINISHED"}
 

@@ -7,7 +7,7 @@ from ...engine.contract.result import CANCEL
 from ...engine.contract.settings import CaptureSettings
 from ..capture.cameras import add_cameras
 from ..jobs import running, stages
-from ..jobs.folders import absolute
+from ..jobs.folders import absolute, named
 from ..properties import to_settings
 from .base import Told, no_job_runs
 
@@ -59,7 +59,7 @@ class RECONSTRUCT_OT_capture(Told, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> None:
         settings = to_settings(context.scene.reconstruct.capture, CaptureSettings)
-        folder = absolute(settings.out)
+        folder = named(settings.out)
         if self.replace:
             stages.give_up_capture(folder)
         if bpy.app.background:

@@ -38,7 +38,7 @@ class RECONSTRUCT_OT_check_engine(Told, bpy.types.Operator):
         def shown() -> None:
             try:
                 work()
-            except UserError as error:
+            except (UserError, OSError) as error:
                 _show(str(error), False)
                 raise
 

@@ -5,11 +5,11 @@ import bpy
 
 from ...engine.contract.errors import UserError
 from ..jobs import running
-from ..jobs.folders import absolute
+from ..jobs.folders import named
 from .base import Told
 
 
-class RECONSTRUCT_OT_cancel(bpy.types.Operator):
+class RECONSTRUCT_OT_cancel(Told, bpy.types.Operator):
     """Stop the job. What it reached is saved first; a second press ends it at once"""
 
     bl_idname = "reconstruct.cancel"
@@ -22,9 +22,8 @@ class RECONSTRUCT_OT_cancel(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def run(self, context: bpy.types.Context) -> None:
         running.cancel()
-        return {"FINISHED"}
 
 
 class RECONSTRUCT_OT_open_folder(Told, bpy.types.Operator):
@@ -36,7 +35,7 @@ class RECONSTRUCT_OT_open_folder(Told, bpy.types.Operator):
     folder: bpy.props.StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"})
 
     def run(self, context: bpy.types.Context) -> None:
-        folder = absolute(self.folder)
+        folder = named(self.folder)
         if not folder.is_dir():
             raise UserError(f"There is no folder {folder} yet.")
         bpy.ops.wm.path_open(filepath=str(folder))

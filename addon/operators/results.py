@@ -37,9 +37,15 @@ class RECONSTRUCT_OT_import_result(Told, bpy.types.Operator):
         settings = to_settings(context.scene.reconstruct.import_, ImportSettings)
         folder = result_folder(context.scene)
         scene = bpy.data.scenes.new("Reconstruct") if settings.new_scene else context.scene
+        try:
+            made = import_result(scene, folder, settings)
+        except BaseException:
+            if settings.new_scene:
+                bpy.data.scenes.remove(scene)
+            raise
         if settings.new_scene and context.window is not None:
             context.window.scene = scene
-        _tell(self, import_result(scene, folder, settings))
+        _tell(self, made)
 
 
 class RECONSTRUCT_OT_import_file(Told, bpy.types.Operator, ImportHelper):

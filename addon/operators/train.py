@@ -6,7 +6,7 @@ import bpy
 from ...engine.contract.job import TrainStage
 from ...engine.contract.result import RESULT
 from ..jobs import running, stages
-from ..jobs.folders import absolute, capture_folder
+from ..jobs.folders import absolute, capture_folder, named
 from ..properties import to_settings
 from ..ui.preferences import engine_python
 from .base import Told, no_job_runs
@@ -71,7 +71,7 @@ class RECONSTRUCT_OT_train(Told, bpy.types.Operator):
         stage = to_settings(context.scene.reconstruct.train, TrainStage)
         return stages.start_training(
             capture_folder(context.scene),
-            absolute(stage.out),
+            named(stage.out),
             stage.settings,
             chosen_python=engine_python(),
             overwrite=self.mode == "REPLACE",

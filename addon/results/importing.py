@@ -18,6 +18,7 @@ from ...engine.contract.settings import ImportSettings
 from ...engine.formats.ply import read_vertices
 from ...engine.formats.points import PointCloud, read_points
 from ...engine.formats.splats import Splats, read_splats
+from ..jobs.alive import is_alive
 from ..rooms.layouts import Extent, measure
 from .point_clouds import point_cloud_object, spacing
 from .splats import MINIMUM_ALPHA, most_visible, opacities_of, raise_transparent_bounces, solid_points, splat_object, to_linear
@@ -44,8 +45,11 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
     result = read_result(folder)
     path = result.artifact("splats")
     if path is None:
-        reason = "is still being trained" if result.status == "running" else "holds no splats"
-        raise UserError(f"The result in {folder} {reason}.", "Wait until it is done, or choose another result.")
+        if result.status != "running":
+            raise UserError(f"The result in {folder} holds no splats.", "Train for longer, or choose another result.")
+        if is_alive(result.pid):
+            raise UserError(f"The result in {folder} is still being trained.", "Wait until it is done, or choose another result.")
+        raise UserError(f"The training of {folder} was broken off.", "Continue it, or choose another result.")
     file = inside(folder, path, str(folder))
     splats = read_splats(file)
     blend = splats.blend or result.blend

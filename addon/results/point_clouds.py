@@ -71,8 +71,9 @@ def _material() -> bpy.types.Material:
             return material
     material = bpy.data.materials.new(_MATERIAL)
     tag(material, "points")
-    # A cloud of lamps would cost Cycles a light tree and give noise, and its light does not count anyway.
-    material.cycles.emission_sampling = "NONE"
+    if hasattr(material, "cycles"):
+        # A cloud of lamps would cost Cycles a light tree and give noise, and its light does not count anyway.
+        material.cycles.emission_sampling = "NONE"
     tree = material_tree(material)
     tree.nodes.clear()
     build = Builder(tree)

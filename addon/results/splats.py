@@ -93,13 +93,20 @@ def most_visible(splats: Splats, count: int) -> Splats:
     return splats.select(np.sort(np.argpartition(-cover, count)[:count]))
 
 
+def splat_modifiers(item: bpy.types.Object) -> list[bpy.types.NodesModifier]:
+    """The modifiers of an object that show its points as gaussians."""
+    nodes = [modifier for modifier in item.modifiers if modifier.type == "NODES" and modifier.node_group is not None]
+    return [modifier for modifier in nodes if kind_of(modifier.node_group) == "splats"]
+
+
 def raise_transparent_bounces(scene: bpy.types.Scene) -> str:
     """Lets Cycles see through as many gaussians as there are on a ray.
 
     Returns:
         A sentence that tells what was changed, "" where nothing had to be.
     """
-    before = scene.cycles.transparent_max_bounces
+    # Where the Cycles add-on is switched off, there is nothing to raise.
+    before = scene.cycles.transparent_max_bounces if hasattr(scene, "cycles") else TRANSPARENT_BOUNCES
     if before >= TRANSPARENT_BOUNCES:
         return ""
     scene.cycles.transparent_max_bounces = TRANSPARENT_BOUNCES
@@ -285,7 +292,8 @@ def _known_material(kind: str) -> bpy.types.Material | None:
 def _new_material(kind: str, name: str) -> tuple[bpy.types.Material, Builder]:
     material = bpy.data.materials.new(name)
     tag(material, kind)
-    material.cycles.emission_sampling = "NONE"
+    if hasattr(material, "cycles"):
+        material.cycles.emission_sampling = "NONE"
     tree = material_tree(material)
     tree.nodes.clear()
     return material, Builder(tree)

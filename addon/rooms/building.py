@@ -10,7 +10,7 @@ import mathutils
 import numpy as np
 
 from ..compat import material_tree
-from ..results.tagging import kind_of, tag
+from ..results.tagging import kind_of, tag, tagged
 from .layouts import measure, viewpoint
 
 _WALLS, _FLOOR, _TRIM = (0.78, 0.76, 0.72), (0.32, 0.19, 0.10), (0.85, 0.85, 0.84)
@@ -35,7 +35,7 @@ def build_room(scene: bpy.types.Scene, size: tuple[float, float, float]) -> list
     unit = scene.unit_settings.scale_length
     width, depth, height = (length / unit for length in size)
     collection = bpy.data.collections.new("Room")
-    tag(collection, "room")
+    tag(collection, "room", name=collection.name)
     scene.collection.children.link(collection)
     x, y = width / 2, depth / 2
     ground = [(-x, -y), (x, -y), (x, y), (-x, y)]
@@ -51,7 +51,7 @@ def build_room(scene: bpy.types.Scene, size: tuple[float, float, float]) -> list
         _lamp(width, depth, height, unit),
     ]
     for part in parts:
-        tag(part, "room")
+        tag(part, "room", name=part.name)
         collection.objects.link(part)
     if scene.world is None:
         scene.world = bpy.data.worlds.new("World")
@@ -113,16 +113,23 @@ def _points_of(objects: Sequence[bpy.types.Object]) -> tuple[np.ndarray, np.ndar
 
 
 def _remove_room(scene: bpy.types.Scene) -> None:
-    for collection in [item for item in scene.collection.children if kind_of(item) == "room"]:
-        for part in [item for item in collection.objects if kind_of(item) == "room"]:
+    for collection in [item for item in scene.collection.children if _is_ours(item)]:
+        for part in [item for item in collection.objects if _is_ours(item)]:
             data = part.data
             bpy.data.objects.remove(part)
             if not data.users:
                 (bpy.data.lights if isinstance(data, bpy.types.Light) else bpy.data.meshes).remove(data)
         # What the user put into the room's collection stays in the scene.
-        for other in collection.objects:
-            scene.collection.objects.link(other)
+        for ours, theirs in ((collection.objects, scene.collection.objects), (collection.children, scene.collection.children)):
+            for other in ours:
+                if other not in theirs.values():
+                    theirs.link(other)
         bpy.data.collections.remove(collection)
+
+
+def _is_ours(item: bpy.types.Object | bpy.types.Collection) -> bool:
+    """Whether we built it for a room; a duplicate that the user made of it carries our tag, but not the name in it."""
+    return kind_of(item) == "room" and tagged(item).get("name") == item.name
 
 
 def _mesh(name: str, corners: list, faces: list, material: bpy.types.Material) -> bpy.types.Object:

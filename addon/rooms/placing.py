@@ -25,7 +25,8 @@ def place(objects: Sequence[bpy.types.Object], settings: PlaceSettings) -> None:
         settings: where to; with ``room``, a room is built about the origin, and results stand in its middle where no ``location`` is given.
 
     Raises:
-        UserError: there is no result among the objects, or a known length cannot be used.
+        UserError: there is no result among the objects, several would stand in one place, one of unknown scale has no known length, or a
+            known length cannot be used.
     """
     results = [item for item in objects if tagged(item).get("kind") == "result"]
     if not results:
@@ -33,6 +34,8 @@ def place(objects: Sequence[bpy.types.Object], settings: PlaceSettings) -> None:
     scene = _scene_of(results[0])
     if settings.room:
         settings = replace(settings, location=settings.location or (0.0, 0.0, 0.0), on_floor=True)
+    if settings.location is not None and len(results) > 1:
+        raise UserError(f"{len(results)} results would stand in the same place.", "Select one of them, and place one after the other.")
     unit = scene.unit_settings.scale_length
     moves = [(item, _pose(item, settings, unit)) for item in results]
     if settings.room:
@@ -44,6 +47,8 @@ def place(objects: Sequence[bpy.types.Object], settings: PlaceSettings) -> None:
 def _pose(item: bpy.types.Object, settings: PlaceSettings, unit: float) -> mathutils.Matrix:
     """The object's matrix at its place. Its own origin is the foot of what was captured, in metres times 1/unit."""
     values = tagged(item)
+    if values.get("scale") == "unknown" and not settings.known_length:
+        raise UserError(f"The scale of {item.name} is not known.", "Give the real length of its longest side.")
     extent = Extent(np.array(values["low"]), np.array(values["high"]))
     matrix = placement(extent, settings.location, settings.rotation, settings.on_floor, settings.known_length)
     captured = np.eye(4)

@@ -9,9 +9,9 @@ import bpy
 
 from ...engine.contract.errors import UserError
 from ...engine.contract.settings import RenderSettings
-from ..compat import set_picture_format
+from ..compat import set_modifier_input, set_picture_format, use_cycles
 from ..console import quiet
-from ..results.splats import raise_transparent_bounces
+from ..results.splats import raise_transparent_bounces, splat_modifiers
 from ..results.tagging import kind_of
 from .building import frame_camera
 
@@ -27,12 +27,19 @@ def render_picture(scene: bpy.types.Scene, file: Path, settings: RenderSettings)
         settings: its size, samples and camera. Without a camera one is made that looks at the imported results.
 
     Raises:
-        UserError: there is no camera of that name, or the file cannot be written.
+        UserError: there is no camera of that name, Cycles is switched off, or the file is no .png or cannot be written.
     """
     file = Path(file).resolve()
+    if file.suffix.lower() != ".png":
+        raise UserError(f"The picture {file} does not end in .png.", "Give it a name that ends in .png.")
     scene.camera = _camera(scene, settings.camera)
+    if scene.camera.data.type == "ORTHO":
+        # Squares face the place of the camera, which is not where an orthographic one looks from.
+        for item in scene.objects:
+            for modifier in splat_modifiers(item):
+                set_modifier_input(modifier, "Face Camera", False)
+    use_cycles(scene)
     render, cycles = scene.render, scene.cycles
-    render.engine = "CYCLES"
     render.resolution_x, render.resolution_y, render.resolution_percentage = settings.width, settings.height, 100
     cycles.samples = settings.samples
     cycles.use_adaptive_sampling = False
@@ -42,14 +49,20 @@ def render_picture(scene: bpy.types.Scene, file: Path, settings: RenderSettings)
     set_picture_format(render.image_settings, "PNG")
     render.image_settings.color_mode, render.image_settings.color_depth = "RGB", "8"
     before = render.filepath
+    # A marker that is bound to a camera would put that one in the place of the named one.
+    bound = [(marker, marker.camera) for marker in scene.timeline_markers] if settings.camera else []
     render.filepath = str(file)
     try:
+        for marker, _ in bound:
+            marker.camera = None
         with quiet():
             bpy.ops.render.render(write_still=True, scene=scene.name)
     except RuntimeError as error:
         raise UserError(f"The picture {file} could not be rendered: {str(error).strip()}", "Choose another file.") from None
     finally:
         render.filepath = before
+        for marker, camera in bound:
+            marker.camera = camera
 
 
 def plain_look(scene: bpy.types.Scene) -> None:

@@ -4,6 +4,7 @@
 import bpy
 
 from ...engine.contract.settings import ImportSettings
+from ..jobs.alive import is_alive
 from ..jobs.folders import result_folder
 from . import facts
 from .base import Advanced, Step, draw_advanced, draw_button, settings_column
@@ -26,8 +27,11 @@ class RECONSTRUCT_PT_results(Step, bpy.types.Panel):
         if result is None:
             layout.label(text="No result yet. First train", icon="INFO")
         else:
+            status = _STATUS[result.status]
+            if result.status == "running" and not is_alive(result.pid):
+                status = "Broken off. Continue in step 2"
             score = f", PSNR {result.metrics['psnr']:.1f} dB" if "psnr" in result.metrics else ""
-            layout.label(text=f"{_STATUS[result.status]}{score}", icon="CHECKMARK" if result.status == "done" else "INFO")
+            layout.label(text=f"{status}{score}", icon="CHECKMARK" if result.status == "done" else "INFO")
         column = layout.column(heading="Bring In")
         column.prop(settings, "splats")
         column.prop(settings, "points")

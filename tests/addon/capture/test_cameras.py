@@ -125,6 +125,20 @@ def test_a_flat_camera_is_refused_by_name(scene, add_camera):
         cameras.read_camera(scene, thing)
 
 
+def test_cameras_of_hidden_and_of_excluded_collections(scene, add_camera):
+    thing, group = add_camera("Eye"), bpy.data.collections.new("Group")
+    scene.collection.children.link(group)
+    group.objects.link(thing)
+    scene.collection.objects.unlink(thing)
+    assert cameras.scene_cameras(scene) == [thing]
+    scene.view_layers[0].layer_collection.children["Group"].exclude = True
+    with pytest.raises(UserError, match="camera Eye is excluded"):
+        cameras.read_camera(scene, thing)
+    group.hide_render = True
+    with pytest.raises(UserError, match="no camera"):
+        cameras.scene_cameras(scene)
+
+
 def test_the_field_of_view_is_across_the_picture(scene, add_mesh):
     add_mesh("Thing", [(-1, -1, 0), (1, -1, 0), (0, 1, 1)], [(0, 1, 2)])
     settings = CaptureSettings(rig="room", views=3, width=100, height=300, field_of_view=60.0)

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from reconstruct.addon.capture import export, passes
 from reconstruct.addon.capture.export import export_capture
+from reconstruct.addon.jobs.stages import capture_here, give_up_capture
 from reconstruct.engine.cameras import Camera, project
+from reconstruct.engine.contract import events
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.settings import CaptureSettings
 from reconstruct.engine.formats.capture import read_capture
@@ -65,6 +67,19 @@ def test_a_second_capture_into_the_folder_is_refused(scene, card, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
+def test_a_capture_is_replaced_only_once_the_new_one_begins(scene, card, tmp_path):
+    folder = export_capture(scene, tmp_path / "capture", FAST)
+    give_up_capture(folder)
+    card[0].data.type = "ORTHO"
+    with pytest.raises(UserError, match="Front"):
+        export_capture(scene, folder, FAST)
+    assert len(read_capture(folder).frames) == 2 and not (folder / export.UNFINISHED).exists()
+    card[0].data.type, card[0].name = "PERSP", "Other"
+    give_up_capture(folder)
+    export_capture(scene, folder, FAST)
+    assert sorted(path.stem for path in (folder / "images").iterdir()) == ["Other", "Side"]
+
+
 def test_somebodys_pictures_are_not_touched(scene, card, tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "mine.png").write_bytes(b"mine")
@@ -93,6 +108,25 @@ def test_a_full_disk_is_said_plainly_and_leaves_the_scene_alone(scene, card, tmp
     assert caught.value.code == "disk_full"
     assert len(bpy.data.scenes) == 1
     assert not (tmp_path / "transforms.json").exists()
+
+
+def test_a_disk_that_takes_no_events_either_does_not_hide_what_happened(scene, card, tmp_path, monkeypatch):
+    append = events.append
+
+    def full(file, event):
+        if event.kind != "started":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(file, event)
+
+    monkeypatch.setattr(events, "append", full)
+    with pytest.raises(UserError, match="disk is full"):
+        capture_here(scene, tmp_path, FAST)
+    card[0].data.type = "ORTHO"
+    with pytest.raises(UserError, match="Front"):
+        capture_here(scene, tmp_path, FAST)
+    monkeypatch.setattr(events, "append", lambda file, event: full(file, events.Event("done")))
+    with pytest.raises(UserError, match="disk is full"):
+        capture_here(scene, tmp_path, FAST)
 
 
 def test_a_folder_that_is_a_file_is_refused(scene, card, tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from reconstruct.addon.capture import passes
 from reconstruct.engine.cameras import unproject
+from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.settings import CaptureSettings
 
 SMALL = CaptureSettings(width=32, height=24, samples=4)
@@ -112,6 +113,42 @@ def test_the_scene_stays_as_it_is(scene, card, tmp_path, fails):
     assert everything(scene) == before
     assert card.data.dof.use_dof
     assert bpy.context.scene == scene
+
+
+def test_a_studio_that_cannot_be_set_up_leaves_the_scene_as_it_is(scene, card, monkeypatch):
+    wild(scene)
+    before = everything(scene), repr(getattr(scene, "compositing_node_group", None))
+
+    def fails(*_):
+        raise UserError("on purpose")
+
+    monkeypatch.setattr(passes, "_prepare", fails)
+    with pytest.raises(UserError, match="on purpose"), passes.studio(scene, SMALL):
+        pass
+    assert (everything(scene), repr(getattr(scene, "compositing_node_group", None))) == before
+
+
+def test_a_marker_with_a_camera_does_not_take_the_picture(scene, card, add_camera, tmp_path):
+    away = add_camera("Away", turn=(-math.pi / 2, 0.0, 0.0))
+    scene.timeline_markers.new("Cut", frame=scene.frame_current).camera = away
+    with passes.studio(scene, SMALL) as studio:
+        _, depth = studio.shoot(pose_of(card), card.data, 0, tmp_path / "view.png")
+    assert depth.max() == pytest.approx(4.0, abs=1e-3)
+    assert scene.timeline_markers["Cut"].camera == away
+
+
+def test_film_exposure_does_not_count(scene, card, tmp_path):
+    scene.cycles.film_exposure = 3.0
+    with passes.studio(scene, SMALL) as studio:
+        studio.shoot(pose_of(card), card.data, 0, tmp_path / "view.png")
+    assert passes.read_pixels(tmp_path / "view.png")[12, 4, 0] == pytest.approx(0.7354, abs=0.01)
+
+
+def test_a_depth_that_was_not_written_is_a_full_disk(scene, card, tmp_path, monkeypatch):
+    monkeypatch.setattr(passes.compat, "output_float_exr", lambda *_: None)
+    with passes.studio(scene, SMALL) as studio, pytest.raises(UserError, match="depth") as caught:
+        studio.shoot(pose_of(card), card.data, 0, tmp_path / "view.png")
+    assert caught.value.code == "disk_full"
 
 
 def test_depth_is_in_metres_at_the_centres_of_pixels(scene, add_camera, add_mesh, tmp_path):

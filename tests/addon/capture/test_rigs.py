@@ -26,11 +26,13 @@ def box_room(side=6.0, height=3.0, pillar=1.0):
         outside = np.maximum(np.abs(place[:2]) - half[:2], 0)
         return bool((place - low > radius).all() and (high - place > radius).all() and np.linalg.norm(outside) > radius)
 
-    return rigs.Space(low, high, 0.0, clear, lambda place: True, sight)
+    return rigs.Space(low, high, 0.0, clear, lambda place: True, sight, True)
 
 
 def open_space():
-    return rigs.Space(np.zeros(3), np.ones(3), 0.0, lambda place, radius: True, lambda place: False, lambda place, direction: math.inf)
+    return rigs.Space(
+        np.zeros(3), np.ones(3), 0.0, lambda place, radius: True, lambda place: False, lambda place, direction: math.inf, False
+    )
 
 
 def check_rigid(poses):
@@ -114,5 +116,5 @@ def test_an_orbit_comes_closer_where_walls_are_and_stays_inside():
 
 
 def test_an_object_hidden_from_everywhere_has_no_orbit():
-    blocked = rigs.Space(np.zeros(3), np.ones(3), 0.0, lambda place, radius: True, lambda place: True, lambda place, direction: 0.01)
+    blocked = rigs.Space(np.zeros(3), np.ones(3), 0.0, lambda place, radius: True, lambda place: True, lambda place, direction: 0.01, True)
     assert rigs.orbit(blocked, np.zeros(3), np.ones(3), 4, WIDE, 1.0, 0) == []

@@ -109,6 +109,39 @@ def test_bounds_of_objects_collections_and_children(scene, add_mesh):
     assert np.allclose(space.object_bounds(scene, "Instance"), [(-0.1, 4.9, 0.8), (0.1, 5.1, 0.9)])
 
 
+def test_each_instance_has_its_own_shape(scene, add_mesh):
+    group = bpy.data.collections.new("Set")
+    for index in range(4):
+        box = add_mesh(f"Box {index}", scaled((0.1, 0.1, 1.0 + index)), CLOSED, location=(2.0 * index, 0.0, 0.0))
+        group.objects.link(box)
+        scene.collection.objects.unlink(box)
+    instancer = bpy.data.objects.new("Instance", None)
+    instancer.instance_type, instancer.instance_collection = "COLLECTION", group
+    scene.collection.objects.link(instancer)
+    points, _ = space._triangles(scene)
+    for index in range(4):
+        box = points[np.abs(points[:, 0] - 2.0 * index) < 0.5]
+        assert box[:, 2].max() == pytest.approx(1.0 + index)
+
+
+def test_cameras_that_cannot_keep_their_usual_distance_stay_inside(scene, add_mesh):
+    add_mesh("Room", scaled((2.0, 2.0, 2.4)), CLOSED)
+    poses = cameras.plan(scene, CaptureSettings(rig="room", views=4, eye_height=0.25))
+    assert all((np.abs(pose[:2, 3]) < 2.0).all() and 0.1 < pose[2, 3] < 0.35 for _, pose in poses)
+
+
+def test_a_room_without_free_floor_is_refused_and_not_circled(scene, add_mesh):
+    add_mesh("Room", scaled((2.0, 2.0, 2.0)), CLOSED)
+    with pytest.raises(UserError, match="no free place"):
+        cameras.plan(scene, CaptureSettings(rig="room", views=4, eye_height=2.6))
+
+
+def test_a_lone_wardrobe_is_circled(scene, add_mesh):
+    add_mesh("Wardrobe", scaled((0.6, 0.3, 2.0)), CLOSED).rotation_euler = (0.0, 0.0, 0.7)
+    poses = cameras.plan(scene, CaptureSettings(rig="room", views=4))
+    assert all(np.linalg.norm(pose[:3, 3] - (0.0, 0.0, 1.0)) > 1.3 for _, pose in poses)
+
+
 @pytest.mark.parametrize("hide", ["object", "collection"])
 def test_what_is_hidden_in_renders_is_not_there(scene, add_mesh, hide):
     add_mesh("Table", scaled((1.0, 1.0, 0.8)), CLOSED)

@@ -85,6 +85,22 @@ def test_kill_ends_who_does_not_listen(folder):
     assert "ended without a word" in state.message
 
 
+def test_a_folder_where_a_job_runs_takes_no_second(folder):
+    job = start(folder, "slow")
+    until(job, lambda state: state.step)
+    with pytest.raises(UserError, match="already runs"):
+        start(folder, anew=True)
+    assert process.attach(folder) is not None
+    job.kill()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")
+def test_kill_ends_who_leads_no_group(folder):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    process.Job(folder, pid=child.pid).kill()
+    assert child.wait(timeout=10) != 0
+
+
 def test_a_process_that_dies_is_a_failure_that_names_the_log(folder):
     state = start(folder, "die").wait(interval=0.02)
     assert state.status == "failed"

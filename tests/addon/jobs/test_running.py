@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Jobs hung on Blender: what the panels see, one job at a time, and the operators that start them."""
 
+import json
 import os
 import sys
 import time
@@ -70,7 +71,7 @@ def test_a_tick_takes_no_time(shown, tmp_path):
 def test_one_job_at_a_time(shown, tmp_path, fake_engine):
     fake_engine("slow")
     running.follow(start(tmp_path), "train")
-    second = start(tmp_path)
+    second = start(tmp_path / "second")
     with pytest.raises(UserError, match="already runs"):
         running.follow(second, "train")
     second.kill()
@@ -107,6 +108,64 @@ def test_a_job_left_running_is_found_by_the_next_blender(shown, tmp_path, fake_e
     bpy.ops.reconstruct.cancel()
     tick_until(lambda: found.status != "running")
     assert found.status == "cancelled"
+
+
+def test_a_job_is_shown_again_after_another_file_was_opened(shown, tmp_path, fake_engine):
+    fake_engine("slow")
+    running.follow(start(tmp_path), "train")
+    tick_until(lambda: shown.step > 0)
+    bpy.ops.wm.read_homefile(use_empty=True)
+    running.find_running(bpy.context.scene)
+    found = bpy.context.window_manager.reconstruct
+    assert (found.kind, found.status) == ("train", "running") and found.step > 0
+
+
+def test_a_folder_that_is_away_for_a_moment_ends_nothing(shown, tmp_path, fake_engine, monkeypatch):
+    fake_engine("slow")
+    running.follow(start(tmp_path), "train")
+
+    def away(*_):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(process, "read_new", away)
+        assert running._tick() == running.INTERVAL
+    assert running.current() is not None
+
+
+def test_no_result_is_written_over_a_capture(shown, tmp_path):
+    capture = tmp_path / "made" / "capture"
+    capture.mkdir(parents=True)
+    (capture / "events.jsonl").write_text("")
+    bpy.context.scene.reconstruct.train.capture = str(capture)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "transforms.json").write_text("{}")
+    for out in (capture, capture.parent, other):
+        bpy.context.scene.reconstruct.train.out = str(out)
+        for mode in ("NEW", "REPLACE"):
+            with pytest.raises(RuntimeError, match="holds a capture"):
+                bpy.ops.reconstruct.train(mode=mode)
+    bpy.context.scene.reconstruct.train.out = ""
+    with pytest.raises(RuntimeError, match="No folder is chosen"):
+        bpy.ops.reconstruct.train()
+
+
+def test_continue_adds_its_steps_to_those_done(shown, tmp_path):
+    assert bpy.ops.reconstruct.train() == {"FINISHED"}
+    file = tmp_path / "result" / "result.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"step": 500}))
+    bpy.context.scene.reconstruct.train.settings.budget = "steps"
+    assert bpy.ops.reconstruct.train(mode="RESUME") == {"FINISHED"}
+    assert "--steps 2500" in (tmp_path / "result" / "log.txt").read_text(encoding="utf-8")
+
+
+def test_an_import_that_fails_leaves_no_scene(shown, tmp_path):
+    assert bpy.ops.reconstruct.train() == {"FINISHED"}
+    bpy.context.scene.reconstruct.import_.new_scene = True
+    with pytest.raises(RuntimeError, match="holds no splats"):
+        bpy.ops.reconstruct.import_result()
+    assert len(bpy.data.scenes) == 1
 
 
 def test_training_from_a_script_waits_for_the_end(shown, tmp_path):
@@ -162,6 +221,11 @@ def test_capture_replaces_only_its_own(shown, tmp_path):
     with pytest.raises(RuntimeError, match="already holds a capture"):
         bpy.ops.reconstruct.capture()
     assert bpy.ops.reconstruct.capture(replace=True) == {"FINISHED"}
+    if os.name != "nt" and os.getuid() != 0:
+        (tmp_path / "capture").chmod(0o555)
+        with pytest.raises(RuntimeError, match="Permission denied"):
+            bpy.ops.reconstruct.capture(replace=True)
+        (tmp_path / "capture").chmod(0o755)
     (tmp_path / "capture" / "transforms.json").write_text('{"frames": []}')
     with pytest.raises(RuntimeError, match="already holds a capture"):
         bpy.ops.reconstruct.capture(replace=True)

@@ -2,14 +2,17 @@
 """Results and files of others as Blender objects, good ones and bad ones."""
 
 import json
+import os
 
 import bpy
 import numpy as np
 import pytest
 from reconstruct.addon.results.importing import import_file, import_result
+from reconstruct.addon.results.splats import splat_modifiers
 from reconstruct.addon.results.tagging import kind_of, tagged
+from reconstruct.addon.rooms.rendering import render_picture
 from reconstruct.engine.contract.errors import UserError
-from reconstruct.engine.contract.settings import ImportSettings
+from reconstruct.engine.contract.settings import ImportSettings, RenderSettings
 from reconstruct.engine.formats.points import write_points
 from reconstruct.engine.formats.splats import write_splats
 
@@ -134,6 +137,26 @@ def test_bad_results_are_refused_and_leave_nothing_behind(scene, splats, result,
         import_result(scene, folder, ImportSettings())
     assert str(folder) in str(caught.value)
     assert not bpy.data.pointclouds and not bpy.data.collections
+
+
+@pytest.mark.parametrize("alive, said", [(True, "still being trained"), (False, "broken off")])
+def test_a_result_without_splats_says_whether_to_wait(scene, splats, result, alive, said):
+    folder = result(cloud(splats))
+    _change(folder, artifacts=[], status="running", pid=os.getpid() if alive else 0)
+    with pytest.raises(UserError, match=said):
+        import_result(scene, folder, ImportSettings())
+
+
+def test_an_orthographic_camera_gets_round_splats(scene, splats, result, tmp_path):
+    (made,) = import_result(scene, result(splats([(0, 0, 0)], [(0.5, 0.5, 0.5)], [ROUND], [0.9], [(0.8, 0.1, 0.1)])), ImportSettings())
+    scene.camera.data.type, scene.camera.data.ortho_scale = "ORTHO", 4.0
+    scene.camera.location = (1.5, -5.0, 0.0)
+    render_picture(scene, tmp_path / "picture.png", RenderSettings(width=32, height=32, samples=1))
+    bpy.context.view_layer.update()
+    (modifier,) = splat_modifiers(made)
+    item = next(item for item in modifier.node_group.interface.items_tree if item.name == "Face Camera")
+    value = getattr(modifier.properties.inputs, item.identifier).value if hasattr(modifier, "properties") else modifier[item.identifier]
+    assert not value
 
 
 def test_an_empty_file_of_points_is_refused(scene, tmp_path):

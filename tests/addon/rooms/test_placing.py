@@ -5,7 +5,7 @@ import bpy
 import numpy as np
 import pytest
 from reconstruct.addon.results.point_clouds import point_cloud_object
-from reconstruct.addon.results.tagging import kind_of, tag
+from reconstruct.addon.results.tagging import kind_of, tag, tagged
 from reconstruct.addon.rooms.building import build_room
 from reconstruct.addon.rooms.placing import place
 from reconstruct.addon.rooms.rendering import render_picture
@@ -87,6 +87,39 @@ def test_a_room_is_built_once_at_its_size_and_nothing_else_is_deleted(scene, uni
             assert np.dot(np.array(face.normal), middle - np.array(face.center)) > 0, f"{part.name} is turned outwards"
 
 
+def test_what_stands_in_the_old_room_stays(scene):
+    build_room(scene, (5.0, 4.0, 2.5))
+    room = next(item for item in scene.collection.children if kind_of(item) == "room")
+    floor = next(item for item in room.objects if item.name.startswith("Floor"))
+    rug, both, group = floor.copy(), bpy.data.objects.new("Both", None), bpy.data.collections.new("Group")
+    group.objects.link(bpy.data.objects.new("Chair", None))
+    for item in (rug, both):
+        room.objects.link(item)
+    scene.collection.objects.link(both)
+    room.children.link(group)
+    rug = rug.name
+    build_room(scene, (6.0, 4.0, 2.5))
+    assert {rug, "Both", "Chair"} <= {item.name for item in scene.objects}
+    assert sum(kind_of(item) == "room" for item in scene.collection.children) == 1
+
+
+def test_an_unknown_scale_asks_for_a_length(scene):
+    made = block(scene)
+    tag(made, **(tagged(made) | {"scale": "unknown"}))
+    with pytest.raises(UserError, match="real length"):
+        place([made], PlaceSettings(on_floor=True))
+    place([made], PlaceSettings(on_floor=True, known_length=4.0))
+    assert np.ptp(corners(made), axis=0).max() == pytest.approx(4.0, abs=0.02)
+
+
+def test_results_are_not_put_into_one_another(scene):
+    pair = [block(scene), block(scene)]
+    for settings in (PlaceSettings(room=True), PlaceSettings(location=(0.0, 0.0, 0.0))):
+        with pytest.raises(UserError, match="2 results"):
+            place(pair, settings)
+    place(pair, PlaceSettings(on_floor=True))
+
+
 def pixels(file):
     image = bpy.data.images.load(str(file))
     width, height = image.size
@@ -113,9 +146,24 @@ def test_the_picture_shows_the_result_in_a_lit_room(scene, tmp_path, unit):
     assert 0.25 < others.mean() < 0.9 and (others > 0.05).all(axis=1).mean() > 0.97
 
 
+def test_a_marker_does_not_take_the_named_cameras_place(scene, tmp_path):
+    block(scene, (-0.5, -0.5, -0.5), (0.5, 0.5, 0.5))
+    for name, turn in (("Front", 0.0), ("Away", np.pi)):
+        camera = bpy.data.objects.new(name, bpy.data.cameras.new(name))
+        camera.location, camera.rotation_euler = (0.0, -3.0, 0.0), (np.pi / 2, 0.0, turn)
+        scene.collection.objects.link(camera)
+    marker = scene.timeline_markers.new("Cut", frame=scene.frame_current)
+    marker.camera = bpy.data.objects["Away"]
+    file = tmp_path / "picture.png"
+    render_picture(scene, file, RenderSettings(width=32, height=24, samples=1, camera="Front"))
+    assert pixels(file)[12, 16, 0] > 0.7 and marker.camera == bpy.data.objects["Away"]
+
+
 def test_an_unknown_camera_or_place_is_refused(scene, tmp_path):
     with pytest.raises(UserError, match="'Eye'"):
         render_picture(scene, tmp_path / "picture.png", RenderSettings(camera="Eye"))
+    with pytest.raises(UserError, match=r"ends in \.png"):
+        render_picture(scene, tmp_path / "picture.jpg", RenderSettings())
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"picture\.png"):
         render_picture(scene, tmp_path / "file" / "picture.png", RenderSettings(width=16, height=16, samples=1))
