@@ -48,7 +48,7 @@ def main(out: Path) -> None:
         lens.clip_start = 0.02
         camera.matrix_world = Matrix(frame.transform_matrix)
         name = f"{Path(frame.name).stem}.png"
-        picture = settings.RenderSettings(out=name, width=frame.w, height=frame.h, samples=2, camera="Held-out")
+        picture = settings.RenderSettings(out=name, width=frame.w, height=frame.h, samples=1, camera="Held-out")
         _package("addon.rooms.rendering").render_picture(scene, out / "blender" / name, picture)
         rows.append({"name": frame.name, "psnr": _psnr(_pixels(out / "blender" / name), _pixels(frame.image))})
         print(f"compare  {frame.name}   {rows[-1]['psnr']:.2f} dB", flush=True)
