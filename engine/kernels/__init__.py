@@ -31,7 +31,8 @@ def _set_up_numba() -> Path:
     from importlib.metadata import version
 
     features = llvm.get_host_cpu_features()
-    # LLVM keeps to 256-bit vectors on processors with AVX-512 to spare their clock; the compositing loop is 2.6 times as fast with 512-bit ones.
+    # LLVM keeps to 256-bit vectors on processors with AVX-512 to spare their clock; the compositing loop is 2.6 times as fast with
+    # 512-bit ones.
     flags = features.flatten() + (",-prefer-256-bit" if features.get("avx512f") else "")
     os.environ.setdefault("NUMBA_CPU_FEATURES", flags)
     # LLVM tests before a loop that its arrays do not overlap, and gives up vectorising above 8 such tests; a window over rows needs more.
