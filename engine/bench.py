@@ -92,7 +92,7 @@ def _time(gaussians: Gaussians, camera: Camera, pixels: np.ndarray, workers: int
     for _ in range(_RUNS):
         timed("step", step)
     pairs = renderer.pairs
-    evaluated = int((pairs[:, 3] - pairs[:, 2]).sum()) * tiles.TILE_WIDTH
+    evaluated = int((pairs[:, 2] - pairs[:, 1]).sum()) * tiles.TILE_WIDTH
     return {
         "gaussians": len(gaussians),
         "visible": len(renderer.order),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -38,10 +39,10 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
     image, display = np.zeros((4, height, width), f), np.zeros((3, height, width), f)
     black = np.zeros(3, f)
     gaussian = (means, log_scales, quats, logits, sh0, shn, viewmat, position, lens, width, height)
-    made: dict[str, np.ndarray] = {}
+    made: dict[str, Any] = {}
 
     def bin_pairs() -> None:
-        made["starts"], made["pairs"], made["pair_starts"] = tiles.bin_pairs(made["rows"], width, height)
+        made["starts"], made["pairs"], *made["own"] = tiles.bin_pairs(made["rows"], width, height)
 
     def backward() -> None:
         made["v_rows"] = np.zeros((1, 9), f)
@@ -50,7 +51,7 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
             made["rows"],
             made["starts"],
             made["pairs"],
-            made["pair_starts"],
+            *made["own"],
             made["needed"],
             image,
             image.copy(),

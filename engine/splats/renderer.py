@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..cameras import Camera
+from ..kernels.math import aligned
 from ..kernels.project import cpu as project
 from ..kernels.rasterize import cpu as rasterize
 from ..kernels.tiles import cpu as tiles
@@ -17,7 +18,7 @@ class Renderer:
 
     Attributes after :meth:`render`:
         order: [M] int32, the gaussians in the picture, nearest first.
-        pairs: [E, 4] int32, pairs of gaussian and tile, see kernels/tiles.
+        pairs: [E, 3] int32, pairs of gaussian and tile, see kernels/tiles.
     Attributes after :meth:`backward`:
         v_rows: [M, 9], gradients on the screen by rank; columns 0 and 1 are the place, px.
     """
@@ -58,7 +59,7 @@ class Renderer:
         project.forward(*parameters, *self._view, np.float32(near), antialias, degree, self._splats, self.visible)
         self.order = tiles.depth_order(self._splats, self.visible)
         self._rows = tiles.gather_rows(self._splats, self.order)
-        self._starts, self.pairs, self._pair_starts = tiles.bin_pairs(self._rows, camera.width, camera.height)
+        self._starts, self.pairs, *self._own = tiles.bin_pairs(self._rows, camera.width, camera.height)
         self.image = np.empty((4, camera.height, camera.width), np.float32)
         self._needed = rasterize.forward(self._rows, self._starts, self.pairs, np.asarray(background, np.float32), self.image, self.workers)
         return self.image
@@ -73,13 +74,13 @@ class Renderer:
             An array like each parameter; only the rows of visible gaussians are meant.
         """
         if len(self._scratch) < len(self.pairs):
-            self._scratch = np.empty((len(self.pairs) * 5 // 4, rasterize.GRADIENTS), np.float32)
+            self._scratch = aligned(len(self.pairs) * 5 // 4 * rasterize.GRADIENTS).reshape(-1, rasterize.GRADIENTS)
         self.v_rows = np.empty((len(self._rows), 9), np.float32)
         rasterize.backward(
             self._rows,
             self._starts,
             self.pairs,
-            self._pair_starts,
+            *self._own,
             self._needed,
             self.image,
             v_image,

@@ -134,15 +134,16 @@ def bin_pairs(rows, width, height):
 
     Returns:
         tile_starts: [tiles + 1] int64, where each tile's pairs start; tiles are numbered row by row.
-        pairs: [E, 4] int32: rank of the gaussian, number of the pair counted gaussian by gaussian, first and last+1 row inside the tile.
-        pair_starts: [M + 1] int64, where each gaussian's pair numbers start.
+        pairs: [E, 3] int32: rank of the gaussian, first and last+1 row inside the tile.
+        own_starts: [M + 1] int64, where each gaussian's own pairs start in ``own``.
+        own: [E] int32, places in ``pairs``, gaussian by gaussian.
     """
     count = rows.shape[0]
     across = (width + TILE_WIDTH - 1) // TILE_WIDTH
     down = (height + TILE_HEIGHT - 1) // TILE_HEIGHT
     tiles = across * down
     counts = np.zeros((_CHUNKS, tiles), np.int32)
-    pair_starts = np.zeros(count + 1, np.int64)
+    own_starts = np.zeros(count + 1, np.int64)
     step = (count + _CHUNKS - 1) // _CHUNKS
     for chunk in nb.prange(_CHUNKS):
         for rank in range(chunk * step, min((chunk + 1) * step, count)):
@@ -154,9 +155,9 @@ def bin_pairs(rows, width, height):
                     for band in range(first // TILE_HEIGHT, last // TILE_HEIGHT + 1):
                         counts[chunk, band * across + strip] += 1
                         here += 1
-            pair_starts[rank + 1] = here
+            own_starts[rank + 1] = here
     for rank in range(count):
-        pair_starts[rank + 1] += pair_starts[rank]
+        own_starts[rank + 1] += own_starts[rank]
     tile_starts = np.empty(tiles + 1, np.int64)
     cursors = np.empty((_CHUNKS, tiles), np.int64)
     total = 0
@@ -166,10 +167,10 @@ def bin_pairs(rows, width, height):
             cursors[chunk, tile] = total
             total += counts[chunk, tile]
     tile_starts[tiles] = total
-    pairs = np.empty((total, 4), np.int32)
+    pairs, own = np.empty((total, 3), np.int32), np.empty(total, np.int32)
     for chunk in nb.prange(_CHUNKS):
         for rank in range(chunk * step, min((chunk + 1) * step, count)):
-            pair = pair_starts[rank]
+            pair = own_starts[rank]
             first_strip, last_strip = _strips(rows, rank, width)
             for strip in range(first_strip, last_strip + 1):
                 first, last = _strip_rows(rows, rank, strip, height)
@@ -178,9 +179,9 @@ def bin_pairs(rows, width, height):
                         tile = band * across + strip
                         at = cursors[chunk, tile]
                         cursors[chunk, tile] = at + 1
-                        pairs[at, 0] = rank
-                        pairs[at, 1] = pair
-                        pairs[at, 2] = max(first - band * TILE_HEIGHT, 0)
-                        pairs[at, 3] = min(last - band * TILE_HEIGHT, TILE_HEIGHT - 1) + 1
+                        own[pair] = at
                         pair += 1
-    return tile_starts, pairs, pair_starts
+                        pairs[at, 0] = rank
+                        pairs[at, 1] = max(first - band * TILE_HEIGHT, 0)
+                        pairs[at, 2] = min(last - band * TILE_HEIGHT, TILE_HEIGHT - 1) + 1
+    return tile_starts, pairs, own_starts, own

@@ -54,10 +54,10 @@ def fast(values, antialias, degree, background, workers=2):
 
 
 def fast_gradients(values, antialias, degree, kept, image, v_image, workers=2):
-    splats, order, rows, (starts, pairs, pair_starts), needed = kept
+    splats, order, rows, (starts, pairs, *own), needed = kept
     viewmat, position, lens = view()
     v_rows = np.empty((len(order), 9), np.float32)
-    rasterize.backward(rows, starts, pairs, pair_starts, needed, image, v_image, np.empty((len(pairs), 9), np.float32), v_rows, workers)
+    rasterize.backward(rows, starts, pairs, *own, needed, image, v_image, np.empty((len(pairs), rasterize.GRADIENTS), np.float32), v_rows, workers)
     rank_of = np.full(len(splats), -1, np.int32)
     rank_of[order] = np.arange(len(order))
     gradients = {name: np.zeros_like(values[name]) for name in NAMES}
@@ -168,12 +168,12 @@ def test_depth_order_is_stable_and_sorted():
 
 def test_tiles_hold_exactly_the_rows_that_an_ellipse_reaches():
     """Every pixel with alpha of 1/255 or more is covered, and every covered row holds a point of the ellipse inside its strip."""
-    image, (_, order, rows, (starts, pairs, _), _) = fast(scene(80, seed=4), False, 0, np.zeros(3, np.float32))
+    image, (_, order, rows, (starts, pairs, *_), _) = fast(scene(80, seed=4), False, 0, np.zeros(3, np.float32))
     across = -(-WIDTH // tiles.TILE_WIDTH)
     covered = np.zeros((len(order), HEIGHT, WIDTH), bool)
     for tile in range(len(starts) - 1):
         left, top = tile % across * tiles.TILE_WIDTH, tile // across * tiles.TILE_HEIGHT
-        for rank, _, first, last in pairs[starts[tile] : starts[tile + 1]]:
+        for rank, first, last in pairs[starts[tile] : starts[tile + 1]]:
             covered[rank, top + first : top + last, left : left + tiles.TILE_WIDTH] = True
     y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     fine = np.linspace(0, tiles.TILE_WIDTH - 1, 200)
