@@ -24,7 +24,7 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
     Args:
         progress: called with (done, all) after each kernel.
     """
-    from .adam import cpu as adam
+    from . import simd
     from .photometric import cpu as photometric
     from .project import cpu as project
     from .rasterize import cpu as rasterize
@@ -32,20 +32,20 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
 
     f = np.float32
     width, height = 40, 40
-    means, log_scales = np.array([[0, 0, 2]], f), np.full((1, 3), -2, f)
-    quats, logits, sh0, shn = np.array([[1, 0, 0, 0]], f), np.ones(1, f), np.ones((1, 3), f), np.zeros((1, 15, 3), f)
+    table = np.zeros((project.ROWS, simd.WIDTH), f)
+    table[project.MEANS + 2], table[project.QUATS] = 2, 1
     viewmat, position, lens = np.eye(4, dtype=f), np.zeros(3, f), np.array([40, 40, 20, 20], f)
-    splats, visible = np.zeros((1, tiles.COLUMNS), f), np.zeros(1, bool)
+    splats, visible = np.zeros((simd.WIDTH, tiles.COLUMNS), f), np.zeros(simd.WIDTH, bool)
     image, display = np.zeros((4, height, width), f), np.zeros((3, height, width), f)
     black = np.zeros(3, f)
-    gaussian = (means, log_scales, quats, logits, sh0, shn, viewmat, position, lens, width, height)
+    view = (viewmat, position, lens, width, height)
     made: dict[str, Any] = {}
 
     def bin_pairs() -> None:
         made["starts"], made["pairs"], *made["own"] = tiles.bin_pairs(made["rows"], width, height)
 
     def backward() -> None:
-        made["v_rows"] = np.zeros((1, 9), f)
+        made["v_rows"] = np.zeros((len(made["rows"]), 9), f)
         scratch = np.zeros((len(made["pairs"]), rasterize.GRADIENTS), f)
         rasterize.backward(
             made["rows"],
@@ -64,20 +64,21 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
         moments, slopes = np.zeros((5, 3, height + 10, width), f), np.zeros((3, 3, height + 10, width), f)
         photometric.forward_backward(display, display.copy(), 0.2, moments, slopes, display.copy(), np.zeros((3 * height, 2)))
 
-    gradients = [np.zeros_like(array) for array in gaussian[:6]]
+    nobody, rates = np.full(simd.WIDTH, -1, np.int32), np.zeros(len(table), f)
     steps: list[Callable[[], object]] = [
-        lambda: project.forward(*gaussian, f(0.1), True, 3, splats, visible),
+        lambda: project.forward(table, *view, f(0.1), True, 0, splats, visible),
         lambda: made.update(order=tiles.depth_order(splats, visible)),
         lambda: made.update(rows=tiles.gather_rows(splats, made["order"])),
         bin_pairs,
         lambda: made.update(needed=rasterize.forward(made["rows"], made["starts"], made["pairs"], black, image, 1)),
         backward,
-        lambda: project.backward(*gaussian, True, 3, splats, np.zeros(1, np.int32), made["v_rows"], *gradients),
+        lambda: project.backward_and_step(
+            table, *view, True, 0, nobody, made["v_rows"], table.copy(), table.copy(), rates, 1, 0.0, 0.0
+        ),
         lambda: photometric.compose_target(np.zeros((height, width, 3), np.uint8), black, True, display),
         lambda: photometric.encode(image, display),
         lambda: photometric.encode_backward(image, display, image.copy()),
         loss,
-        lambda: adam.step(means.copy(), means, means.copy(), means.copy(), visible, 1e-3, 1),
     ]
     for index, run in enumerate(steps):
         run()

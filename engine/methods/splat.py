@@ -101,12 +101,12 @@ class SplatTrainer(SplatModel):
         self.degree = min(self.settings.sh_degree, int(progress / _DEGREE_EVERY))
         image = self.renderer.render(self.gaussians, view.camera, background, degree=self.degree, antialias=self.antialias, near=NEAR)
         loss, v_image = self.loss(image, view.image, background)
-        gradients = self.renderer.backward(self.gaussians, v_image)
+        self.renderer.backward(v_image)
         refining = progress < self.settings.refine_stop
         if refining:
             self.control.observe(self.renderer.order, self.renderer.v_rows, view.camera.width, view.camera.height)
-        rates = optimizer.rates(self.settings, self.radius, progress)
-        optimizer.step(self.gaussians, gradients, self.renderer.visible, rates, self.steps_done)
+        rates = optimizer.rates(self.settings, self.radius, progress, len(self.gaussians.table))
+        self.renderer.step(self.gaussians, rates, self.steps_done)
         if refining and self.steps_done >= self.settings.refine_start and self.steps_done % self.settings.refine_every == 0:
             self.control.refine(self.gaussians, self.rng)
             # What a reset made transparent needs time to come back, and refinements to be pruned by.
@@ -130,9 +130,7 @@ class SplatTrainer(SplatModel):
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """See :class:`engine.methods.Trainer`."""
-        arrays = {f"values.{name}": self.gaussians.values[name] for name in Gaussians.NAMES}
-        arrays |= {f"first.{name}": self.gaussians.first[name] for name in Gaussians.NAMES}
-        arrays |= {f"second.{name}": self.gaussians.second[name] for name in Gaussians.NAMES}
+        arrays = self.gaussians.state()
         arrays |= {"pulls": self.control.pulls, "times": self.control.times}
         facts = {
             "step": self.steps_done,
@@ -149,9 +147,8 @@ class SplatTrainer(SplatModel):
         """See :class:`engine.methods.Trainer`."""
         if facts["views"] != [view.name for view in self.views]:
             raise UserError("The capture has other views than when this training began.", "Train anew with --overwrite.")
-        self.gaussians = Gaussians({name: arrays[f"values.{name}"] for name in Gaussians.NAMES}, np.array(facts["center"]))
-        self.gaussians.first = {name: arrays[f"first.{name}"] for name in Gaussians.NAMES}
-        self.gaussians.second = {name: arrays[f"second.{name}"] for name in Gaussians.NAMES}
+        self.gaussians.center = np.array(facts["center"])
+        self.gaussians.load_state(arrays)
         self.control.pulls, self.control.times = arrays["pulls"], arrays["times"]
         self.control.was_reset = facts["was_reset"]
         self.steps_done, self._order, self.degree = facts["step"], facts["order"], facts["degree"]

@@ -60,8 +60,7 @@ class DensityControl:
         """Makes everything nearly transparent, so that what is not needed stays so and is pruned."""
         logit = math.log(2 * self.settings.prune_opacity / (1 - 2 * self.settings.prune_opacity))
         np.minimum(gaussians.values["opacity_logits"], logit, out=gaussians.values["opacity_logits"])
-        gaussians.first["opacity_logits"][:] = 0
-        gaussians.second["opacity_logits"][:] = 0
+        gaussians.forget("opacity_logits")
         self.was_reset = True
 
     def _half(self, gaussians: Gaussians, index: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:

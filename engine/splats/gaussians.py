@@ -9,28 +9,70 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ..formats.splats import Splats
+from ..kernels import simd
+from ..kernels.math import aligned
+from ..kernels.project import cpu as project
 
 # Of the harmonics' constant: colour = 0.5 + C0 * sh0.
 C0 = 0.28209479177387814
 _INITIAL_OPACITY = 0.1
 
 
-class Gaussians:
-    """N gaussians. ``values``, ``first`` and ``second`` hold a float32 array for each of NAMES: the parameter and Adam's two moments.
+def _shapes(coefficients: int) -> dict[str, tuple[int, ...]]:
+    """Rows of the table that each parameter takes, from its first: how the numbers of one gaussian are arranged."""
+    return {"means": (3,), "log_scales": (3,), "quats": (4,), "opacity_logits": (), "sh0": (3,), "shn": (coefficients - 1, 3)}
 
+
+def _named(table: np.ndarray, count: int) -> dict[str, np.ndarray]:
+    """Views of the table's parameters, the gaussian's index first."""
+    views, row = {}, 0
+    for name, shape in _shapes((len(table) - project.ROWS) // 3 + 1).items():
+        rows = math.prod(shape)
+        views[name] = np.moveaxis(table[row : row + rows, :count].reshape(*shape, count), -1, 0)
+        row += rows
+    return views
+
+
+def _table(values: dict[str, np.ndarray]) -> np.ndarray:
+    """A table of some gaussians' parameters, [rows, N]."""
+    count, shapes = len(values["means"]), _shapes(values["shn"].shape[1] + 1)
+    parts = [np.moveaxis(values[name], 0, -1).reshape(math.prod(shape), count) for name, shape in shapes.items()]
+    return np.concatenate(parts).astype(np.float32)
+
+
+def _filled(array: np.ndarray) -> np.ndarray:
+    """The array with zeros up to a whole number of vectors, on a cache line's edge."""
+    rows, count = array.shape
+    columns = -(-max(count, 1) // simd.WIDTH) * simd.WIDTH
+    filled = aligned(rows * columns).reshape(rows, columns)
+    filled[:, :count], filled[:, count:] = array, 0
+    return filled
+
+
+class Gaussians:
+    """N gaussians with Adam's two moments.
+
+    ``table``, ``first`` and ``second`` [rows, C] hold a row for each number, as the kernels take it (kernels/project); ``values`` names
+    parts of the table, the gaussian's index first: writing to them writes to the table.
     Means are relative to ``center``, because float32 has no millimetres left kilometres from the origin.
     """
 
     NAMES = ("means", "log_scales", "quats", "opacity_logits", "sh0", "shn")
 
     def __init__(self, values: dict[str, np.ndarray], center: np.ndarray):
-        self.values = values
         self.center = center
-        self.first = {name: np.zeros_like(array) for name, array in values.items()}
-        self.second = {name: np.zeros_like(array) for name, array in values.items()}
+        table = _table(values)
+        self._set(table, np.zeros_like(table), np.zeros_like(table))
+
+    def _set(self, table: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
+        """Takes over [rows, N] arrays, filled up to whole vectors with gaussians that are never seen."""
+        self.count = table.shape[1]
+        self.table, self.first, self.second = (_filled(array) for array in (table, first, second))
+        self.table[project.LOGITS, self.count :] = -100.0
+        self.values = _named(self.table, self.count)
 
     def __len__(self) -> int:
-        return len(self.values["means"])
+        return self.count
 
     @classmethod
     def from_points(cls, positions: np.ndarray, colors: np.ndarray, center: np.ndarray, radius: float, degree: int) -> Gaussians:
@@ -60,22 +102,33 @@ class Gaussians:
         return cls(values, np.asarray(center, np.float64))
 
     def keep(self, index: np.ndarray) -> None:
-        """Keeps the rows of an index or mask, with their moments."""
-        for table in (self.values, self.first, self.second):
-            for name in self.NAMES:
-                table[name] = np.ascontiguousarray(table[name][index])
+        """Keeps the gaussians of an index or mask, in its order, with their moments."""
+        n = self.count
+        self._set(self.table[:, :n][:, index], self.first[:, :n][:, index], self.second[:, :n][:, index])
 
-    def append(self, rows: dict[str, np.ndarray]) -> None:
-        """Adds rows, whose moments start at zero."""
-        for name in self.NAMES:
-            fresh = rows[name].astype(np.float32)
-            self.values[name] = np.concatenate([self.values[name], fresh])
-            for table in (self.first, self.second):
-                table[name] = np.concatenate([table[name], np.zeros_like(fresh)])
+    def append(self, values: dict[str, np.ndarray]) -> None:
+        """Adds gaussians, whose moments start at zero."""
+        n, fresh = self.count, _table(values)
+        nothing = np.zeros_like(fresh)
+        pairs = ((self.table, fresh), (self.first, nothing), (self.second, nothing))
+        self._set(*(np.concatenate([array[:, :n], new], axis=1) for array, new in pairs))
 
     def rows(self, index: np.ndarray) -> dict[str, np.ndarray]:
-        """Copies of the parameters of some rows."""
+        """Copies of the parameters of some gaussians."""
         return {name: self.values[name][index].copy() for name in self.NAMES}
+
+    def forget(self, name: str, index: np.ndarray | slice = slice(None)) -> None:
+        """Sets a parameter's moments to zero."""
+        for table in (self.first, self.second):
+            _named(table, self.count)[name][index] = 0
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What a checkpoint keeps: arrays [rows, N]."""
+        return {"values": self.table[:, : self.count], "first": self.first[:, : self.count], "second": self.second[:, : self.count]}
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Takes back what :meth:`state` gave."""
+        self._set(arrays["values"], arrays["first"], arrays["second"])
 
     def splats(self, blend: str, antialias: bool) -> Splats:
         """What is written to a file: world coordinates, unit quaternions. Rows that hold a number that is not finite are left out."""

@@ -1,35 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Adam over all parameters, each with a learning rate of its own."""
+"""Learning rates of Adam, one for each number of a gaussian."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..contract.settings import SplatSettings
-from ..kernels.adam import cpu as adam
-from .gaussians import Gaussians
 
 
-def rates(settings: SplatSettings, radius: float, progress: float) -> dict[str, float]:
+def rates(settings: SplatSettings, radius: float, progress: float, rows: int) -> np.ndarray:
     """Learning rates at a share of the run.
 
     Args:
-        settings: the rates at the start. radius: of the scene, world units. progress: 0 to 1.
+        settings: the rates at the start. radius: of the scene, world units. progress: 0 to 1. rows: of the gaussians' table.
+
+    Returns:
+        [rows] float32, in the table's order.
     """
-    return {
-        "means": settings.means_rate * radius * 0.01**progress,
-        "log_scales": settings.scales_rate,
-        "quats": settings.quats_rate,
-        "opacity_logits": settings.opacities_rate,
-        "sh0": settings.sh_rate,
-        "shn": settings.sh_rate / 20,
-    }
-
-
-def step(gaussians: Gaussians, gradients: dict[str, np.ndarray], visible: np.ndarray, rates: dict[str, float], time: int) -> None:
-    """One step of Adam on every parameter; ``visible`` [N] tells whose gradients are meant, ``time`` counts from 1."""
-    count = len(gaussians)
-    for name in Gaussians.NAMES:
-        if gaussians.values[name].size:
-            tables = (gaussians.values[name], gradients[name], gaussians.first[name], gaussians.second[name])
-            adam.step(*(table.reshape(count, -1) for table in tables), visible, rates[name], time)
+    means = settings.means_rate * radius * 0.01**progress
+    first = [means] * 3 + [settings.scales_rate] * 3 + [settings.quats_rate] * 4 + [settings.opacities_rate] + [settings.sh_rate] * 3
+    return np.array(first + [settings.sh_rate / 20] * (rows - len(first)), np.float32)

@@ -26,11 +26,10 @@ class Renderer:
     def __init__(self, workers: int):
         self.workers = workers
         self.order = np.zeros(0, np.int32)
-        self.visible = np.zeros(0, bool)
+        self._visible = np.zeros(0, bool)
         self.v_rows = np.zeros((0, 9), np.float32)
         self._splats = np.zeros((0, tiles.COLUMNS), np.float32)
         self._scratch = np.zeros((0, rasterize.GRADIENTS), np.float32)
-        self._gradients: dict[str, np.ndarray] = {}
 
     def render(
         self, gaussians: Gaussians, camera: Camera, background: np.ndarray, *, degree: int, antialias: bool, near: float
@@ -44,34 +43,29 @@ class Renderer:
         Returns:
             [4, H, W] float32: red, green, blue in the light of blending, and the transmittance.
         """
-        values = gaussians.values
-        count = len(gaussians)
-        if len(self.visible) != count:
+        count = gaussians.table.shape[1]
+        if len(self._visible) != count:
             self._splats = np.zeros((count, tiles.COLUMNS), np.float32)
-            self.visible = np.zeros(count, bool)
+            self._visible = np.zeros(count, bool)
         pose = camera.camera_to_world.copy()
         pose[:3, 3] -= gaussians.center
         viewmat = np.linalg.inv(pose @ np.diag([1.0, -1.0, -1.0, 1.0])).astype(np.float32)
         lens = np.array([camera.fx, camera.fy, camera.cx, camera.cy], np.float32)
         self._view = (viewmat, pose[:3, 3].astype(np.float32), lens, camera.width, camera.height)
         self._style = (antialias, degree)
-        parameters = [values[name] for name in Gaussians.NAMES]
-        project.forward(*parameters, *self._view, np.float32(near), antialias, degree, self._splats, self.visible)
-        self.order = tiles.depth_order(self._splats, self.visible)
+        project.forward(gaussians.table, *self._view, np.float32(near), antialias, degree, self._splats, self._visible)
+        self.order = tiles.depth_order(self._splats, self._visible)
         self._rows = tiles.gather_rows(self._splats, self.order)
         self._starts, self.pairs, *self._own = tiles.bin_pairs(self._rows, camera.width, camera.height)
         self.image = np.empty((4, camera.height, camera.width), np.float32)
         self._needed = rasterize.forward(self._rows, self._starts, self.pairs, np.asarray(background, np.float32), self.image, self.workers)
         return self.image
 
-    def backward(self, gaussians: Gaussians, v_image: np.ndarray) -> dict[str, np.ndarray]:
-        """Gradients of the last picture.
+    def backward(self, v_image: np.ndarray) -> None:
+        """Gradients of the last picture on the screen, by rank, into ``v_rows``.
 
         Args:
-            gaussians: the same as rendered. v_image: [4, H, W] float32, the loss's gradient by the picture.
-
-        Returns:
-            An array like each parameter; only the rows of visible gaussians are meant.
+            v_image: [4, H, W] float32, the loss's gradient by the picture.
         """
         if len(self._scratch) < len(self.pairs):
             self._scratch = aligned(len(self.pairs) * 5 // 4 * rasterize.GRADIENTS).reshape(-1, rasterize.GRADIENTS)
@@ -88,12 +82,28 @@ class Renderer:
             self.v_rows,
             self.workers,
         )
-        for name in Gaussians.NAMES:
-            if name not in self._gradients or self._gradients[name].shape != gaussians.values[name].shape:
-                self._gradients[name] = np.zeros_like(gaussians.values[name])
-        rank_of = np.full(len(gaussians), -1, np.int32)
+
+    def step(
+        self, gaussians: Gaussians, rates: np.ndarray, time: int, opacity_weight: float = 0.0, scale_weight: float = 0.0
+    ) -> None:
+        """From ``v_rows`` to gradients of the parameters, and a step of Adam on every gaussian.
+
+        Args:
+            gaussians: the same as rendered, updated in place. rates: [rows], see optimizer.rates. time: number of the step, from 1.
+            opacity_weight, scale_weight: of what each gaussian's opacity, and sum of scales, adds to the loss.
+        """
+        rank_of = np.full(gaussians.table.shape[1], -1, np.int32)
         rank_of[self.order] = np.arange(len(self.order), dtype=np.int32)
-        parameters = [gaussians.values[name] for name in Gaussians.NAMES]
-        gradients = [self._gradients[name] for name in Gaussians.NAMES]
-        project.backward(*parameters, *self._view, *self._style, self._splats, rank_of, self.v_rows, *gradients)
-        return self._gradients
+        project.backward_and_step(
+            gaussians.table,
+            *self._view,
+            *self._style,
+            rank_of,
+            self.v_rows,
+            gaussians.first,
+            gaussians.second,
+            rates,
+            time,
+            opacity_weight,
+            scale_weight,
+        )

@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Projection of gaussians to ellipses on the screen with their colour, forward and backward.
+"""Projection of gaussians to ellipses on the screen with their colour, forward and backward, sixteen gaussians at a time.
 
 EWA splatting as in Zwicker et al. 2001 and Kerbl et al. 2023: with V = J W R S (2×3; J the projection's Jacobian, W the view's rotation,
 R and S the gaussian's), the covariance on the screen is V Vᵀ + BLUR I. Opacity compensation (Yu et al. 2024) scales the opacity by
 sqrt(|V Vᵀ| / |V Vᵀ + BLUR I|).
+
+Gaussians come as a table [ROWS + 3 (K-1), C]: a row for each number, a column for each gaussian, C a multiple of sixteen. Columns that fill
+up the last sixteen are nobody's: their opacity lies below what is drawn.
 """
 
 from __future__ import annotations
 
-import math
-
 import numba as nb
 import numpy as np
 
-from ..math import OPTIONS, exp
+from .. import simd
+from ..adam.cpu import adam
+from ..math import OPTIONS, aligned
 from ..tiles.cpu import BLUE, CONIC_A, CONIC_B, CONIC_C, DEPTH, EXTENT, GREEN, OPACITY, RED, X, Y
+
+# Rows of the table. The harmonics follow the base colour, coefficient by coefficient, red, green and blue.
+MEANS, LOG_SCALES, QUATS, LOGITS, COLORS = 0, 3, 6, 10, 11
+ROWS = 14
 
 # Variance added on the screen, px^2, so that no gaussian falls between pixels.
 BLUR = np.float32(0.3)
@@ -22,10 +29,15 @@ BLUR = np.float32(0.3)
 _LEAST_RATIO = np.float32(2.5e-5)
 # The Jacobian is taken no further outside the picture than this share of its half size; beyond, it would blow up.
 _MARGIN = np.float32(0.3)
-_CHUNK = 512
+# Vectors of sixteen that a thread takes at a time.
+_CHUNK = 32
+
+_LEAST_OPACITY = np.float32(1.0 / 255.0)
+_MOST_DET = np.float32(1e18)
+_HUGE = np.float32(1e30)
 
 # A plain Python number would make the arithmetic around it double.
-_1, _2, _3, _4, _6, _8 = (np.float32(value) for value in (1, 2, 3, 4, 6, 8))
+_0, _1, _2, _3, _4, _6, _8 = (np.float32(value) for value in (0, 1, 2, 3, 4, 6, 8))
 _HALF = np.float32(0.5)
 _C0 = np.float32(0.28209479177387814)
 _C1 = np.float32(0.4886025119029199)
@@ -47,50 +59,68 @@ _C30, _C31, _C32, _C33, _C34, _C35, _C36 = (
 
 
 @nb.njit(**OPTIONS)
-def sh_basis(degree, x, y, z, basis):
-    """Real spherical harmonics at a unit direction, in the sign order of INRIA's files. basis: [16], (degree+1)^2 are written."""
-    basis[0] = _C0
-    if degree > 0:
-        basis[1], basis[2], basis[3] = -_C1 * y, _C1 * z, -_C1 * x
-    if degree > 1:
-        basis[4], basis[5] = _C20 * x * y, -_C21 * y * z
-        basis[6] = _C22 * (_2 * z * z - x * x - y * y)
-        basis[7], basis[8] = -_C23 * x * z, _C24 * (x * x - y * y)
-    if degree > 2:
-        basis[9] = -_C30 * y * (_3 * x * x - y * y)
-        basis[10] = _C31 * x * y * z
-        basis[11] = -_C32 * y * (_4 * z * z - x * x - y * y)
-        basis[12] = _C33 * z * (_2 * z * z - _3 * x * x - _3 * y * y)
-        basis[13] = -_C34 * x * (_4 * z * z - x * x - y * y)
-        basis[14] = _C35 * z * (x * x - y * y)
-        basis[15] = -_C36 * x * (x * x - _3 * y * y)
+def _put(basis, k, value):
+    simd.store(basis, simd.WIDTH * k, value)
 
 
 @nb.njit(**OPTIONS)
-def _sh_slope(degree, x, y, z, slope):
-    """Derivatives of :func:`sh_basis` by x, y and z. slope: [16, 3], zeros on first use: constant zeros are not written."""
+def _sh_basis(degree, x, y, z, basis):
+    """Real spherical harmonics at unit directions, in the sign order of INRIA's files. basis: [16 * 16], (degree+1)^2 lanes are written."""
+    _put(basis, 0, simd.broadcast(_C0))
     if degree > 0:
-        slope[1, 1], slope[2, 2], slope[3, 0] = -_C1, _C1, -_C1
+        _put(basis, 1, -_C1 * y)
+        _put(basis, 2, _C1 * z)
+        _put(basis, 3, -_C1 * x)
     if degree > 1:
-        slope[4, 0], slope[4, 1], slope[4, 2] = _C20 * y, _C20 * x, np.float32(0.0)
-        slope[5, 0], slope[5, 1], slope[5, 2] = 0.0, -_C21 * z, -_C21 * y
-        slope[6, 0], slope[6, 1], slope[6, 2] = -_2 * _C22 * x, -_2 * _C22 * y, _4 * _C22 * z
-        slope[7, 0], slope[7, 1], slope[7, 2] = -_C23 * z, 0.0, -_C23 * x
-        slope[8, 0], slope[8, 1], slope[8, 2] = _2 * _C24 * x, -_2 * _C24 * y, 0.0
+        xx, yy, zz = x * x, y * y, z * z
+        _put(basis, 4, _C20 * x * y)
+        _put(basis, 5, -_C21 * y * z)
+        _put(basis, 6, _C22 * (_2 * zz - xx - yy))
+        _put(basis, 7, -_C23 * x * z)
+        _put(basis, 8, _C24 * (xx - yy))
+        if degree > 2:
+            _put(basis, 9, -_C30 * y * (_3 * xx - yy))
+            _put(basis, 10, _C31 * x * y * z)
+            _put(basis, 11, -_C32 * y * (_4 * zz - xx - yy))
+            _put(basis, 12, _C33 * z * (_2 * zz - _3 * xx - _3 * yy))
+            _put(basis, 13, -_C34 * x * (_4 * zz - xx - yy))
+            _put(basis, 14, _C35 * z * (xx - yy))
+            _put(basis, 15, -_C36 * x * (xx - _3 * yy))
+
+
+@nb.njit(**OPTIONS)
+def _sh_slopes(degree, x, y, z, value):
+    """Sum over harmonics of their derivatives by x, y and z, each times its value in ``value`` [16 * 16]."""
+    v1, v2, v3 = simd.load(value, 16), simd.load(value, 32), simd.load(value, 48)
+    by_x, by_y, by_z = -_C1 * v3, -_C1 * v1, _C1 * v2
+    if degree > 1:
+        v4, v5, v6, v7, v8 = (
+            _C20 * simd.load(value, 64),
+            _C21 * simd.load(value, 80),
+            _C22 * simd.load(value, 96),
+            _C23 * simd.load(value, 112),
+            _C24 * simd.load(value, 128),
+        )
+        by_x = by_x + y * v4 - _2 * x * v6 - z * v7 + _2 * x * v8
+        by_y = by_y + x * v4 - z * v5 - _2 * y * v6 - _2 * y * v8
+        by_z = by_z - y * v5 + _4 * z * v6 - x * v7
     if degree > 2:
         xx, yy, zz = x * x, y * y, z * z
-        slope[9, 0], slope[9, 1], slope[9, 2] = -_6 * _C30 * x * y, -_3 * _C30 * (xx - yy), 0.0
-        slope[10, 0], slope[10, 1], slope[10, 2] = _C31 * y * z, _C31 * x * z, _C31 * x * y
-        slope[11, 0] = _2 * _C32 * x * y
-        slope[11, 1] = -_C32 * (_4 * zz - xx - _3 * yy)
-        slope[11, 2] = -_8 * _C32 * y * z
-        slope[12, 0], slope[12, 1] = -_6 * _C33 * x * z, -_6 * _C33 * y * z
-        slope[12, 2] = _3 * _C33 * (_2 * zz - xx - yy)
-        slope[13, 0] = -_C34 * (_4 * zz - _3 * xx - yy)
-        slope[13, 1] = _2 * _C34 * x * y
-        slope[13, 2] = -_8 * _C34 * x * z
-        slope[14, 0], slope[14, 1], slope[14, 2] = _2 * _C35 * x * z, -_2 * _C35 * y * z, _C35 * (xx - yy)
-        slope[15, 0], slope[15, 1], slope[15, 2] = -_3 * _C36 * (xx - yy), _6 * _C36 * x * y, 0.0
+        v9, v10, v11, v12, v13, v14, v15 = (
+            _C30 * simd.load(value, 144),
+            _C31 * simd.load(value, 160),
+            _C32 * simd.load(value, 176),
+            _C33 * simd.load(value, 192),
+            _C34 * simd.load(value, 208),
+            _C35 * simd.load(value, 224),
+            _C36 * simd.load(value, 240),
+        )
+        by_x = by_x - _6 * x * y * v9 + y * z * v10 + _2 * x * y * v11 - _6 * x * z * v12
+        by_x = by_x - (_4 * zz - _3 * xx - yy) * v13 + _2 * x * z * v14 - _3 * (xx - yy) * v15
+        by_y = by_y - _3 * (xx - yy) * v9 + x * z * v10 - (_4 * zz - xx - _3 * yy) * v11 - _6 * y * z * v12
+        by_y = by_y + _2 * x * y * v13 - _2 * y * z * v14 + _6 * x * y * v15
+        by_z = by_z + x * y * v10 - _8 * y * z * v11 + _3 * (_2 * zz - xx - yy) * v12 - _8 * x * z * v13 + (xx - yy) * v14
+    return by_x, by_y, by_z
 
 
 @nb.njit(**OPTIONS)
@@ -110,77 +140,42 @@ def _rotation(w, x, y, z):
 
 
 @nb.njit(**OPTIONS)
-def _clamped(ratio, focal, center, size):
-    """x/z (or y/z) moved to the picture and its margin. Returns it and whether it stayed."""
+def _bounds(focal, center, size):
+    """Least and greatest x/z (or y/z) for which the Jacobian is taken where the gaussian is."""
     margin = _MARGIN * _HALF * size / focal
-    low, high = -center / focal - margin, (size - center) / focal + margin
-    return min(max(ratio, low), high), (ratio >= low) & (ratio <= high)
-
-
-@nb.njit(parallel=True, **OPTIONS)
-def forward(
-    means, log_scales, quats, opacity_logits, sh0, shn, viewmat, position, lens, width, height, near, antialias, degree, splats, visible
-):
-    """Projects gaussians.
-
-    Args:
-        means, log_scales: [N, 3] float32. quats: [N, 4] wxyz, any length but 0. opacity_logits: [N]. sh0: [N, 3]. shn: [N, K-1, 3].
-        viewmat: [4, 4] float32 world-to-camera, OpenCV. position: [3], the camera's place. lens: [4], fx fy cx cy in px.
-        width, height: px. near: distance in front of which nothing is drawn.
-        antialias: whether the opacity is compensated. degree: of the harmonics used, (degree+1)^2 <= K.
-        splats: [N, COLUMNS] float32, receives the ellipses. visible: [N] bool, receives which of them reach the picture.
-    """
-    count = means.shape[0]
-    coefficients = (degree + 1) * (degree + 1)
-    fx, fy, cx, cy = lens[0], lens[1], lens[2], lens[3]
-    for chunk in nb.prange((count + _CHUNK - 1) // _CHUNK):
-        basis = np.empty(16, np.float32)
-        for i in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, count)):
-            visible[i] = False
-            mx, my, mz = means[i, 0], means[i, 1], means[i, 2]
-            x = viewmat[0, 0] * mx + viewmat[0, 1] * my + viewmat[0, 2] * mz + viewmat[0, 3]
-            y = viewmat[1, 0] * mx + viewmat[1, 1] * my + viewmat[1, 2] * mz + viewmat[1, 3]
-            z = viewmat[2, 0] * mx + viewmat[2, 1] * my + viewmat[2, 2] * mz + viewmat[2, 3]
-            if not z > near:
-                continue
-            opacity = _1 / (_1 + exp(-opacity_logits[i]))
-            if opacity < np.float32(1.0 / 255.0):
-                continue
-            v, _ = _screen_axes(log_scales, quats, viewmat, i, x, y, z, fx, fy, cx, cy, width, height)
-            a = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
-            b = v[0] * v[3] + v[1] * v[4] + v[2] * v[5]
-            c = v[3] * v[3] + v[4] * v[4] + v[5] * v[5]
-            sharp = _sharp_det(v)
-            det = sharp + BLUR * (a + c) + BLUR * BLUR
-            a, c = a + BLUR, c + BLUR
-            if antialias:
-                opacity *= math.sqrt(max(sharp / det, _LEAST_RATIO))
-            extent = _2 * math.log(np.float32(255.0) * opacity)
-            if not (extent > np.float32(0.0)) or not (det > np.float32(0.0)) or det > np.float32(1e18):
-                continue
-            sx, sy = fx * x / z + cx, fy * y / z + cy
-            half_x, half_y = math.sqrt(extent * a), math.sqrt(extent * c)
-            if sx + half_x < 0 or sx - half_x > width or sy + half_y < 0 or sy - half_y > height:
-                continue
-            splats[i, X], splats[i, Y] = sx, sy
-            splats[i, CONIC_A], splats[i, CONIC_B], splats[i, CONIC_C] = c / det, -b / det, a / det
-            splats[i, OPACITY], splats[i, DEPTH], splats[i, EXTENT] = opacity, z, extent
-            dx, dy, dz = mx - position[0], my - position[1], mz - position[2]
-            scale = _1 / math.sqrt(dx * dx + dy * dy + dz * dz)
-            sh_basis(degree, dx * scale, dy * scale, dz * scale, basis)
-            for channel in range(3):
-                color = basis[0] * sh0[i, channel] + _HALF
-                for k in range(1, coefficients):
-                    color += basis[k] * shn[i, k - 1, channel]
-                splats[i, RED + channel] = max(color, np.float32(0.0))
-            visible[i] = True
+    return -center / focal - margin, (size - center) / focal + margin
 
 
 @nb.njit(**OPTIONS)
-def _sharp_det(v):
-    """|V Vᵀ| as the squared cross product of V's rows: ac - b^2 would lose all digits for a thin gaussian."""
-    x, y, z = v[1] * v[5] - v[2] * v[4], v[2] * v[3] - v[0] * v[5], v[0] * v[4] - v[1] * v[3]
-    return x * x + y * y + z * z
+def _row(table, row, column):
+    return simd.load(table, row * table.shape[1] + column)
+
+
+@nb.njit(**OPTIONS)
+def _at(table, viewmat, column):
+    """Means in the world and in the camera's frame."""
+    mx, my, mz = _row(table, MEANS, column), _row(table, MEANS + 1, column), _row(table, MEANS + 2, column)
+    return (
+        mx,
+        my,
+        mz,
+        viewmat[0, 0] * mx + viewmat[0, 1] * my + viewmat[0, 2] * mz + viewmat[0, 3],
+        viewmat[1, 0] * mx + viewmat[1, 1] * my + viewmat[1, 2] * mz + viewmat[1, 3],
+        viewmat[2, 0] * mx + viewmat[2, 1] * my + viewmat[2, 2] * mz + viewmat[2, 3],
+    )
+
+
+@nb.njit(**OPTIONS)
+def _turned(table, column):
+    """Unit quaternions, and what they were multiplied by."""
+    w, x, y, z = (
+        _row(table, QUATS, column),
+        _row(table, QUATS + 1, column),
+        _row(table, QUATS + 2, column),
+        _row(table, QUATS + 3, column),
+    )
+    norm = _1 / simd.sqrt(w * w + x * x + y * y + z * z)
+    return w * norm, x * norm, y * norm, z * norm, norm
 
 
 @nb.njit(**OPTIONS)
@@ -197,35 +192,271 @@ def _projected_axes(viewmat, gx, gy, ux, uy):
 
 
 @nb.njit(**OPTIONS)
-def _screen_axes(log_scales, quats, viewmat, i, x, y, z, fx, fy, cx, cy, width, height):
-    """V = J W R S row by row, and J W R; their columns are the gaussian's axes on the screen."""
-    w, qx, qy, qz = quats[i, 0], quats[i, 1], quats[i, 2], quats[i, 3]
-    norm = _1 / math.sqrt(w * w + qx * qx + qy * qy + qz * qz)
-    r = _rotation(w * norm, qx * norm, qy * norm, qz * norm)
-    ux, _ = _clamped(x / z, fx, cx, np.float32(width))
-    uy, _ = _clamped(y / z, fy, cy, np.float32(height))
-    j0, j1, j2, j3, j4, j5 = _projected_axes(viewmat, fx / z, fy / z, ux, uy)
-    t = (
-        np.float32(j0 * r[0] + j1 * r[3] + j2 * r[6]),
-        np.float32(j0 * r[1] + j1 * r[4] + j2 * r[7]),
-        np.float32(j0 * r[2] + j1 * r[5] + j2 * r[8]),
-        np.float32(j3 * r[0] + j4 * r[3] + j5 * r[6]),
-        np.float32(j3 * r[1] + j4 * r[4] + j5 * r[7]),
-        np.float32(j3 * r[2] + j4 * r[5] + j5 * r[8]),
+def _on_axes(j, r):
+    """J W R row by row."""
+    return (
+        j[0] * r[0] + j[1] * r[3] + j[2] * r[6],
+        j[0] * r[1] + j[1] * r[4] + j[2] * r[7],
+        j[0] * r[2] + j[1] * r[5] + j[2] * r[8],
+        j[3] * r[0] + j[4] * r[3] + j[5] * r[6],
+        j[3] * r[1] + j[4] * r[4] + j[5] * r[7],
+        j[3] * r[2] + j[4] * r[5] + j[5] * r[8],
     )
-    s0, s1, s2 = exp(log_scales[i, 0]), exp(log_scales[i, 1]), exp(log_scales[i, 2])
-    v = (t[0] * s0, t[1] * s1, t[2] * s2, t[3] * s0, t[4] * s1, t[5] * s2)
-    return v, t
+
+
+@nb.njit(**OPTIONS)
+def _covariance(v):
+    """V Vᵀ as a, b, c, and its determinant: ac - b^2 would lose all digits for a thin gaussian, the squared cross product does not."""
+    a = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
+    b = v[0] * v[3] + v[1] * v[4] + v[2] * v[5]
+    c = v[3] * v[3] + v[4] * v[4] + v[5] * v[5]
+    x, y, z = v[1] * v[5] - v[2] * v[4], v[2] * v[3] - v[0] * v[5], v[0] * v[4] - v[1] * v[3]
+    return a, b, c, x * x + y * y + z * z
 
 
 @nb.njit(parallel=True, **OPTIONS)
-def backward(
-    means,
-    log_scales,
-    quats,
-    opacity_logits,
-    sh0,
-    shn,
+def forward(table, viewmat, position, lens, width, height, near, antialias, degree, splats, visible):
+    """Projects gaussians.
+
+    Args:
+        table: [ROWS + 3 (K-1), C] float32 on a cache line's edge.
+        viewmat: [4, 4] float32 world-to-camera, OpenCV. position: [3], the camera's place. lens: [4], fx fy cx cy in px.
+        width, height: px. near: distance in front of which nothing is drawn.
+        antialias: whether the opacity is compensated. degree: of the harmonics used, (degree+1)^2 <= K.
+        splats: [C, COLUMNS] float32, receives the ellipses. visible: [C] bool, receives which of them reach the picture.
+    """
+    vectors = table.shape[1] // simd.WIDTH
+    coefficients = (degree + 1) * (degree + 1)
+    fx, fy, cx, cy = lens[0], lens[1], lens[2], lens[3]
+    w, h = np.float32(width), np.float32(height)
+    low_x, high_x = _bounds(fx, cx, w)
+    low_y, high_y = _bounds(fy, cy, h)
+    for chunk in nb.prange((vectors + _CHUNK - 1) // _CHUNK):
+        basis, made = aligned(16 * simd.WIDTH), aligned(splats.shape[1] * simd.WIDTH)
+        for vector in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, vectors)):
+            i = vector * simd.WIDTH
+            mx, my, mz, x, y, z = _at(table, viewmat, i)
+            logit = _row(table, LOGITS, i)
+            size = _row(table, LOG_SCALES, i) + _row(table, LOG_SCALES + 1, i) + _row(table, LOG_SCALES + 2, i)
+            opacity = _1 / (_1 + simd.exp(-logit))
+            # The last two are false for what is not a number; elsewhere that shows in the determinant.
+            seen = (z > near) & (opacity >= _LEAST_OPACITY) & (logit >= -_HUGE) & (size <= _HUGE)
+            if not simd.any_of(seen):
+                visible[i : i + simd.WIDTH] = False
+                continue
+            z = simd.where(seen, z, _1)
+            qw, qx, qy, qz, _ = _turned(table, i)
+            gx, gy = fx / z, fy / z
+            ux = simd.smaller(simd.larger(x / z, low_x), high_x)
+            uy = simd.smaller(simd.larger(y / z, low_y), high_y)
+            t = _on_axes(_projected_axes(viewmat, gx, gy, ux, uy), _rotation(qw, qx, qy, qz))
+            s0, s1, s2 = (
+                simd.exp(_row(table, LOG_SCALES, i)),
+                simd.exp(_row(table, LOG_SCALES + 1, i)),
+                simd.exp(_row(table, LOG_SCALES + 2, i)),
+            )
+            a, b, c, sharp = _covariance((t[0] * s0, t[1] * s1, t[2] * s2, t[3] * s0, t[4] * s1, t[5] * s2))
+            det = sharp + BLUR * (a + c) + BLUR * BLUR
+            a, c = a + BLUR, c + BLUR
+            if antialias:
+                opacity = opacity * simd.sqrt(simd.larger(sharp / det, _LEAST_RATIO))
+            drawn = seen & (opacity > _LEAST_OPACITY) & (det > _0) & (det <= _MOST_DET)
+            extent = _2 * simd.log(simd.where(drawn, np.float32(255.0) * opacity, _1))
+            sx, sy = gx * x + cx, gy * y + cy
+            half_x, half_y = simd.sqrt(extent * a), simd.sqrt(extent * c)
+            drawn = drawn & (extent > _0) & (sx + half_x >= _0) & (sx - half_x <= w) & (sy + half_y >= _0) & (sy - half_y <= h)
+            lanes = simd.bits(drawn)
+            for lane in range(simd.WIDTH):
+                visible[i + lane] = (lanes >> np.uint32(lane)) & np.uint32(1) != 0
+            if lanes == 0:
+                continue
+            _put(made, X, sx)
+            _put(made, Y, sy)
+            _put(made, CONIC_A, c / det)
+            _put(made, CONIC_B, -b / det)
+            _put(made, CONIC_C, a / det)
+            _put(made, OPACITY, opacity)
+            _put(made, DEPTH, z)
+            _put(made, EXTENT, extent)
+            dx, dy, dz = mx - position[0], my - position[1], mz - position[2]
+            scale = _1 / simd.sqrt(dx * dx + dy * dy + dz * dz)
+            _sh_basis(degree, dx * scale, dy * scale, dz * scale, basis)
+            red = green = blue = simd.broadcast(_HALF)
+            for k in range(coefficients):
+                value = simd.load(basis, simd.WIDTH * k)
+                red = red + value * _row(table, COLORS + 3 * k, i)
+                green = green + value * _row(table, COLORS + 3 * k + 1, i)
+                blue = blue + value * _row(table, COLORS + 3 * k + 2, i)
+            _put(made, RED, simd.larger(red, _0))
+            _put(made, GREEN, simd.larger(green, _0))
+            _put(made, BLUE, simd.larger(blue, _0))
+            for lane in range(simd.WIDTH):
+                if visible[i + lane]:
+                    for column in range(EXTENT + 1):
+                        splats[i + lane, column] = made[column * simd.WIDTH + lane]
+
+
+@nb.njit(**OPTIONS)
+def _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias, degree, v, basis, value, gradient):
+    """Gradients of sixteen gaussians.
+
+    Args:
+        table … degree: as for forward; i: the first's column; seen: mask of those that are in the picture; bounds: of x/z and y/z.
+        v: [9 * 16], cotangents of x, y, conic a, b, c, opacity, red, green, blue. basis, value: [16 * 16] scratch.
+        gradient: [>= 11 + 3 (degree+1)^2, 16] receives the gradients, 0 where not seen.
+    """
+    fx, fy = lens[0], lens[1]
+    mx, my, mz, x, y, z = _at(table, viewmat, i)
+    z = simd.where(seen, z, _1)
+    qw, qx, qy, qz, norm = _turned(table, i)
+    r = _rotation(qw, qx, qy, qz)
+    s0, s1, s2 = (
+        simd.exp(_row(table, LOG_SCALES, i)),
+        simd.exp(_row(table, LOG_SCALES + 1, i)),
+        simd.exp(_row(table, LOG_SCALES + 2, i)),
+    )
+    gx, gy = fx / z, fy / z
+    ratio_x, ratio_y = x / z, y / z
+    ux = simd.smaller(simd.larger(ratio_x, bounds[0]), bounds[1])
+    uy = simd.smaller(simd.larger(ratio_y, bounds[2]), bounds[3])
+    j = _projected_axes(viewmat, gx, gy, ux, uy)
+    t = _on_axes(j, r)
+    n = (t[0] * s0, t[1] * s1, t[2] * s2, t[3] * s0, t[4] * s1, t[5] * s2)
+    a, b, c, sharp = _covariance(n)
+    det = sharp + BLUR * (a + c) + BLUR * BLUR
+    a_blurred, c_blurred = a + BLUR, c + BLUR
+    over = _1 / det
+    ka, kb, kc = c_blurred * over, -b * over, a_blurred * over
+
+    # Conic K = C^-1: dL/dC = -K (dL/dK) K, with the off-diagonal cotangent shared between its two places.
+    va, vb, vc = simd.load(v, 32), _HALF * simd.load(v, 48), simd.load(v, 64)
+    p0, p1 = ka * va + kb * vb, ka * vb + kb * vc
+    p2, p3 = kb * va + kc * vb, kb * vb + kc * vc
+    g_a, g_b, g_c = -(p0 * ka + p1 * kb), -(p0 * kb + p1 * kc), -(p2 * kb + p3 * kc)
+
+    opacity = _1 / (_1 + simd.exp(-_row(table, LOGITS, i)))
+    v_opacity = simd.load(v, 80)
+    if antialias:
+        ratio = sharp * over
+        compensation = simd.sqrt(simd.larger(ratio, _LEAST_RATIO))
+        # d sqrt(r) = (adj(C0) / |C1| - r C1^-1) : dC / (2 sqrt(r))
+        factor = simd.where(ratio > _LEAST_RATIO, v_opacity * opacity * _HALF / compensation, _0)
+        g_a = g_a + factor * (c * over - ratio * ka)
+        g_b = g_b + factor * (-b * over - ratio * kb)
+        g_c = g_c + factor * (a * over - ratio * kc)
+        v_opacity = v_opacity * compensation
+    simd.store(gradient, 16 * LOGITS, simd.where(seen, v_opacity * opacity * (_1 - opacity), _0))
+
+    # C = V V^T: dL/dV = 2 G V.
+    w0, w1, w2 = _2 * (g_a * n[0] + g_b * n[3]), _2 * (g_a * n[1] + g_b * n[4]), _2 * (g_a * n[2] + g_b * n[5])
+    w3, w4, w5 = _2 * (g_b * n[0] + g_c * n[3]), _2 * (g_b * n[1] + g_c * n[4]), _2 * (g_b * n[2] + g_c * n[5])
+    simd.store(gradient, 16 * LOG_SCALES, simd.where(seen, w0 * n[0] + w3 * n[3], _0))
+    simd.store(gradient, 16 * (LOG_SCALES + 1), simd.where(seen, w1 * n[1] + w4 * n[4], _0))
+    simd.store(gradient, 16 * (LOG_SCALES + 2), simd.where(seen, w2 * n[2] + w5 * n[5], _0))
+    # From here on w = dL/d(J W R).
+    w0, w1, w2, w3, w4, w5 = w0 * s0, w1 * s1, w2 * s2, w3 * s0, w4 * s1, w5 * s2
+
+    # dL/dR = (J W)^T w
+    r00, r01, r02 = j[0] * w0 + j[3] * w3, j[0] * w1 + j[3] * w4, j[0] * w2 + j[3] * w5
+    r10, r11, r12 = j[1] * w0 + j[4] * w3, j[1] * w1 + j[4] * w4, j[1] * w2 + j[4] * w5
+    r20, r21, r22 = j[2] * w0 + j[5] * w3, j[2] * w1 + j[5] * w4, j[2] * w2 + j[5] * w5
+    nw = _2 * (qx * (r21 - r12) + qy * (r02 - r20) + qz * (r10 - r01))
+    nx = _2 * (qy * (r01 + r10) + qz * (r02 + r20) + qw * (r21 - r12) - _2 * qx * (r11 + r22))
+    ny = _2 * (qx * (r01 + r10) + qz * (r12 + r21) + qw * (r02 - r20) - _2 * qy * (r00 + r22))
+    nz = _2 * (qx * (r02 + r20) + qy * (r12 + r21) + qw * (r10 - r01) - _2 * qz * (r00 + r11))
+    along = nw * qw + nx * qx + ny * qy + nz * qz
+    simd.store(gradient, 16 * QUATS, simd.where(seen, (nw - along * qw) * norm, _0))
+    simd.store(gradient, 16 * (QUATS + 1), simd.where(seen, (nx - along * qx) * norm, _0))
+    simd.store(gradient, 16 * (QUATS + 2), simd.where(seen, (ny - along * qy) * norm, _0))
+    simd.store(gradient, 16 * (QUATS + 3), simd.where(seen, (nz - along * qz) * norm, _0))
+
+    # dL/d(J W) = w R^T, then dL/dJ = that W^T; J's four entries depend on z and the clamped ratios.
+    p0, p1, p2 = w0 * r[0] + w1 * r[1] + w2 * r[2], w0 * r[3] + w1 * r[4] + w2 * r[5], w0 * r[6] + w1 * r[7] + w2 * r[8]
+    p3, p4, p5 = w3 * r[0] + w4 * r[1] + w5 * r[2], w3 * r[3] + w4 * r[4] + w5 * r[5], w3 * r[6] + w4 * r[7] + w5 * r[8]
+    v_j00 = p0 * viewmat[0, 0] + p1 * viewmat[0, 1] + p2 * viewmat[0, 2]
+    v_j02 = p0 * viewmat[2, 0] + p1 * viewmat[2, 1] + p2 * viewmat[2, 2]
+    v_j11 = p3 * viewmat[1, 0] + p4 * viewmat[1, 1] + p5 * viewmat[1, 2]
+    v_j12 = p3 * viewmat[2, 0] + p4 * viewmat[2, 1] + p5 * viewmat[2, 2]
+    near = _1 / z
+    v_x, v_y = simd.load(v, 0) * gx, simd.load(v, 16) * gy
+    v_z = near * (gx * (ux * v_j02 - v_j00) + gy * (uy * v_j12 - v_j11) - v_x * x - v_y * y)
+    v_ux = simd.where((ratio_x >= bounds[0]) & (ratio_x <= bounds[1]), -gx * v_j02 * near, _0)
+    v_uy = simd.where((ratio_y >= bounds[2]) & (ratio_y <= bounds[3]), -gy * v_j12 * near, _0)
+    v_z = v_z - (v_ux * x + v_uy * y) * near
+    v_x, v_y = v_x + v_ux, v_y + v_uy
+    v_mx = viewmat[0, 0] * v_x + viewmat[1, 0] * v_y + viewmat[2, 0] * v_z
+    v_my = viewmat[0, 1] * v_x + viewmat[1, 1] * v_y + viewmat[2, 1] * v_z
+    v_mz = viewmat[0, 2] * v_x + viewmat[1, 2] * v_y + viewmat[2, 2] * v_z
+
+    dx, dy, dz = mx - position[0], my - position[1], mz - position[2]
+    scale = _1 / simd.sqrt(dx * dx + dy * dy + dz * dz)
+    dx, dy, dz = dx * scale, dy * scale, dz * scale
+    _sh_basis(degree, dx, dy, dz, basis)
+    coefficients = (degree + 1) * (degree + 1)
+    # None flows where a colour was cut off at 0; it is summed up again, which is faster than to keep it.
+    red = green = blue = simd.broadcast(_HALF)
+    for k in range(coefficients):
+        weight = simd.load(basis, 16 * k)
+        red = red + weight * _row(table, COLORS + 3 * k, i)
+        green = green + weight * _row(table, COLORS + 3 * k + 1, i)
+        blue = blue + weight * _row(table, COLORS + 3 * k + 2, i)
+    v_red = simd.where(seen & (red > _0), simd.load(v, 96), _0)
+    v_green = simd.where(seen & (green > _0), simd.load(v, 112), _0)
+    v_blue = simd.where(seen & (blue > _0), simd.load(v, 128), _0)
+    for k in range(coefficients):
+        weight = simd.where(seen, simd.load(basis, 16 * k), _0)
+        simd.store(gradient, 16 * (COLORS + 3 * k), weight * v_red)
+        simd.store(gradient, 16 * (COLORS + 3 * k + 1), weight * v_green)
+        simd.store(gradient, 16 * (COLORS + 3 * k + 2), weight * v_blue)
+        here = v_red * _row(table, COLORS + 3 * k, i) + v_green * _row(table, COLORS + 3 * k + 1, i)
+        simd.store(value, 16 * k, here + v_blue * _row(table, COLORS + 3 * k + 2, i))
+    if degree > 0:
+        v_dx, v_dy, v_dz = _sh_slopes(degree, dx, dy, dz, value)
+        along = v_dx * dx + v_dy * dy + v_dz * dz
+        v_mx = v_mx + (v_dx - along * dx) * scale
+        v_my = v_my + (v_dy - along * dy) * scale
+        v_mz = v_mz + (v_dz - along * dz) * scale
+    simd.store(gradient, 16 * MEANS, simd.where(seen, v_mx, _0))
+    simd.store(gradient, 16 * (MEANS + 1), simd.where(seen, v_my, _0))
+    simd.store(gradient, 16 * (MEANS + 2), simd.where(seen, v_mz, _0))
+
+
+@nb.njit(**OPTIONS)
+def _take(rank_of, v_rows, i, v):
+    """Brings the cotangents of sixteen gaussians side by side. Returns the mask of those that are in the picture."""
+    for lane in range(simd.WIDTH):
+        rank = rank_of[i + lane]
+        v[9 * simd.WIDTH + lane] = np.float32(rank)
+        for k in range(9):
+            v[k * simd.WIDTH + lane] = v_rows[rank, k] if rank >= 0 else _0
+    return simd.load(v, 9 * simd.WIDTH) >= _0
+
+
+@nb.njit(parallel=True, **OPTIONS)
+def backward(table, viewmat, position, lens, width, height, antialias, degree, rank_of, v_rows, gradients):
+    """Gradients of :func:`forward`, 0 for gaussians that are not in the picture.
+
+    Args:
+        table … degree: as for forward. rank_of: [C] int32, place of each gaussian in depth order, -1 where it is not visible.
+        v_rows: [M, 9] float32, cotangents of x, y, conic a, b, c, opacity, red, green, blue in that order.
+        gradients: like the table, receives the gradients; rows of higher harmonics than ``degree`` are left as they are.
+    """
+    count = 11 + 3 * (degree + 1) * (degree + 1)
+    vectors = table.shape[1] // simd.WIDTH
+    bounds = _bounds(lens[0], lens[2], np.float32(width)) + _bounds(lens[1], lens[3], np.float32(height))
+    for chunk in nb.prange((vectors + _CHUNK - 1) // _CHUNK):
+        v, basis, value, gradient = aligned(10 * 16), aligned(16 * 16), aligned(16 * 16), aligned(59 * 16)
+        for vector in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, vectors)):
+            i = vector * simd.WIDTH
+            seen = _take(rank_of, v_rows, i, v)
+            _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias, degree, v, basis, value, gradient)
+            for row in range(count):
+                simd.store(gradients, row * table.shape[1] + i, simd.load(gradient, 16 * row))
+
+
+@nb.njit(parallel=True, **OPTIONS)
+def backward_and_step(
+    table,
     viewmat,
     position,
     lens,
@@ -233,154 +464,52 @@ def backward(
     height,
     antialias,
     degree,
-    splats,
     rank_of,
     v_rows,
-    v_means,
-    v_log_scales,
-    v_quats,
-    v_opacity_logits,
-    v_sh0,
-    v_shn,
+    first,
+    second,
+    rates,
+    time,
+    opacity_weight,
+    scale_weight,
 ):
-    """Gradients of :func:`forward`, written for the visible gaussians only.
+    """:func:`backward` and a step of Adam on every gaussian in one pass: a gradient is used while it is at hand and never written.
 
     Args:
-        means … splats: as for forward. rank_of: [N] int32, place of each gaussian in depth order, -1 where it is not visible.
-        v_rows: [M, 9] float32, cotangents of x, y, conic a, b, c, opacity, red, green, blue in that order.
-        v_means … v_shn: like the parameters, receive their gradients.
+        table … v_rows: as for backward; the table is updated in place.
+        first, second: like the table, Adam's moments. rates: [rows of the table], learning rates. time: number of the step, from 1.
+        opacity_weight, scale_weight: of what each gaussian's opacity, and sum of scales, adds to the loss.
     """
-    count = means.shape[0]
-    coefficients = (degree + 1) * (degree + 1)
-    fx, fy, cx, cy = lens[0], lens[1], lens[2], lens[3]
-    for chunk in nb.prange((count + _CHUNK - 1) // _CHUNK):
-        basis = np.empty(16, np.float32)
-        slope = np.zeros((16, 3), np.float32)
-        v_color = np.empty(3, np.float32)
-        # In the order of memory, because a gaussian's parameters fill a dozen cache lines and its gradient on the screen only one.
-        for i in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, count)):
-            rank = rank_of[i]
-            if rank < 0:
-                continue
-            mx, my, mz = means[i, 0], means[i, 1], means[i, 2]
-            x = viewmat[0, 0] * mx + viewmat[0, 1] * my + viewmat[0, 2] * mz + viewmat[0, 3]
-            y = viewmat[1, 0] * mx + viewmat[1, 1] * my + viewmat[1, 2] * mz + viewmat[1, 3]
-            z = viewmat[2, 0] * mx + viewmat[2, 1] * my + viewmat[2, 2] * mz + viewmat[2, 3]
-            v, t = _screen_axes(log_scales, quats, viewmat, i, x, y, z, fx, fy, cx, cy, width, height)
-
-            # Conic K = C^-1: dL/dC = -K dL/dK K.
-            ka, kb, kc = splats[i, CONIC_A], splats[i, CONIC_B], splats[i, CONIC_C]
-            va, vb, vc = v_rows[rank, 2], _HALF * v_rows[rank, 3], v_rows[rank, 4]
-            m00, m01 = va * ka + vb * kb, va * kb + vb * kc
-            m10, m11 = vb * ka + vc * kb, vb * kb + vc * kc
-            g_a = -(ka * m00 + kb * m10)
-            g_b = -(ka * m01 + kb * m11)
-            g_c = -(kb * m01 + kc * m11)
-
-            v_opacity = v_rows[rank, 5]
-            opacity = _1 / (_1 + exp(-opacity_logits[i]))
-            compensation = _1
-            if antialias:
-                a = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
-                b = v[0] * v[3] + v[1] * v[4] + v[2] * v[5]
-                c = v[3] * v[3] + v[4] * v[4] + v[5] * v[5]
-                sharp = _sharp_det(v)
-                det = sharp + BLUR * (a + c) + BLUR * BLUR
-                ratio = sharp / det
-                compensation = math.sqrt(max(ratio, _LEAST_RATIO))
-                if ratio > _LEAST_RATIO:
-                    # d sqrt(r) = (adj(C0) / |C1| - r C1^-1) : dC / (2 sqrt(r))
-                    factor = v_opacity * opacity * _HALF / compensation
-                    g_a += factor * (c / det - ratio * ka)
-                    g_b += factor * (-b / det - ratio * kb)
-                    g_c += factor * (a / det - ratio * kc)
-            v_opacity_logits[i] = v_opacity * compensation * opacity * (_1 - opacity)
-
-            # C = V V^T: dL/dV = 2 G V.
-            w0 = _2 * (g_a * v[0] + g_b * v[3])
-            w1 = _2 * (g_a * v[1] + g_b * v[4])
-            w2 = _2 * (g_a * v[2] + g_b * v[5])
-            w3 = _2 * (g_b * v[0] + g_c * v[3])
-            w4 = _2 * (g_b * v[1] + g_c * v[4])
-            w5 = _2 * (g_b * v[2] + g_c * v[5])
-            v_log_scales[i, 0] = w0 * v[0] + w3 * v[3]
-            v_log_scales[i, 1] = w1 * v[1] + w4 * v[4]
-            v_log_scales[i, 2] = w2 * v[2] + w5 * v[5]
-            s0, s1, s2 = exp(log_scales[i, 0]), exp(log_scales[i, 1]), exp(log_scales[i, 2])
-            # From here on w = dL/d(J W R).
-            w0, w1, w2, w3, w4, w5 = w0 * s0, w1 * s1, w2 * s2, w3 * s0, w4 * s1, w5 * s2
-
-            qw, qx, qy, qz = quats[i, 0], quats[i, 1], quats[i, 2], quats[i, 3]
-            norm = _1 / math.sqrt(qw * qw + qx * qx + qy * qy + qz * qz)
-            qw, qx, qy, qz = qw * norm, qx * norm, qy * norm, qz * norm
-            r = _rotation(qw, qx, qy, qz)
-            ux, inside_x = _clamped(x / z, fx, cx, np.float32(width))
-            uy, inside_y = _clamped(y / z, fy, cy, np.float32(height))
-            gx, gy = fx / z, fy / z
-            j0, j1, j2, j3, j4, j5 = _projected_axes(viewmat, gx, gy, ux, uy)
-            # dL/dR = (J W)^T w
-            r00, r01, r02 = j0 * w0 + j3 * w3, j0 * w1 + j3 * w4, j0 * w2 + j3 * w5
-            r10, r11, r12 = j1 * w0 + j4 * w3, j1 * w1 + j4 * w4, j1 * w2 + j4 * w5
-            r20, r21, r22 = j2 * w0 + j5 * w3, j2 * w1 + j5 * w4, j2 * w2 + j5 * w5
-            nw = _2 * (qx * (r21 - r12) + qy * (r02 - r20) + qz * (r10 - r01))
-            nx = _2 * (qy * (r01 + r10) + qz * (r02 + r20) + qw * (r21 - r12) - _2 * qx * (r11 + r22))
-            ny = _2 * (qx * (r01 + r10) + qz * (r12 + r21) + qw * (r02 - r20) - _2 * qy * (r00 + r22))
-            nz = _2 * (qx * (r02 + r20) + qy * (r12 + r21) + qw * (r10 - r01) - _2 * qz * (r00 + r11))
-            along = nw * qw + nx * qx + ny * qy + nz * qz
-            v_quats[i, 0] = (nw - along * qw) * norm
-            v_quats[i, 1] = (nx - along * qx) * norm
-            v_quats[i, 2] = (ny - along * qy) * norm
-            v_quats[i, 3] = (nz - along * qz) * norm
-
-            # dL/d(J W) = w R^T, then dL/dJ = that W^T; J's four entries depend on z and the clamped ratios.
-            p0 = w0 * r[0] + w1 * r[1] + w2 * r[2]
-            p1 = w0 * r[3] + w1 * r[4] + w2 * r[5]
-            p2 = w0 * r[6] + w1 * r[7] + w2 * r[8]
-            p3 = w3 * r[0] + w4 * r[1] + w5 * r[2]
-            p4 = w3 * r[3] + w4 * r[4] + w5 * r[5]
-            p5 = w3 * r[6] + w4 * r[7] + w5 * r[8]
-            v_j00 = p0 * viewmat[0, 0] + p1 * viewmat[0, 1] + p2 * viewmat[0, 2]
-            v_j02 = p0 * viewmat[2, 0] + p1 * viewmat[2, 1] + p2 * viewmat[2, 2]
-            v_j11 = p3 * viewmat[1, 0] + p4 * viewmat[1, 1] + p5 * viewmat[1, 2]
-            v_j12 = p3 * viewmat[2, 0] + p4 * viewmat[2, 1] + p5 * viewmat[2, 2]
-            v_ux, v_uy = -gx * v_j02, -gy * v_j12
-            v_z = (-gx * v_j00 + gx * ux * v_j02 - gy * v_j11 + gy * uy * v_j12) / z
-            v_x = v_rows[rank, 0] * gx
-            v_y = v_rows[rank, 1] * gy
-            v_z -= (v_x * x + v_y * y) / z
-            if inside_x:
-                v_x += v_ux / z
-                v_z -= v_ux * x / (z * z)
-            if inside_y:
-                v_y += v_uy / z
-                v_z -= v_uy * y / (z * z)
-            v_mx = viewmat[0, 0] * v_x + viewmat[1, 0] * v_y + viewmat[2, 0] * v_z
-            v_my = viewmat[0, 1] * v_x + viewmat[1, 1] * v_y + viewmat[2, 1] * v_z
-            v_mz = viewmat[0, 2] * v_x + viewmat[1, 2] * v_y + viewmat[2, 2] * v_z
-
-            # Colour: none flows where it was cut off at 0.
-            v_color[0] = v_rows[rank, 6] if splats[i, RED] > np.float32(0.0) else np.float32(0.0)
-            v_color[1] = v_rows[rank, 7] if splats[i, GREEN] > np.float32(0.0) else np.float32(0.0)
-            v_color[2] = v_rows[rank, 8] if splats[i, BLUE] > np.float32(0.0) else np.float32(0.0)
-            dx, dy, dz = mx - position[0], my - position[1], mz - position[2]
-            scale = _1 / math.sqrt(dx * dx + dy * dy + dz * dz)
-            dx, dy, dz = dx * scale, dy * scale, dz * scale
-            sh_basis(degree, dx, dy, dz, basis)
-            for channel in range(3):
-                v_sh0[i, channel] = basis[0] * v_color[channel]
-            if degree > 0:
-                _sh_slope(degree, dx, dy, dz, slope)
-                v_dx = v_dy = v_dz = np.float32(0.0)
-                for k in range(1, coefficients):
-                    value = np.float32(0.0)
-                    for channel in range(3):
-                        v_shn[i, k - 1, channel] = basis[k] * v_color[channel]
-                        value += shn[i, k - 1, channel] * v_color[channel]
-                    v_dx += value * slope[k, 0]
-                    v_dy += value * slope[k, 1]
-                    v_dz += value * slope[k, 2]
-                along = v_dx * dx + v_dy * dy + v_dz * dz
-                v_mx += (v_dx - along * dx) * scale
-                v_my += (v_dy - along * dy) * scale
-                v_mz += (v_dz - along * dz) * scale
-            v_means[i, 0], v_means[i, 1], v_means[i, 2] = v_mx, v_my, v_mz
+    count = 11 + 3 * (degree + 1) * (degree + 1)
+    vectors = table.shape[1] // simd.WIDTH
+    bounds = _bounds(lens[0], lens[2], np.float32(width)) + _bounds(lens[1], lens[3], np.float32(height))
+    correction1, correction2 = np.float32(1.0 / (1.0 - 0.9**time)), np.float32(1.0 / (1.0 - 0.999**time))
+    opacity_weight, scale_weight = np.float32(opacity_weight), np.float32(scale_weight)
+    for chunk in nb.prange((vectors + _CHUNK - 1) // _CHUNK):
+        v, basis, value, gradient = aligned(10 * 16), aligned(16 * 16), aligned(16 * 16), aligned(59 * 16)
+        for vector in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, vectors)):
+            i = vector * simd.WIDTH
+            seen = _take(rank_of, v_rows, i, v)
+            if simd.any_of(seen):
+                _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias, degree, v, basis, value, gradient)
+            else:
+                gradient[:] = _0
+            if opacity_weight > _0:
+                opacity = _1 / (_1 + simd.exp(-_row(table, LOGITS, i)))
+                simd.store(gradient, 16 * LOGITS, simd.load(gradient, 16 * LOGITS) + opacity_weight * opacity * (_1 - opacity))
+            if scale_weight > _0:
+                for row in range(LOG_SCALES, LOG_SCALES + 3):
+                    simd.store(gradient, 16 * row, simd.load(gradient, 16 * row) + scale_weight * simd.exp(_row(table, row, i)))
+            for row in range(count):
+                at = row * table.shape[1] + i
+                value_, first_, second_ = adam(
+                    simd.load(table, at),
+                    simd.load(gradient, 16 * row),
+                    simd.load(first, at),
+                    simd.load(second, at),
+                    rates[row] * correction1,
+                    correction2,
+                )
+                simd.store(table, at, value_)
+                simd.store(first, at, first_)
+                simd.store(second, at, second_)

@@ -5,8 +5,8 @@ Both passes walk each tile's gaussians nearest first. With w = T alpha, the back
 the part behind a gaussian is D minus what was passed, so it walks forward too, without a stored history (equation 3 of Kerbl et al. 2023,
 differentiated by the opacity, in the form above).
 
-A row of a tile is one vector. Down a tile's column dx stays, so log2(alpha) = (L - a dx^2) - dy (b dx + c dy) takes two multiply-adds a row,
-and the gradient's moments by dx wait until all rows are summed.
+A row of a tile is one vector. Down a tile's column dx stays, so log2(alpha) = (L - a dx^2) - dy (b dx + c dy) takes two multiply-adds a
+row, and the gradient's moments by dx wait until all rows are summed.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TILE_WIDTH != simd.WIDTH:
     raise ImportError("A row of a tile has to be one vector.")
 
 # A tile's state is one array, for each row of pixels a vector of each of these. Red, green and blue are light going forward, cotangents
-# going backward; REST is what is still to come of D. Planes of whole tiles would lie 4096 bytes apart, and a processor that compares only the
-# last twelve bits of addresses holds up a load for a store to the other plane.
+# going backward; REST is what is still to come of D. Planes of whole tiles would lie 4096 bytes apart, and a processor that compares only
+# the last twelve bits of addresses holds up a load for a store to the other plane.
 _THROUGH, _RED, _GREEN, _BLUE, _REST = (np.int64(TILE_WIDTH * place) for place in range(5))
 _ROW = np.int64(5 * TILE_WIDTH)
 
@@ -34,7 +34,7 @@ MIN_TRANSMITTANCE = np.float32(1e-4)
 
 _LEAST_POWER = np.float32(np.log2(1.0 / 255.0))
 _LOG2E = np.float32(np.log2(np.e))
-_HALF, _1 = np.float32(0.5), np.float32(1.0)
+_0, _HALF, _1 = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
 # How many gaussians are fetched at a time, and pass between two looks whether all pixels of a tile are finished.
 _BATCH = 32
@@ -81,7 +81,7 @@ def _centers():
 def _forward_tile(rows, pairs, first, last, corner, near, state):
     """Composites pairs first..last into the state. Returns how many of them were needed."""
     centers = _centers()
-    nothing, all = simd.broadcast(np.float32(0.0)), simd.broadcast(_1)
+    nothing, all = simd.broadcast(_0), simd.broadcast(_1)
     for p in range(0, TILE_HEIGHT * _ROW, _ROW):
         simd.store(state, _THROUGH + p, all)
         simd.store(state, _RED + p, nothing)
@@ -105,7 +105,7 @@ def _forward_tile(rows, pairs, first, last, corner, near, state):
             power = across + dy * (slant + down * dy)
             through = simd.load(state, _THROUGH + p)
             drawn = (power >= _LEAST_POWER) & (through >= MIN_TRANSMITTANCE)
-            weight = through * simd.where(drawn, simd.smaller(simd.exp2_of_negative(power), MAX_ALPHA))
+            weight = through * simd.where(drawn, simd.smaller(simd.exp2_of_negative(power), MAX_ALPHA), _0)
             simd.store(state, _RED + p, simd.load(state, _RED + p) + weight * red)
             simd.store(state, _GREEN + p, simd.load(state, _GREEN + p) + weight * green)
             simd.store(state, _BLUE + p, simd.load(state, _BLUE + p) + weight * blue)
@@ -164,20 +164,20 @@ def _backward_tile(rows, pairs, first, needed, last, corner, near, state, gradie
         dx = centers - near[j, X]
         dy = simd.broadcast(np.float32(top) + _HALF - near[j, Y])
         across, slant, down = near[j, EXTENT] + near[j, CONIC_A] * dx * dx, near[j, CONIC_B] * dx, near[j, CONIC_C]
-        s_red = s_green = s_blue = s_1 = s_y = s_yy = simd.broadcast(np.float32(0.0))
+        s_red = s_green = s_blue = s_1 = s_y = s_yy = simd.broadcast(_0)
         for p in range(top * _ROW, bottom * _ROW, _ROW):
             power = across + dy * (slant + down * dy)
             through = simd.load(state, _THROUGH + p)
             drawn = (power >= _LEAST_POWER) & (through >= MIN_TRANSMITTANCE)
             full = simd.exp2_of_negative(power)
             # Not the weight is cut off but alpha: its products with 2^-120 would be subnormal, which costs a hundred cycles.
-            alpha = simd.where(drawn, simd.smaller(full, MAX_ALPHA))
+            alpha = simd.where(drawn, simd.smaller(full, MAX_ALPHA), _0)
             weight = through * alpha
             v_red, v_green, v_blue = simd.load(state, _RED + p), simd.load(state, _GREEN + p), simd.load(state, _BLUE + p)
             passed = weight * (red * v_red + green * v_green + blue * v_blue)
             rest = simd.load(state, _REST + p) - passed
             # dL/dalpha = T v.c - (what is behind) / (1 - alpha); and dL/dsigma = -alpha dL/dalpha, none where alpha was clamped.
-            v_sigma = simd.where(drawn & (full < MAX_ALPHA), alpha * rest / (_1 - alpha) - passed)
+            v_sigma = simd.where(drawn & (full < MAX_ALPHA), alpha * rest / (_1 - alpha) - passed, _0)
             simd.store(state, _THROUGH + p, through - weight)
             simd.store(state, _REST + p, rest)
             s_red = s_red + weight * v_red
@@ -191,7 +191,7 @@ def _backward_tile(rows, pairs, first, needed, last, corner, near, state, gradie
         s_x = s_1 * dx
         simd.store(gradients, GRADIENTS * k, simd.sums((s_red, s_green, s_blue, s_1, s_x, s_y, s_x * dx, s_y * dx, s_yy)))
     for k in range(first + needed, last):
-        simd.store(gradients, GRADIENTS * k, simd.broadcast(np.float32(0.0)))
+        simd.store(gradients, GRADIENTS * k, simd.broadcast(_0))
 
 
 @nb.njit(parallel=True, **OPTIONS)
@@ -216,7 +216,7 @@ def backward(rows, tile_starts, pairs, own_starts, own, needed, image, v_image, 
         for i in range(worker, tiles, workers):
             tile = order[i]
             left, top = (tile % across) * TILE_WIDTH, (tile // across) * TILE_HEIGHT
-            state[:] = np.float32(0.0)
+            state[:] = _0
             for y in range(min(TILE_HEIGHT, height - top)):
                 for x in range(min(TILE_WIDTH, width - left)):
                     p = y * _ROW + x
@@ -233,7 +233,7 @@ def backward(rows, tile_starts, pairs, own_starts, own, needed, image, v_image, 
     for chunk in nb.prange((count + _CHUNK - 1) // _CHUNK):
         total = aligned(simd.WIDTH)
         for rank in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, count)):
-            lanes = simd.broadcast(np.float32(0.0))
+            lanes = simd.broadcast(_0)
             for at in range(own_starts[rank], own_starts[rank + 1]):
                 lanes = lanes + simd.load(gradients, GRADIENTS * own[at])
             simd.store(total, 0, lanes)

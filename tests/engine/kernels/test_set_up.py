@@ -15,9 +15,9 @@ def test_compiled_code_goes_to_the_users_cache(door):
     code = f"""
 import importlib, os
 importlib.import_module("engine.{door}")
-from engine.kernels.adam import cpu
+from engine.kernels.project import cpu
 from engine.kernels import CACHE
-assert cpu.step._cache.cache_path.startswith(str(CACHE)), cpu.step._cache.cache_path
+assert cpu.forward._cache.cache_path.startswith(str(CACHE)), cpu.forward._cache.cache_path
 from numba import config
 assert config.CPU_FEATURES == os.environ["NUMBA_CPU_FEATURES"]
 """

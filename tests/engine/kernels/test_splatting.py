@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 import torch
 
+from engine.kernels.adam import reference as adam_reference
 from engine.kernels.project import cpu as project
 from engine.kernels.project import reference as project_reference
 from engine.kernels.rasterize import cpu as rasterize
 from engine.kernels.rasterize import reference as rasterize_reference
 from engine.kernels.tiles import cpu as tiles
+from engine.splats.gaussians import Gaussians
 
 NAMES = ("means", "log_scales", "quats", "opacity_logits", "sh0", "shn")
 WIDTH, HEIGHT = 70, 50
@@ -40,11 +42,10 @@ def view(angle=0.2):
 
 def fast(values, antialias, degree, background, workers=2):
     """The picture and what its gradient needs."""
-    viewmat, position, lens = view()
-    count = len(values["means"])
+    table = Gaussians(values, np.zeros(3)).table
+    count = table.shape[1]
     splats, visible = np.zeros((count, tiles.COLUMNS), np.float32), np.zeros(count, bool)
-    parameters = [values[name] for name in NAMES]
-    project.forward(*parameters, viewmat, position, lens, WIDTH, HEIGHT, np.float32(NEAR), antialias, degree, splats, visible)
+    project.forward(table, *view(), WIDTH, HEIGHT, np.float32(NEAR), antialias, degree, splats, visible)
     order = tiles.depth_order(splats, visible)
     rows = tiles.gather_rows(splats, order)
     binned = tiles.bin_pairs(rows, WIDTH, HEIGHT)
@@ -55,15 +56,14 @@ def fast(values, antialias, degree, background, workers=2):
 
 def fast_gradients(values, antialias, degree, kept, image, v_image, workers=2):
     splats, order, rows, (starts, pairs, *own), needed = kept
-    viewmat, position, lens = view()
-    v_rows = np.empty((len(order), 9), np.float32)
-    rasterize.backward(rows, starts, pairs, *own, needed, image, v_image, np.empty((len(pairs), rasterize.GRADIENTS), np.float32), v_rows, workers)
+    gaussians, gradients = Gaussians(values, np.zeros(3)), Gaussians(values, np.zeros(3))
+    scratch, v_rows = np.empty((len(pairs), rasterize.GRADIENTS), np.float32), np.empty((len(order), 9), np.float32)
+    rasterize.backward(rows, starts, pairs, *own, needed, image, v_image, scratch, v_rows, workers)
     rank_of = np.full(len(splats), -1, np.int32)
     rank_of[order] = np.arange(len(order))
-    gradients = {name: np.zeros_like(values[name]) for name in NAMES}
-    parameters = [values[name] for name in NAMES]
-    project.backward(*parameters, viewmat, position, lens, WIDTH, HEIGHT, antialias, degree, splats, rank_of, v_rows, *gradients.values())
-    return gradients
+    gradients.table[:] = 0
+    project.backward(gaussians.table, *view(), WIDTH, HEIGHT, antialias, degree, rank_of, v_rows, gradients.table)
+    return gradients.values
 
 
 def reference(values, antialias, degree, background, v_image):
@@ -188,3 +188,39 @@ def test_tiles_hold_exactly_the_rows_that_an_ellipse_reaches():
                 dy = py + 0.5 - row[tiles.Y]
                 least = (0.5 * (row[tiles.CONIC_A] * dx * dx + row[tiles.CONIC_C] * dy * dy) + row[tiles.CONIC_B] * dx * dy).min()
                 assert row[tiles.OPACITY] * np.exp(-least) >= 0.95 / 255
+
+
+def test_the_step_in_one_pass_equals_gradients_then_adam():
+    """Three steps, so that the moments count; a gaussian that is not seen goes on with its momentum."""
+    values = scene(90)
+    values["means"][:5, 2] = -4
+    torn = Gaussians(values, np.zeros(3))
+    torn.first[:, :90], torn.second[:, :90] = 0.001, 0.01
+    whole = Gaussians(values, np.zeros(3))
+    whole.load_state(torn.state())
+    rates = np.linspace(1e-3, 1e-2, len(torn.table)).astype(np.float32)
+    opacity_weight, scale_weight = 0.02, 0.03
+    for time in (7, 8, 9):
+        v_image = np.random.default_rng(time).normal(size=(4, HEIGHT, WIDTH)).astype(np.float32)
+        image, kept = fast(torn.values, True, 2, np.zeros(3, np.float32))
+        splats, order, rows, (starts, pairs, *own), needed = kept
+        scratch, v_rows = np.empty((len(pairs), rasterize.GRADIENTS), np.float32), np.empty((len(order), 9), np.float32)
+        rasterize.backward(rows, starts, pairs, *own, needed, image, v_image, scratch, v_rows, 1)
+        rank_of = np.full(len(splats), -1, np.int32)
+        rank_of[order] = np.arange(len(order))
+        project.backward_and_step(
+            whole.table,
+            *view(),
+            *(WIDTH, HEIGHT, True, 2, rank_of, v_rows),
+            *(whole.first, whole.second, rates, time, opacity_weight, scale_weight),
+        )
+        gradients = np.zeros_like(torn.table)
+        project.backward(torn.table, *view(), WIDTH, HEIGHT, True, 2, rank_of, v_rows, gradients)
+        opacities = 1 / (1 + np.exp(-torn.table[project.LOGITS].astype(float)))
+        gradients[project.LOGITS] += opacity_weight * opacities * (1 - opacities)
+        scales = slice(project.LOG_SCALES, project.LOG_SCALES + 3)
+        gradients[scales] += scale_weight * np.exp(torn.table[scales])
+        count = 11 + 3 * 9
+        tensors = [torch.from_numpy(array[:count]) for array in (torn.table, gradients, torn.first, torn.second)]
+        adam_reference.step(*tensors, torch.from_numpy(rates[:count, None]), time)
+        np.testing.assert_allclose(whole.table[:, :90], torn.table[:, :90], rtol=1e-4, atol=1e-5)
