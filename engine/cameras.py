@@ -16,6 +16,13 @@ import numpy as np
 # Between an OpenGL and an OpenCV camera: y and z change sign. Its own inverse.
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 
+# What turns worlds of others into ours: Z up, x right, y away. The names are what --from-axes and --to-axes take.
+WORLD_AXES = {
+    "z-up": np.eye(3),
+    "y-up": np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),  # glTF, SPZ, OpenGL: x right, y up, z towards the viewer
+    "y-down": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),  # COLMAP, OpenCV: x right, y down, z away
+}
+
 Distortion = Sequence[float]  # OpenCV's k1 k2 p1 p2
 
 

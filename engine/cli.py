@@ -47,6 +47,13 @@ _TrainFlags = _flags(TrainSettings)
 _Positional = tyro.conf.Positional
 
 
+_Axes = typing.Literal["auto", "z-up", "y-up", "y-down"]
+_AXES_HELP = (
+    "z-up as Blender, y-up as glTF and SPZ, y-down as COLMAP and most published PLYs. auto is what the format defines, and z-up "
+    "for .ply and .splat, which define nothing."
+)
+
+
 def _argument(help: str, metavar: str = "") -> Any:
     return tyro.conf.arg(help=help, metavar=metavar or None)
 
@@ -216,19 +223,68 @@ def render(
 
 
 def convert(
-    source: Annotated[str, _Positional, _argument("Splats to read: a PLY.", "IN")],
-    target: Annotated[str, _Positional, _argument("File to write: a PLY.", "OUT")],
+    source: Annotated[str, _Positional, _argument("Splats to read: .ply (also PlayCanvas' compressed), .spz, .splat or .glb.", "IN")],
+    target: Annotated[str, _Positional, _argument("File to write: .ply, .spz, .splat or .glb.", "OUT")],
     /,
+    from_axes: Annotated[_Axes, _argument(f"Axes of IN: {_AXES_HELP}")] = "auto",
+    to_axes: Annotated[_Axes, _argument(f"Axes of OUT: {_AXES_HELP}")] = "auto",
+    crop: Annotated[
+        tuple[float, float, float, float, float, float] | None,
+        _argument("Keep what lies in this box, in the file's unit and with Z up.", "XMIN YMIN ZMIN XMAX YMAX ZMAX"),
+    ] = None,
+    min_opacity: Annotated[float, _argument("Remove splats below this opacity (0 to 1).")] = 0.0,
+    remove_floaters: Annotated[
+        bool, tyro.conf.FlagCreatePairsOff, _argument("Remove splats that are alone in empty space, far from others for their size.")
+    ] = False,
+    decimate: Annotated[
+        int | None, _argument("Keep so many at most: the most opaque and largest. Nothing makes up for those that go.", "N")
+    ] = None,
+    blend: Annotated[
+        typing.Literal["keep", "linear", "srgb"],
+        _argument(
+            "Encode colours for blending in linear light (Blender) or in sRGB (most viewers). An approximation: exact for opaque splats "
+            "of one colour, not where transparent ones mix. A file that does not say how it blends is taken as srgb."
+        ),
+    ] = "keep",
+    spz_version: Annotated[typing.Literal[2, 3], _argument("Version of SPZ to write; 2 is for old readers.")] = 3,
 ) -> int:
-    """Read splats and write them anew."""
+    """Read splats, change them as asked, in the order of these flags, and write them to another file."""
     from .formats.splats import read_splats, write_splats
+    from .splats import editing
 
-    for path in (source, target):
-        if Path(path).suffix.lower() != ".ply":
-            raise UserError(f"{path} is not a .ply file.", "Only PLY is converted yet.")
-    splats = read_splats(Path(source))
-    write_splats(Path(target), splats)
-    print(f"{len(splats)} splats, harmonics of degree {splats.degree}: {target}")
+    if not 0 <= min_opacity <= 1:
+        raise UserError(f"--min-opacity is {min_opacity:g}.", "Give a number from 0 to 1.")
+    if decimate is not None and decimate < 1:
+        raise UserError(f"--decimate is {decimate}.", "Give a number of at least 1.")
+    if crop is not None and not all(low < high for low, high in zip(crop[:3], crop[3:], strict=True)):
+        raise UserError("--crop has no inside: each minimum must be below its maximum.", "Give XMIN YMIN ZMIN XMAX YMAX ZMAX.")
+    splats = read_splats(Path(source), None if from_axes == "auto" else from_axes)
+    steps: list[tuple[str, Callable[[Any], Any]]] = []
+    if crop is not None:
+        steps.append(("outside the box", lambda given: editing.crop(given, crop[:3], crop[3:])))
+    if min_opacity > 0:
+        steps.append((f"with an opacity below {min_opacity:g}", lambda given: editing.at_least_opaque(given, min_opacity)))
+    if remove_floaters:
+        steps.append(("that float alone", editing.without_floaters))
+    if decimate is not None:
+        steps.append((f"to keep {decimate}", lambda given: editing.decimate(given, decimate)))
+    for reason, step in steps:
+        before = len(splats)
+        splats = step(splats)
+        print(f"{before - len(splats)} removed {reason}, {len(splats)} remain")
+        if before and not len(splats):
+            raise UserError(f"Nothing of {source} remains.", "Nothing was written; ask for less to be removed.")
+    if blend != "keep":
+        splats = editing.to_blend(splats, blend)
+    file = Path(target)
+    write_splats(file, splats, None if to_axes == "auto" else to_axes, spz_version)
+    kind = file.suffix.lower()
+    degree = 0 if kind == ".splat" else splats.degree
+    if degree < splats.degree:
+        print(f"A {kind} file has no harmonics: those of degree {splats.degree} are left out")
+    if splats.blend == "linear" and kind in (".spz", ".splat"):
+        print(f"A {kind} file cannot say that these splats blend in linear light; for other viewers add --blend srgb")
+    print(f"{len(splats)} splats, harmonics of degree {degree}: {target}")
     return 0
 
 

@@ -55,7 +55,7 @@ class RECONSTRUCT_OT_import_file(Told, bpy.types.Operator, ImportHelper):
     bl_label = "Import File"
     bl_options = {"REGISTER", "UNDO"}
 
-    filter_glob: bpy.props.StringProperty(default="*.ply", options={"HIDDEN"})
+    filter_glob: bpy.props.StringProperty(default="*.ply;*.spz;*.splat;*.glb", options={"HIDDEN"})
 
     def run(self, context: bpy.types.Context) -> None:
         settings = to_settings(context.scene.reconstruct.import_, ImportSettings)

@@ -58,11 +58,11 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
 
 
 def import_file(scene: bpy.types.Scene, file: Path, settings: ImportSettings) -> list[bpy.types.Object]:
-    """Brings a PLY of splats or of points into a scene; its scale is not known.
+    """Brings a file of splats, or a PLY of points, into a scene; its scale is not known.
 
     Args:
         scene: receives a collection named after the file.
-        file: the PLY.
+        file: PLY, SPZ, .splat or GLB.
         settings: as for a result; a file of points comes as points whatever they say.
 
     Returns:
@@ -72,9 +72,10 @@ def import_file(scene: bpy.types.Scene, file: Path, settings: ImportSettings) ->
         UserError: the file is missing, damaged, or holds neither splats nor points.
     """
     file = Path(file)
-    columns = read_vertices(file).columns
-    if "f_dc_0" not in columns and "packed_position" not in columns:
-        return [_add_points(scene, read_points(file), file)]
+    if file.suffix.lower() == ".ply":
+        columns = read_vertices(file).columns
+        if "f_dc_0" not in columns and "packed_position" not in columns:
+            return [_add_points(scene, read_points(file), file)]
     splats = read_splats(file)
     # A file that does not say how its splats blend is made for the viewers of the field.
     return [_add_splats(scene, splats, file.stem, splats.blend or "srgb", settings, file, None)]

@@ -27,7 +27,7 @@ _HINT = "Export it again from the program that made it."
 
 @dataclass(frozen=True)
 class Vertices:
-    """The vertex element of a PLY: ``columns`` by property name, each [N] in the file's own type, and the header's comments."""
+    """An element of a PLY, usually its vertices: ``columns`` by property name, each [N] in the file's own type; the header's comments."""
 
     columns: dict[str, np.ndarray]
     comments: tuple[str, ...] = ()
@@ -57,20 +57,28 @@ def read_vertices(file: Path) -> Vertices:
     Raises:
         UserError: the file is missing, is not a PLY, is cut short, or has vertices of a kind that nobody writes.
     """
+    vertices = read_element(file, "vertex")
+    if vertices is None:
+        raise UserError(f"{file} has no vertices.", "Choose a PLY that holds points or splats.")
+    return vertices
+
+
+def read_element(file: Path, name: str) -> Vertices | None:
+    """Reads an element of a PLY file as :func:`read_vertices` reads its vertices; None where the file has none of that name."""
     try:
         with open(file, "rb") as stream:
             order, elements, comments, start = _read_header(stream, file)
-            vertex = next((index for index, element in enumerate(elements) if element.name == "vertex"), None)
-            if vertex is None:
-                raise UserError(f"{file} has no vertices.", "Choose a PLY that holds points or splats.")
-            element = elements[vertex]
+            chosen = next((index for index, element in enumerate(elements) if element.name == name), None)
+            if chosen is None:
+                return None
+            element = elements[chosen]
             if element.has_lists or not element.properties:
-                raise UserError(f"{file} has vertices that are not plain numbers.", _HINT)
+                raise UserError(f"{file}: its element {name} is not made of plain numbers.", _HINT)
             stream.seek(start)
             remaining = os.fstat(stream.fileno()).st_size - start
             if order:
-                return Vertices(_read_binary(stream, order, elements[:vertex], element, remaining, file), comments)
-            return Vertices(_read_ascii(stream, elements[:vertex], element, remaining, file), comments)
+                return Vertices(_read_binary(stream, order, elements[:chosen], element, remaining, file), comments)
+            return Vertices(_read_ascii(stream, elements[:chosen], element, remaining, file), comments)
     except FileNotFoundError:
         raise UserError(f"There is no file {file}.") from None
     except OSError as error:
@@ -141,7 +149,7 @@ def _read_header(stream: BinaryIO, file: Path) -> tuple[str, list[_Element], tup
 
 
 def _cut_short(file: Path) -> UserError:
-    return UserError(f"{file} is cut short: it has fewer vertices than its header says.", _HINT)
+    return UserError(f"{file} is cut short: it holds less than its header says.", _HINT)
 
 
 def _read_binary(
@@ -201,7 +209,7 @@ def _read_ascii(stream: BinaryIO, before: list[_Element], element: _Element, rem
             warnings.simplefilter("ignore")  # that there are no rows, which is refused below
             rows = np.loadtxt(stream, dtype=np.float64, comments=None, max_rows=element.count, ndmin=2, encoding="ascii")
     except (ValueError, UnicodeDecodeError, OverflowError):
-        raise UserError(f"{file} is damaged: a vertex is not made of numbers.", _HINT) from None
+        raise UserError(f"{file} is damaged: what should be numbers is something else.", _HINT) from None
     if rows.shape[0] != element.count or rows.shape[1] < len(element.properties):
         raise _cut_short(file)
     columns = {}

@@ -106,6 +106,15 @@ def test_a_file_of_splats_made_elsewhere(scene, splats, tmp_path):
     np.testing.assert_allclose(values(made, "base_color", 4, "color")[0, :3], 0.21404, atol=1e-4)
 
 
+@pytest.mark.parametrize("suffix", ["spz", "splat", "glb"])
+def test_other_files_of_splats(scene, splats, tmp_path, suffix):
+    file = tmp_path / f"sofa.{suffix}"
+    write_splats(file, splats([(0, 0, 0), (1, 2, 3)], [(1, 1, 1)] * 2, [(0, 0, 0, 3)] * 2, [0.9] * 2, [(0.5, 0.5, 0.5)] * 2, blend=None))
+    (made,) = import_file(scene, file, ImportSettings())
+    np.testing.assert_allclose(np.ptp(places(made), axis=0), [1, 2, 3], atol=1e-4)
+    assert made.modifiers["Splats"] and tagged(made)["scale"] == "unknown"
+
+
 def spoil(folder, kind):
     file = folder / "splats.ply"
     if kind == "missing":

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Splats and their files: one module a format, here what picks by the file's name.
+
+Splats in memory are in our world, Z up. SPZ and glTF define their axes; PLY and .splat do not, and are taken as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from ...cameras import WORLD_AXES
+from ...contract.errors import UserError
+from .dot_splat import read_dot_splat, write_dot_splat
+from .gaussians import Splats
+from .glb import read_glb, write_glb
+from .ply import read_ply, write_ply
+from .rotation import moved
+from .spz import read_spz, write_spz
+
+__all__ = ["AXES", "READERS", "WRITERS", "Splats", "read_splats", "write_splats"]
+
+READERS: dict[str, Callable[[Path], Splats]] = {".ply": read_ply, ".spz": read_spz, ".splat": read_dot_splat, ".glb": read_glb}
+WRITERS: dict[str, Callable[[Path, Splats], None]] = {".ply": write_ply, ".spz": write_spz, ".splat": write_dot_splat, ".glb": write_glb}
+# The axes of a file that nothing else is said of.
+AXES = {".ply": "z-up", ".splat": "z-up", ".spz": "y-up", ".glb": "y-up"}
+
+
+def read_splats(file: Path, axes: str | None = None) -> Splats:
+    """Reads splats from a PLY (ordinary or PlayCanvas' compressed), SPZ, .splat or GLB file.
+
+    Args:
+        file: the file; its suffix says what it is.
+        axes: a name of :data:`~engine.cameras.WORLD_AXES`, where the file's numbers have other axes than its format's.
+
+    Returns:
+        The splats with Z up.
+
+    Raises:
+        UserError: the file is missing or damaged, holds no splats, or holds numbers that are not finite.
+    """
+    read = _chosen(READERS, file)
+    try:
+        splats = read(file)
+    except FileNotFoundError:
+        raise UserError(f"There is no file {file}.") from None
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror or error}.") from None
+    splats.check(str(file))
+    axes = axes or AXES[file.suffix.lower()]
+    return splats if axes == "z-up" else moved(splats, WORLD_AXES[axes])
+
+
+def write_splats(file: Path, splats: Splats, axes: str | None = None, spz_version: int | None = None) -> None:
+    """Writes splats to the format of the file's suffix, whole or not at all.
+
+    Args:
+        file: the file.
+        splats: with Z up.
+        axes: as for :func:`read_splats`.
+        spz_version: 2 or 3, for SPZ.
+
+    Raises:
+        UserError: a number is not finite, the format cannot hold the splats, or the disk is full.
+    """
+    write = _chosen(WRITERS, file)
+    if spz_version is not None and write is write_spz:
+        write = partial(write_spz, version=spz_version)
+    splats.check(str(file))
+    axes = axes or AXES[file.suffix.lower()]
+    write(file, splats if axes == "z-up" else moved(splats, WORLD_AXES[axes].T))
+
+
+def _chosen(table: dict[str, Callable], file: Path) -> Callable:
+    if file.suffix.lower() not in table:
+        raise UserError(f"{file} has no suffix of a file of splats.", f"Name one of {', '.join(table)}.")
+    return table[file.suffix.lower()]

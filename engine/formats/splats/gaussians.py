@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Splats as arrays, whatever file they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from ...contract.errors import UserError
+
+SH_C0 = 0.28209479177387814
+# Opacities 0 and 1, which 8-bit files hold, have no finite logit: they are kept this far away.
+_LEAST_OPACITY = 1e-6
+# What stands for a size of zero, which has no logarithm.
+_LEAST_SCALE = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Splats:
+    """Gaussians as they are trained and stored, float32.
+
+    ``blend`` says in which light they composite, ``antialias`` whether they were trained with opacity-compensated antialiasing; None
+    where a file does not say.
+    """
+
+    means: np.ndarray  # [N, 3] world
+    log_scales: np.ndarray  # [N, 3] natural logarithm of world units
+    quats: np.ndarray  # [N, 4] w x y z
+    opacity_logits: np.ndarray  # [N]
+    sh: np.ndarray  # [N, K, 3], K = (degree + 1)²; the first is the base colour
+    blend: Literal["linear", "srgb"] | None = None
+    antialias: bool | None = None
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    @property
+    def degree(self) -> int:
+        """Degree of the spherical harmonics, 0 to 3."""
+        return {1: 0, 4: 1, 9: 2, 16: 3}[self.sh.shape[1]]
+
+    def select(self, index: np.ndarray) -> Splats:
+        """Those of an index or a mask, in its order."""
+        return replace(
+            self,
+            means=self.means[index],
+            log_scales=self.log_scales[index],
+            quats=self.quats[index],
+            opacity_logits=self.opacity_logits[index],
+            sh=self.sh[index],
+        )
+
+    def check(self, what: str) -> None:
+        """Refuses gaussians that no viewer can draw.
+
+        Args:
+            what: names them in the message, usually the file.
+
+        Raises:
+            UserError: a number is not finite, a rotation has no length, or the arrays do not fit together.
+        """
+        n, k = len(self.means), self.sh.shape[1] if self.sh.ndim == 3 else 0
+        shapes = (self.means.shape, self.log_scales.shape, self.quats.shape, self.opacity_logits.shape, self.sh.shape)
+        if k not in (1, 4, 9, 16) or shapes != ((n, 3), (n, 3), (n, 4), (n,), (n, k, 3)):
+            raise UserError(f"{what}: the splats' parts do not fit together.")
+        bad = ~np.isfinite(self.means).all(axis=1) | ~np.isfinite(self.log_scales).all(axis=1) | ~np.isfinite(self.quats).all(axis=1)
+        bad |= ~np.isfinite(self.opacity_logits) | ~np.isfinite(self.sh).all(axis=(1, 2))
+        if bad.any():
+            raise UserError(f"{what}: {int(bad.sum())} of {n} splats hold a number that is not finite.", "Train or export them again.")
+        if n and np.abs(self.quats).max(axis=1).min() <= 0:
+            raise UserError(f"{what}: a splat's rotation has no length.", "Train or export them again.")
+
+
+def opacities(splats: Splats) -> np.ndarray:
+    """Opacities between 0 and 1, [N] float64."""
+    # exp only of what is not positive never overflows.
+    small = np.exp(-np.abs(splats.opacity_logits.astype(np.float64)))
+    return np.where(splats.opacity_logits >= 0, 1.0, small) / (1.0 + small)
+
+
+def logits(opacity: np.ndarray) -> np.ndarray:
+    """Opacity logits of opacities, [N] float32, finite also for 0 and 1; NaN stays NaN."""
+    inside = np.clip(opacity.astype(np.float64), _LEAST_OPACITY, 1 - _LEAST_OPACITY)
+    return np.log(inside / (1 - inside)).astype(np.float32)
+
+
+def finite_logits(values: np.ndarray) -> np.ndarray:
+    """Opacity logits with what :func:`logits` has for 0 and 1 instead of infinities, [N] float32; NaN stays NaN."""
+    ends = logits(np.array([0.0, 1.0]))
+    return np.nan_to_num(values.astype(np.float32), nan=np.nan, neginf=ends[0], posinf=ends[1])
+
+
+def logarithms(scales: np.ndarray) -> np.ndarray:
+    """Log scales of sizes in world units, [N, 3] float32; a size of 0 becomes a tiny one, what is negative NaN."""
+    with np.errstate(invalid="ignore"):
+        return np.log(np.where(scales >= 0, np.maximum(scales, _LEAST_SCALE), np.nan)).astype(np.float32)
+
+
+def unit_quats(quats: np.ndarray) -> np.ndarray:
+    """Quaternions of length 1, [N, 4] float64; those without a length stay 0."""
+    quats = quats.astype(np.float64)
+    # Scaled first, so that neither tiny nor huge quaternions leave float's range in the square.
+    largest = np.abs(quats).max(axis=1, keepdims=True, initial=0)
+    quats = np.divide(quats, largest, out=np.zeros_like(quats), where=largest > 0)
+    return quats / np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), 1e-30)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The common file of splats: the PLY of Kerbl et al. 2023, which every viewer reads. It says nothing about its axes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ...contract.errors import UserError
+from ..ply import Vertices, read_vertices, write_vertices
+from . import compressed_ply
+from .gaussians import Splats, finite_logits, unit_quats
+
+
+def read_ply(file: Path) -> Splats:
+    """Reads splats from a PLY, ordinary or compressed.
+
+    Raises:
+        UserError: the file is missing or damaged, or holds no splats.
+    """
+    vertices = read_vertices(file)
+    columns = vertices.columns
+    if compressed_ply.is_compressed(vertices):
+        return compressed_ply.unpack(file, vertices)
+    rest = 0
+    while f"f_rest_{rest}" in columns:
+        rest += 1
+    if rest not in (0, 9, 24, 45):
+        raise UserError(f"{file} has {rest} harmonics; splats have 0, 9, 24 or 45.", "Export it with degree 0 to 3.")
+    needed = ["x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise UserError(f"{file} holds no splats: its vertices have no {missing[0]}.", "Choose a PLY of gaussian splats.")
+    base = vertices.stack(["f_dc_0", "f_dc_1", "f_dc_2"])[:, None, :]
+    # The file holds all of red's harmonics, then green's, then blue's.
+    harmonics = vertices.stack([f"f_rest_{index}" for index in range(rest)]).reshape(len(vertices), 3, rest // 3).transpose(0, 2, 1)
+    return Splats(
+        means=vertices.stack(["x", "y", "z"]),
+        log_scales=vertices.stack(["scale_0", "scale_1", "scale_2"]),
+        quats=vertices.stack(["rot_0", "rot_1", "rot_2", "rot_3"]),
+        # splat-transform writes infinities for opacities of 0 and 1.
+        opacity_logits=finite_logits(vertices.columns["opacity"]),
+        sh=np.ascontiguousarray(np.concatenate([base, harmonics], axis=1)),
+        blend=_blend(vertices),
+        antialias=_antialias(vertices),
+    )
+
+
+def write_ply(file: Path, splats: Splats) -> None:
+    """Writes splats as a PLY, whole or not at all; rotations are normalised.
+
+    Raises:
+        UserError: the disk is full.
+    """
+    columns: dict[str, np.ndarray] = {}
+
+    def add(names: list[str], values: np.ndarray) -> None:
+        for index, name in enumerate(names):
+            columns[name] = values[:, index].astype(np.float32)
+
+    add(["x", "y", "z"], splats.means)
+    add(["nx", "ny", "nz"], np.zeros((len(splats), 3), dtype=np.float32))
+    add(["f_dc_0", "f_dc_1", "f_dc_2"], splats.sh[:, 0])
+    rest = 3 * (splats.sh.shape[1] - 1)
+    add([f"f_rest_{index}" for index in range(rest)], splats.sh[:, 1:].transpose(0, 2, 1).reshape(len(splats), rest))
+    add(["opacity"], splats.opacity_logits[:, None])
+    add(["scale_0", "scale_1", "scale_2"], splats.log_scales)
+    add(["rot_0", "rot_1", "rot_2", "rot_3"], unit_quats(splats.quats))
+    comments = []
+    if splats.blend is not None:
+        comments.append(f"blend {splats.blend}")
+    if splats.antialias is not None:
+        comments.append(f"SplatRenderMode: {'mip' if splats.antialias else 'default'}")
+    write_vertices(file, columns, comments)
+
+
+def _blend(vertices: Vertices) -> Literal["linear", "srgb"] | None:
+    if "blend linear" in vertices.comments:
+        return "linear"
+    return "srgb" if "blend srgb" in vertices.comments else None
+
+
+def _antialias(vertices: Vertices) -> bool | None:
+    if "SplatRenderMode: mip" in vertices.comments:
+        return True
+    return False if "SplatRenderMode: default" in vertices.comments else None
