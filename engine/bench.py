@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The operations of a training step, timed on named fixtures, with the machine named.
 
-A fixture is made from a seed, so that it is the same everywhere. Times are the best of several runs: machines are shared and noisy.
+A fixture is the same everywhere: made from a seed, or from the real data with fixed settings. Times are the best of several runs: machines
+are shared and noisy. Beside the time stands the work: pairs of gaussian and pixel that are evaluated, those that change a pixel, and how
+much of the arithmetic that this machine's vector units can do the compositing does.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,18 +20,27 @@ import numpy as np
 from . import devices
 from .cameras import Camera
 from .contract.errors import UserError
-from .contract.settings import SplatSettings
-from .kernels import use_threads
+from .contract.settings import SplatSettings, TrainSettings
+from .data.views import load_views
+from .formats.capture import read_capture
+from .formats.splats import read_splats, write_splats
+from .kernels import cache_root, peak, use_threads
+from .kernels.rasterize import cpu as rasterize
 from .kernels.tiles import cpu as tiles
+from .methods.splat import SplatTrainer
 from .splats import optimizer
 from .splats.gaussians import Gaussians
 from .splats.loss import PhotometricLoss
 from .splats.renderer import Renderer
 
 _RUNS = 15
+# Vector arithmetic for each row of sixteen pixels in the compiled loops of kernels/rasterize, loads and stores left aside.
+_FORWARD_OPERATIONS, _BACKWARD_OPERATIONS = 21, 37
+
+Fixture = tuple[Gaussians, Camera, np.ndarray, float]
 
 
-def object_50k() -> tuple[Gaussians, Camera, np.ndarray]:
+def object_50k() -> Fixture:
     """50 000 gaussians on two shells of radius 1 and 0.6, seen at 400×400 from 4 away.
 
     Sizes and opacities are spread as in a lego400 trained to that number: the medians of a gaussian's three axes are 2, 6 and 17
@@ -48,10 +62,45 @@ def object_50k() -> tuple[Gaussians, Camera, np.ndarray]:
     pose = np.eye(4)
     pose[2, 3] = 4.0
     pixels = rng.integers(0, 256, (400, 400, 3)).astype(np.uint8)
-    return Gaussians(values, np.zeros(3)), Camera(400, 400, 555.6, 555.6, 200.0, 200.0, pose), pixels
+    return Gaussians(values, np.zeros(3)), Camera(400, 400, 555.6, 555.6, 200.0, 200.0, pose), pixels, 1.0
 
 
-FIXTURES: dict[str, Callable[[], tuple[Gaussians, Camera, np.ndarray]]] = {"object-50k": object_50k}
+def fox_seed() -> Fixture:
+    """The fox from its photos at 540×960: what training starts from, its 12 000 seed points."""
+    trainer = SplatTrainer(TrainSettings(), *_capture("fox_colmap"), "srgb", devices.threads(0))
+    view = trainer.views[0]
+    return trainer.gaussians, view.camera, view.image, trainer.radius
+
+
+def lego_100k() -> Fixture:
+    """A lego of 100 000 gaussians, trained for 1 500 steps on views of 400×400, seen at 800×800."""
+    file = cache_root() / "bench" / "lego-100k.ply"
+    capture, views = _capture("lego400")
+    workers = devices.threads(0)
+    settings = SplatSettings(max_gaussians=100_000, strategy="mcmc", sh_degree=2)
+    trainer = SplatTrainer(TrainSettings(splat=settings), capture, views, "srgb", workers)
+    if not file.is_file():
+        for step in range(1500):
+            trainer.step(step / 1500)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_splats(file, trainer.gaussians.splats("srgb", False))
+    view = trainer.views[0]
+    camera = view.camera
+    twice = replace(camera, width=800, height=800, fx=2 * camera.fx, fy=2 * camera.fy, cx=2 * camera.cx, cy=2 * camera.cy)
+    pixels = np.ascontiguousarray(view.image.repeat(2, axis=0).repeat(2, axis=1))
+    return Gaussians.from_splats(read_splats(file)), twice, pixels, trainer.radius
+
+
+def _capture(name: str):
+    """A capture of the real data, with its training views."""
+    root = Path(os.environ.get("RECONSTRUCT_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+    if not (root / name).is_dir():
+        raise UserError(f"There is no real data {name} at {root}.", "Set RECONSTRUCT_DATA to its folder.")
+    capture = read_capture(root / name)
+    return capture, load_views(capture, "train")
+
+
+FIXTURES: dict[str, Callable[[], Fixture]] = {"object-50k": object_50k, "fox-seed": fox_seed, "lego-100k": lego_100k}
 
 
 def run(names: tuple[str, ...]) -> dict[str, Any]:
@@ -65,15 +114,17 @@ def run(names: tuple[str, ...]) -> dict[str, Any]:
         raise UserError(f"There is no fixture {unknown[0]}.", f"There are: {', '.join(FIXTURES)}.")
     workers = devices.threads(0)
     use_threads(workers)
-    rows = {name: _time(*FIXTURES[name](), workers) for name in names or FIXTURES}
-    return {"processor": devices.processor(), "threads": workers, "fixtures": rows}
+    most = peak.operations_per_second(workers)
+    rows = {name: _time(*FIXTURES[name](), workers, most) for name in names or FIXTURES}
+    return {"processor": devices.processor(), "threads": workers, "peak_vector_operations_per_second": round(most), "fixtures": rows}
 
 
-def _time(gaussians: Gaussians, camera: Camera, pixels: np.ndarray, workers: int) -> dict[str, Any]:
-    """Best milliseconds of the parts of a training step, and of a whole one."""
+def _time(gaussians: Gaussians, camera: Camera, pixels: np.ndarray, radius: float, workers: int, most: float) -> dict[str, Any]:
+    """Best milliseconds of the parts of a training step, and of a whole one, with the pairs it takes."""
     renderer, loss = Renderer(workers), PhotometricLoss(0.2, linear=False)
     # With these rates the fixture stays as it is.
-    rates = 0 * optimizer.rates(SplatSettings(), 1.0, 0.5, len(gaussians.table))
+    rates = 0 * optimizer.rates(SplatSettings(), radius, 0.5, len(gaussians.table))
+    degree = round((gaussians.values["shn"].shape[1] + 1) ** 0.5) - 1
     black = np.zeros(3, np.float32)
     best: dict[str, float] = {}
 
@@ -84,34 +135,58 @@ def _time(gaussians: Gaussians, camera: Camera, pixels: np.ndarray, workers: int
         return value
 
     def step() -> None:
-        image = timed("forward", lambda: renderer.render(gaussians, camera, black, degree=2, antialias=False, near=0.02))
+        image = timed("forward", lambda: renderer.render(gaussians, camera, black, degree=degree, antialias=False, near=0.02))
         _, v_image = timed("loss", lambda: loss(image, pixels, black))
         timed("backward", lambda: renderer.backward(v_image))
         timed("update", lambda: renderer.step(gaussians, rates, 1))
 
-    step()
     for _ in range(_RUNS):
         timed("step", step)
-    pairs = renderer.pairs
-    evaluated = int((pairs[:, 2] - pairs[:, 1]).sum()) * tiles.TILE_WIDTH
+    evaluated, useful = rasterize.count_pairs(*renderer.composited)
+    # The compositing alone, without projection and sorting.
+    forward = _best(renderer.composite)
+    backward = _best(lambda: renderer.backward(renderer.image))
+    arithmetic = evaluated / tiles.TILE_WIDTH
     return {
         "gaussians": len(gaussians),
         "visible": len(renderer.order),
         "size": [camera.width, camera.height],
         "milliseconds": {name: round(value, 2) for name, value in best.items()},
         "evaluated_pairs": evaluated,
-        "evaluated_pairs_per_second": round(evaluated / best["forward"] * 1e3),
+        "useful_pairs": useful,
+        "evaluated_pairs_per_second": {"forward": round(evaluated / forward), "backward": round(evaluated / backward)},
+        "useful_pairs_per_second": {"forward": round(useful / forward), "backward": round(useful / backward)},
+        "share_of_peak": {
+            "forward": round(arithmetic * _FORWARD_OPERATIONS / forward / most, 3),
+            "backward": round(arithmetic * _BACKWARD_OPERATIONS / backward / most, 3),
+        },
     }
+
+
+def _best(part: Callable[[], Any]) -> float:
+    """The best seconds of several runs."""
+    times = []
+    for _ in range(_RUNS):
+        begin = time.perf_counter()
+        part()
+        times.append(time.perf_counter() - begin)
+    return min(times)
 
 
 def plain(facts: dict[str, Any]) -> str:
     """The figures in words."""
-    lines = [f"{facts['processor']}; {facts['threads']} threads; best of {_RUNS} runs"]
+    lines = [
+        f"{facts['processor']}; {facts['threads']} threads; best of {_RUNS} runs; "
+        f"{facts['peak_vector_operations_per_second'] / 1e9:.1f} G multiply-adds of 16 numbers a second at most"
+    ]
     for name, row in facts["fixtures"].items():
         parts = ", ".join(f"{part} {value:.1f} ms" for part, value in row["milliseconds"].items())
         width, height = row["size"]
         lines.append(f"{name}: {row['gaussians']} gaussians, {row['visible']} visible, {width}×{height}: {parts}")
-        lines.append(
-            f"  {row['evaluated_pairs'] / 1e6:.1f} M pairs of gaussian and pixel, {row['evaluated_pairs_per_second'] / 1e9:.2f} G/s forward"
-        )
+        share = row["useful_pairs"] / max(row["evaluated_pairs"], 1)
+        lines.append(f"  {row['evaluated_pairs'] / 1e6:.1f} M pairs of gaussian and pixel, {share:.0%} of them change a pixel")
+        for way in ("forward", "backward"):
+            evaluated, useful = row["evaluated_pairs_per_second"][way] / 1e9, row["useful_pairs_per_second"][way] / 1e9
+            share = row["share_of_peak"][way]
+            lines.append(f"  compositing {way}: {evaluated:.2f} G pairs/s, {useful:.2f} G of them useful, {share:.0%} of the peak")
     return "\n".join(lines)

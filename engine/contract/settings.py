@@ -63,6 +63,18 @@ class SplatSettings:
         "Opacity-compensated antialiasing; auto switches it on for blend linear, because Blender draws splats without a blur.",
         advanced=True,
     )
+    strategy: Literal["mcmc", "adc"] = setting(
+        "mcmc",
+        "How gaussians come and go: mcmc moves transparent ones to where something is (Kheradmand et al. 2024), "
+        "adc clones and splits where the pull is strong (Kerbl et al. 2023).",
+        advanced=True,
+    )
+    grow_until: float = setting(
+        0.8, "Share of the densification in which mcmc reaches the most gaussians.", minimum=0.01, maximum=1.0, advanced=True
+    )
+    noise: float = setting(5e5, "Strength of mcmc's noise on places, in learning rates.", minimum=0.0, advanced=True)
+    opacity_weight: float = setting(0.01, "Weight of the mean opacity in mcmc's loss.", minimum=0.0, advanced=True)
+    scale_weight: float = setting(0.01, "Weight of the mean size in mcmc's loss.", minimum=0.0, advanced=True)
     refine_start: int = setting(300, "Step of the first densification.", minimum=0, maximum=1_000_000, advanced=True)
     refine_every: int = setting(100, "Steps between densifications.", minimum=1, maximum=100_000, advanced=True)
     refine_stop: float = setting(
@@ -73,6 +85,9 @@ class SplatSettings:
         "Mean gradient of a gaussian's place on the screen, in half image widths, above which it is cloned or split.",
         minimum=0.0,
         advanced=True,
+    )
+    absgrad: bool = setting(
+        False, "Take the sum of magnitudes over pixels instead (Ye et al. 2024); its threshold is about four times as high.", advanced=True
     )
     split_scale: float = setting(
         0.01, "Gaussians larger than this share of the scene are split, smaller ones cloned.", minimum=0.0, advanced=True

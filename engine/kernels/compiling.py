@@ -25,6 +25,7 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
         progress: called with (done, all) after each kernel.
     """
     from . import simd
+    from .noise import cpu as noise
     from .photometric import cpu as photometric
     from .project import cpu as project
     from .rasterize import cpu as rasterize
@@ -45,7 +46,7 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
         made["starts"], made["pairs"], *made["own"] = tiles.bin_pairs(made["rows"], width, height)
 
     def backward() -> None:
-        made["v_rows"] = np.zeros((len(made["rows"]), 9), f)
+        made["v_rows"] = np.zeros((len(made["rows"]), 11), f)
         scratch = np.zeros((len(made["pairs"]), rasterize.GRADIENTS), f)
         rasterize.backward(
             made["rows"],
@@ -55,14 +56,15 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
             made["needed"],
             image,
             image.copy(),
+            False,
             scratch,
             made["v_rows"],
             1,
         )
 
     def loss() -> None:
-        moments, slopes = np.zeros((5, 3, height + 10, width), f), np.zeros((3, 3, height + 10, width), f)
-        photometric.forward_backward(display, display.copy(), 0.2, moments, slopes, display.copy(), np.zeros((3 * height, 2)))
+        pixels = np.zeros((height, width, 3), np.uint8)
+        photometric.forward_backward(image, pixels, black, True, 0.2, image.copy(), np.zeros((3 * height, 2)))
 
     nobody, rates = np.full(simd.WIDTH, -1, np.int32), np.zeros(len(table), f)
     steps: list[Callable[[], object]] = [
@@ -77,8 +79,8 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
         ),
         lambda: photometric.compose_target(np.zeros((height, width, 3), np.uint8), black, True, display),
         lambda: photometric.encode(image, display),
-        lambda: photometric.encode_backward(image, display, image.copy()),
         loss,
+        lambda: noise.shake(table, np.zeros(64, f), 0, 0.0),
     ]
     for index, run in enumerate(steps):
         run()

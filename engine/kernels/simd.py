@@ -129,6 +129,44 @@ def store(typingctx, array, index, lanes):
     return types.void(array, index, lanes), codegen
 
 
+@intrinsic(prefer_literal=True)
+def loads(typingctx, array, index, step, count):
+    """A tuple of lanes ``step`` elements apart, as many as the constant ``count``; else as :func:`load`."""
+
+    def codegen(context, builder, sig, values):
+        found = []
+        for k in range(count.literal_value):
+            place = builder.add(values[1], builder.mul(values[2], ir.Constant(values[2].type, k)))
+            found.append(builder.load(_place(context, builder, sig.args[0], values[0], place), align=4))
+        return context.make_tuple(builder, sig.return_type, found)
+
+    if isinstance(count, types.IntegerLiteral):
+        return types.UniTuple(LANES, count.literal_value)(array, types.int64, types.int64, count), codegen
+
+
+@intrinsic(prefer_literal=True)
+def bytes_apart(typingctx, array, index, step):
+    """The bytes at a flat index of a contiguous uint8 array and each constant ``step`` after it, as lanes.
+
+    All ``16 step`` bytes from the index on are read. Nothing checks the bounds.
+    """
+
+    def codegen(context, builder, sig, values):
+        block = ir.VectorType(ir.IntType(8), WIDTH)
+        array = context.make_array(sig.args[0])(context, builder, values[0])
+        start = builder.bitcast(cgutils.gep_inbounds(builder, array.data, values[1]), block.as_pointer())
+        places = [lane * step.literal_value for lane in range(WIDTH)]
+        found = ir.Constant(block, ir.Undefined)
+        for k in range(step.literal_value):
+            part = builder.load(builder.gep(start, [ir.Constant(ir.IntType(32), k)]), align=1)
+            taken = [WIDTH + place % WIDTH if place // WIDTH == k else lane for lane, place in enumerate(places)]
+            found = builder.shuffle_vector(found, part, ir.Constant(_INTS, taken))
+        return builder.uitofp(builder.zext(found, _INTS), _FLOATS)
+
+    if isinstance(step, types.IntegerLiteral) and array.layout == "C":
+        return LANES(array, types.int64, step), codegen
+
+
 @intrinsic
 def broadcast(typingctx, value):
     """A float32 in every lane."""
@@ -183,6 +221,17 @@ def sqrt(typingctx, lanes):
     def codegen(context, builder, sig, values):
         kind = ir.FunctionType(_FLOATS, [_FLOATS])
         return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{WIDTH}f32"), values)
+
+    return LANES(LANES), codegen
+
+
+@intrinsic
+def absolute(typingctx, lanes):
+    """Magnitudes."""
+
+    def codegen(context, builder, sig, values):
+        kind = ir.FunctionType(_FLOATS, [_FLOATS])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.fabs.v{WIDTH}f32"), values)
 
     return LANES(LANES), codegen
 

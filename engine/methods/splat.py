@@ -21,6 +21,7 @@ from ..splats import optimizer
 from ..splats.densification import DensityControl
 from ..splats.gaussians import Gaussians
 from ..splats.loss import PhotometricLoss
+from ..splats.relocation import Relocation
 from ..splats.renderer import Renderer
 
 # Nothing nearer to a camera than this is drawn, in the world's unit.
@@ -72,7 +73,8 @@ class SplatTrainer(SplatModel):
         gaussians = Gaussians.from_points(positions, colors, center, self.radius, degree)
         antialias = self.settings.antialias == "on" or (self.settings.antialias == "auto" and blend == "linear")
         super().__init__(gaussians, blend, antialias, 0, workers)
-        self.control = DensityControl(self.settings, self.radius, len(gaussians))
+        self.adc = DensityControl(self.settings, self.radius, len(gaussians)) if self.settings.strategy == "adc" else None
+        self.mcmc = Relocation(self.settings, len(gaussians)) if self.settings.strategy == "mcmc" else None
         # Behind opaque views a random background costs 0.8 dB (measured on the demo room), and closes little.
         transparent = views[0].image.shape[2] == 4
         self.background = settings.background if settings.background != "auto" else ("random" if transparent else "black")
@@ -101,17 +103,25 @@ class SplatTrainer(SplatModel):
         self.degree = min(self.settings.sh_degree, int(progress / _DEGREE_EVERY))
         image = self.renderer.render(self.gaussians, view.camera, background, degree=self.degree, antialias=self.antialias, near=NEAR)
         loss, v_image = self.loss(image, view.image, background)
-        self.renderer.backward(v_image)
         refining = progress < self.settings.refine_stop
-        if refining:
-            self.control.observe(self.renderer.order, self.renderer.v_rows, view.camera.width, view.camera.height)
+        self.renderer.backward(v_image, absolute=refining and self.adc is not None and self.settings.absgrad)
+        if refining and self.adc:
+            self.adc.observe(self.renderer.order, self.renderer.v_rows, view.camera.width, view.camera.height)
         rates = optimizer.rates(self.settings, self.radius, progress, len(self.gaussians.table))
-        self.renderer.step(self.gaussians, rates, self.steps_done)
-        if refining and self.steps_done >= self.settings.refine_start and self.steps_done % self.settings.refine_every == 0:
-            self.control.refine(self.gaussians, self.rng)
+        weights = (self.settings.opacity_weight / self.count, self.settings.scale_weight / (3 * self.count)) if self.mcmc else (0.0, 0.0)
+        self.renderer.step(self.gaussians, rates, self.steps_done, *weights)
+        due = refining and self.steps_done >= self.settings.refine_start and self.steps_done % self.settings.refine_every == 0
+        if due and self.adc:
+            self.adc.refine(self.gaussians, self.rng)
             # What a reset made transparent needs time to come back, and refinements to be pruned by.
             if self.steps_done % self.settings.reset_every == 0 and progress < 0.8 * self.settings.refine_stop:
-                self.control.reset_opacities(self.gaussians)
+                self.adc.reset_opacities(self.gaussians)
+        if due and self.mcmc:
+            self.mcmc.refine(self.gaussians, progress, self.rng)
+        if due:
+            self.gaussians.sort()
+        if self.mcmc:
+            self.mcmc.shake(self.gaussians, float(rates[0]), self.rng)
         return loss
 
     def artifacts(self, folder: Path) -> list[tuple[str, str]]:
@@ -131,12 +141,13 @@ class SplatTrainer(SplatModel):
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """See :class:`engine.methods.Trainer`."""
         arrays = self.gaussians.state()
-        arrays |= {"pulls": self.control.pulls, "times": self.control.times}
+        if self.adc:
+            arrays |= {"pulls": self.adc.pulls, "times": self.adc.times}
         facts = {
             "step": self.steps_done,
             "order": self._order,
             "rng": self.rng.bit_generator.state,
-            "was_reset": self.control.was_reset,
+            "was_reset": self.adc is not None and self.adc.was_reset,
             "center": self.gaussians.center.tolist(),
             "degree": self.degree,
             "views": [view.name for view in self.views],
@@ -149,8 +160,8 @@ class SplatTrainer(SplatModel):
             raise UserError("The capture has other views than when this training began.", "Train anew with --overwrite.")
         self.gaussians.center = np.array(facts["center"])
         self.gaussians.load_state(arrays)
-        self.control.pulls, self.control.times = arrays["pulls"], arrays["times"]
-        self.control.was_reset = facts["was_reset"]
+        if self.adc:
+            self.adc.pulls, self.adc.times, self.adc.was_reset = arrays["pulls"], arrays["times"], facts["was_reset"]
         self.steps_done, self._order, self.degree = facts["step"], facts["order"], facts["degree"]
         self.rng.bit_generator.state = facts["rng"]
 

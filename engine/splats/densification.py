@@ -30,8 +30,9 @@ class DensityControl:
         self.was_reset = False
 
     def observe(self, order: np.ndarray, v_rows: np.ndarray, width: int, height: int) -> None:
-        """Adds one picture's gradients. order: [M] gaussians; v_rows: [M, 9], columns 0 and 1 by px."""
-        self.pulls[order] += np.hypot(v_rows[:, 0] * (width / 2), v_rows[:, 1] * (height / 2))
+        """Adds one picture's gradients. order: [M] gaussians; v_rows: [M, 11], see kernels/rasterize."""
+        x, y = (9, 10) if self.settings.absgrad else (0, 1)
+        self.pulls[order] += np.hypot(v_rows[:, x] * (width / 2), v_rows[:, y] * (height / 2))
         self.times[order] += 1
 
     def refine(self, gaussians: Gaussians, rng: np.random.Generator) -> None:

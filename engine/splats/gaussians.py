@@ -106,6 +106,19 @@ class Gaussians:
         n = self.count
         self._set(self.table[:, :n][:, index], self.first[:, :n][:, index], self.second[:, :n][:, index])
 
+    def sort(self) -> None:
+        """Orders the gaussians along a Morton curve: what lies together in space lies together in memory, and leaves the view together."""
+        means = self.values["means"]
+        finite = np.isfinite(means).all(axis=1)
+        low, high = (np.percentile(means[finite], share, axis=0) if finite.any() else np.zeros(3) for share in (1, 99))
+        with np.errstate(invalid="ignore"):
+            cells = np.nan_to_num(np.clip((means - low) / np.maximum(high - low, 1e-12) * 1023, 0, 1023)).astype(np.uint32)
+        code = np.zeros(len(cells), np.uint32)
+        for bit in range(10):
+            for axis in range(3):
+                code |= (cells[:, axis] >> bit & 1) << (3 * bit + axis)
+        self.keep(np.argsort(code, kind="stable"))
+
     def append(self, values: dict[str, np.ndarray]) -> None:
         """Adds gaussians, whose moments start at zero."""
         n, fresh = self.count, _table(values)

@@ -31,22 +31,11 @@ class PhotometricLoss:
         _, height, width = image.shape
         if self._size != (height, width):
             self._size = (height, width)
-            self._target, self._v_display = (np.empty((3, height, width), np.float32) for _ in range(2))
-            self._display = np.empty((3, height, width), np.float32)
-            self._moments = np.zeros((5, 3, height + 2 * photometric.RADIUS, width), np.float32)
-            self._slopes = np.zeros((3, 3, height + 2 * photometric.RADIUS, width), np.float32)
             self._sums = np.zeros((3 * height, 2))
             self._v_image = np.zeros((4, height, width), np.float32)
             self._v_image[3] = self.coverage / (height * width)
-        photometric.compose_target(pixels, np.asarray(background, np.float32), self.linear, self._target)
-        display = self._display if self.linear else image[:3]
-        if self.linear:
-            photometric.encode(image, display)
-        photometric.forward_backward(display, self._target, self.weight, self._moments, self._slopes, self._v_display, self._sums)
-        if self.linear:
-            photometric.encode_backward(image, self._v_display, self._v_image)
-        else:
-            self._v_image[:3] = self._v_display
+        background = np.asarray(background, np.float32)
+        photometric.forward_backward(image, pixels, background, self.linear, self.weight, self._v_image, self._sums)
         difference, similarity = self._sums.sum(axis=0) / (3 * height * width)
         loss = (1 - self.weight) * difference + self.weight * (1 - similarity)
         if self.coverage:

@@ -20,14 +20,15 @@ class Renderer:
         order: [M] int32, the gaussians in the picture, nearest first.
         pairs: [E, 3] int32, pairs of gaussian and tile, see kernels/tiles.
     Attributes after :meth:`backward`:
-        v_rows: [M, 9], gradients on the screen by rank; columns 0 and 1 are the place, px.
+        v_rows: [M, 11], gradients on the screen by rank, see kernels/rasterize; columns 0 and 1 are the place, px, 9 and 10 its magnitudes.
     """
 
     def __init__(self, workers: int):
         self.workers = workers
         self.order = np.zeros(0, np.int32)
+        self.image = np.empty((4, 0, 0), np.float32)
         self._visible = np.zeros(0, bool)
-        self.v_rows = np.zeros((0, 9), np.float32)
+        self.v_rows = np.zeros((0, 11), np.float32)
         self._splats = np.zeros((0, tiles.COLUMNS), np.float32)
         self._scratch = np.zeros((0, rasterize.GRADIENTS), np.float32)
 
@@ -41,7 +42,7 @@ class Renderer:
             degree: of the harmonics used. antialias: whether opacities are compensated. near: distance of the near plane.
 
         Returns:
-            [4, H, W] float32: red, green, blue in the light of blending, and the transmittance.
+            [4, H, W] float32: red, green, blue in the light of blending, and the transmittance. The next picture is written over it.
         """
         count = gaussians.table.shape[1]
         if len(self._visible) != count:
@@ -57,19 +58,32 @@ class Renderer:
         self.order = tiles.depth_order(self._splats, self._visible)
         self._rows = tiles.gather_rows(self._splats, self.order)
         self._starts, self.pairs, *self._own = tiles.bin_pairs(self._rows, camera.width, camera.height)
-        self.image = np.empty((4, camera.height, camera.width), np.float32)
-        self._needed = rasterize.forward(self._rows, self._starts, self.pairs, np.asarray(background, np.float32), self.image, self.workers)
+        self._background = np.asarray(background, np.float32)
+        # Fresh memory for every picture would cost more than clearing it: the system hands it out page by page.
+        if self.image.shape[1:] != (camera.height, camera.width):
+            self.image = np.empty((4, camera.height, camera.width), np.float32)
+        self.composite()
         return self.image
 
-    def backward(self, v_image: np.ndarray) -> None:
+    def composite(self) -> None:
+        """Composites what :meth:`render` projected and sorted into tiles."""
+        self._needed = rasterize.forward(self._rows, self._starts, self.pairs, self._background, self.image, self.workers)
+
+    @property
+    def composited(self) -> tuple[np.ndarray, ...]:
+        """What of the last picture tells its work, see rasterize.count_pairs."""
+        return self._rows, self._starts, self.pairs, self._needed, self.image.shape[2]
+
+    def backward(self, v_image: np.ndarray, absolute: bool = False) -> None:
         """Gradients of the last picture on the screen, by rank, into ``v_rows``.
 
         Args:
             v_image: [4, H, W] float32, the loss's gradient by the picture.
+            absolute: whether the sums of magnitudes are wanted as well.
         """
         if len(self._scratch) < len(self.pairs):
             self._scratch = aligned(len(self.pairs) * 5 // 4 * rasterize.GRADIENTS).reshape(-1, rasterize.GRADIENTS)
-        self.v_rows = np.empty((len(self._rows), 9), np.float32)
+        self.v_rows = np.empty((len(self._rows), 11), np.float32)
         rasterize.backward(
             self._rows,
             self._starts,
@@ -78,6 +92,7 @@ class Renderer:
             self._needed,
             self.image,
             v_image,
+            absolute,
             self._scratch,
             self.v_rows,
             self.workers,

@@ -124,7 +124,7 @@ def _sh_slopes(degree, x, y, z, value):
 
 
 @nb.njit(**OPTIONS)
-def _rotation(w, x, y, z):
+def rotation(w, x, y, z):
     """Rotation matrix of a unit quaternion, row by row."""
     return (
         _1 - _2 * (y * y + z * z),
@@ -147,14 +147,15 @@ def _bounds(focal, center, size):
 
 
 @nb.njit(**OPTIONS)
-def _row(table, row, column):
-    return simd.load(table, row * table.shape[1] + column)
+def row(table, number, column):
+    """Sixteen numbers of one row."""
+    return simd.load(table, number * table.shape[1] + column)
 
 
 @nb.njit(**OPTIONS)
 def _at(table, viewmat, column):
     """Means in the world and in the camera's frame."""
-    mx, my, mz = _row(table, MEANS, column), _row(table, MEANS + 1, column), _row(table, MEANS + 2, column)
+    mx, my, mz = row(table, MEANS, column), row(table, MEANS + 1, column), row(table, MEANS + 2, column)
     return (
         mx,
         my,
@@ -166,13 +167,13 @@ def _at(table, viewmat, column):
 
 
 @nb.njit(**OPTIONS)
-def _turned(table, column):
+def turned(table, column):
     """Unit quaternions, and what they were multiplied by."""
     w, x, y, z = (
-        _row(table, QUATS, column),
-        _row(table, QUATS + 1, column),
-        _row(table, QUATS + 2, column),
-        _row(table, QUATS + 3, column),
+        row(table, QUATS, column),
+        row(table, QUATS + 1, column),
+        row(table, QUATS + 2, column),
+        row(table, QUATS + 3, column),
     )
     norm = _1 / simd.sqrt(w * w + x * x + y * y + z * z)
     return w * norm, x * norm, y * norm, z * norm, norm
@@ -236,8 +237,8 @@ def forward(table, viewmat, position, lens, width, height, near, antialias, degr
         for vector in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, vectors)):
             i = vector * simd.WIDTH
             mx, my, mz, x, y, z = _at(table, viewmat, i)
-            logit = _row(table, LOGITS, i)
-            size = _row(table, LOG_SCALES, i) + _row(table, LOG_SCALES + 1, i) + _row(table, LOG_SCALES + 2, i)
+            logit = row(table, LOGITS, i)
+            size = row(table, LOG_SCALES, i) + row(table, LOG_SCALES + 1, i) + row(table, LOG_SCALES + 2, i)
             opacity = _1 / (_1 + simd.exp(-logit))
             # The last two are false for what is not a number; elsewhere that shows in the determinant.
             seen = (z > near) & (opacity >= _LEAST_OPACITY) & (logit >= -_HUGE) & (size <= _HUGE)
@@ -245,15 +246,15 @@ def forward(table, viewmat, position, lens, width, height, near, antialias, degr
                 visible[i : i + simd.WIDTH] = False
                 continue
             z = simd.where(seen, z, _1)
-            qw, qx, qy, qz, _ = _turned(table, i)
+            qw, qx, qy, qz, _ = turned(table, i)
             gx, gy = fx / z, fy / z
             ux = simd.smaller(simd.larger(x / z, low_x), high_x)
             uy = simd.smaller(simd.larger(y / z, low_y), high_y)
-            t = _on_axes(_projected_axes(viewmat, gx, gy, ux, uy), _rotation(qw, qx, qy, qz))
+            t = _on_axes(_projected_axes(viewmat, gx, gy, ux, uy), rotation(qw, qx, qy, qz))
             s0, s1, s2 = (
-                simd.exp(_row(table, LOG_SCALES, i)),
-                simd.exp(_row(table, LOG_SCALES + 1, i)),
-                simd.exp(_row(table, LOG_SCALES + 2, i)),
+                simd.exp(row(table, LOG_SCALES, i)),
+                simd.exp(row(table, LOG_SCALES + 1, i)),
+                simd.exp(row(table, LOG_SCALES + 2, i)),
             )
             a, b, c, sharp = _covariance((t[0] * s0, t[1] * s1, t[2] * s2, t[3] * s0, t[4] * s1, t[5] * s2))
             det = sharp + BLUR * (a + c) + BLUR * BLUR
@@ -284,9 +285,9 @@ def forward(table, viewmat, position, lens, width, height, near, antialias, degr
             red = green = blue = simd.broadcast(_HALF)
             for k in range(coefficients):
                 value = simd.load(basis, simd.WIDTH * k)
-                red = red + value * _row(table, COLORS + 3 * k, i)
-                green = green + value * _row(table, COLORS + 3 * k + 1, i)
-                blue = blue + value * _row(table, COLORS + 3 * k + 2, i)
+                red = red + value * row(table, COLORS + 3 * k, i)
+                green = green + value * row(table, COLORS + 3 * k + 1, i)
+                blue = blue + value * row(table, COLORS + 3 * k + 2, i)
             _put(made, RED, simd.larger(red, _0))
             _put(made, GREEN, simd.larger(green, _0))
             _put(made, BLUE, simd.larger(blue, _0))
@@ -308,12 +309,12 @@ def _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias,
     fx, fy = lens[0], lens[1]
     mx, my, mz, x, y, z = _at(table, viewmat, i)
     z = simd.where(seen, z, _1)
-    qw, qx, qy, qz, norm = _turned(table, i)
-    r = _rotation(qw, qx, qy, qz)
+    qw, qx, qy, qz, norm = turned(table, i)
+    r = rotation(qw, qx, qy, qz)
     s0, s1, s2 = (
-        simd.exp(_row(table, LOG_SCALES, i)),
-        simd.exp(_row(table, LOG_SCALES + 1, i)),
-        simd.exp(_row(table, LOG_SCALES + 2, i)),
+        simd.exp(row(table, LOG_SCALES, i)),
+        simd.exp(row(table, LOG_SCALES + 1, i)),
+        simd.exp(row(table, LOG_SCALES + 2, i)),
     )
     gx, gy = fx / z, fy / z
     ratio_x, ratio_y = x / z, y / z
@@ -334,7 +335,7 @@ def _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias,
     p2, p3 = kb * va + kc * vb, kb * vb + kc * vc
     g_a, g_b, g_c = -(p0 * ka + p1 * kb), -(p0 * kb + p1 * kc), -(p2 * kb + p3 * kc)
 
-    opacity = _1 / (_1 + simd.exp(-_row(table, LOGITS, i)))
+    opacity = _1 / (_1 + simd.exp(-row(table, LOGITS, i)))
     v_opacity = simd.load(v, 80)
     if antialias:
         ratio = sharp * over
@@ -397,9 +398,9 @@ def _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias,
     red = green = blue = simd.broadcast(_HALF)
     for k in range(coefficients):
         weight = simd.load(basis, 16 * k)
-        red = red + weight * _row(table, COLORS + 3 * k, i)
-        green = green + weight * _row(table, COLORS + 3 * k + 1, i)
-        blue = blue + weight * _row(table, COLORS + 3 * k + 2, i)
+        red = red + weight * row(table, COLORS + 3 * k, i)
+        green = green + weight * row(table, COLORS + 3 * k + 1, i)
+        blue = blue + weight * row(table, COLORS + 3 * k + 2, i)
     v_red = simd.where(seen & (red > _0), simd.load(v, 96), _0)
     v_green = simd.where(seen & (green > _0), simd.load(v, 112), _0)
     v_blue = simd.where(seen & (blue > _0), simd.load(v, 128), _0)
@@ -408,8 +409,8 @@ def _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias,
         simd.store(gradient, 16 * (COLORS + 3 * k), weight * v_red)
         simd.store(gradient, 16 * (COLORS + 3 * k + 1), weight * v_green)
         simd.store(gradient, 16 * (COLORS + 3 * k + 2), weight * v_blue)
-        here = v_red * _row(table, COLORS + 3 * k, i) + v_green * _row(table, COLORS + 3 * k + 1, i)
-        simd.store(value, 16 * k, here + v_blue * _row(table, COLORS + 3 * k + 2, i))
+        here = v_red * row(table, COLORS + 3 * k, i) + v_green * row(table, COLORS + 3 * k + 1, i)
+        simd.store(value, 16 * k, here + v_blue * row(table, COLORS + 3 * k + 2, i))
     if degree > 0:
         v_dx, v_dy, v_dz = _sh_slopes(degree, dx, dy, dz, value)
         along = v_dx * dx + v_dy * dy + v_dz * dz
@@ -438,7 +439,7 @@ def backward(table, viewmat, position, lens, width, height, antialias, degree, r
 
     Args:
         table … degree: as for forward. rank_of: [C] int32, place of each gaussian in depth order, -1 where it is not visible.
-        v_rows: [M, 9] float32, cotangents of x, y, conic a, b, c, opacity, red, green, blue in that order.
+        v_rows: [M, 9 or more] float32, cotangents of x, y, conic a, b, c, opacity, red, green, blue in that order.
         gradients: like the table, receives the gradients; rows of higher harmonics than ``degree`` are left as they are.
     """
     count = 11 + 3 * (degree + 1) * (degree + 1)
@@ -450,8 +451,8 @@ def backward(table, viewmat, position, lens, width, height, antialias, degree, r
             i = vector * simd.WIDTH
             seen = _take(rank_of, v_rows, i, v)
             _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias, degree, v, basis, value, gradient)
-            for row in range(count):
-                simd.store(gradients, row * table.shape[1] + i, simd.load(gradient, 16 * row))
+            for k in range(count):
+                simd.store(gradients, k * table.shape[1] + i, simd.load(gradient, 16 * k))
 
 
 @nb.njit(parallel=True, **OPTIONS)
@@ -495,19 +496,19 @@ def backward_and_step(
             else:
                 gradient[:] = _0
             if opacity_weight > _0:
-                opacity = _1 / (_1 + simd.exp(-_row(table, LOGITS, i)))
+                opacity = _1 / (_1 + simd.exp(-row(table, LOGITS, i)))
                 simd.store(gradient, 16 * LOGITS, simd.load(gradient, 16 * LOGITS) + opacity_weight * opacity * (_1 - opacity))
             if scale_weight > _0:
-                for row in range(LOG_SCALES, LOG_SCALES + 3):
-                    simd.store(gradient, 16 * row, simd.load(gradient, 16 * row) + scale_weight * simd.exp(_row(table, row, i)))
-            for row in range(count):
-                at = row * table.shape[1] + i
+                for k in range(LOG_SCALES, LOG_SCALES + 3):
+                    simd.store(gradient, 16 * k, simd.load(gradient, 16 * k) + scale_weight * simd.exp(row(table, k, i)))
+            for k in range(count):
+                at = k * table.shape[1] + i
                 value_, first_, second_ = adam(
                     simd.load(table, at),
-                    simd.load(gradient, 16 * row),
+                    simd.load(gradient, 16 * k),
                     simd.load(first, at),
                     simd.load(second, at),
-                    rates[row] * correction1,
+                    rates[k] * correction1,
                     correction2,
                 )
                 simd.store(table, at, value_)

@@ -34,7 +34,7 @@ MIN_TRANSMITTANCE = np.float32(1e-4)
 
 _LEAST_POWER = np.float32(np.log2(1.0 / 255.0))
 _LOG2E = np.float32(np.log2(np.e))
-_0, _HALF, _1 = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+_0, _HALF, _1, _2 = np.float32(0.0), np.float32(0.5), np.float32(1.0), np.float32(2.0)
 
 # How many gaussians are fetched at a time, and pass between two looks whether all pixels of a tile are finished.
 _BATCH = 32
@@ -151,7 +151,7 @@ def forward(rows, tile_starts, pairs, background, image, workers):
 
 
 @nb.njit(**OPTIONS)
-def _backward_tile(rows, pairs, first, needed, last, corner, near, state, gradients):
+def _backward_tile(rows, pairs, first, needed, last, corner, near, state, absolute, gradients):
     """The sums of each pair, in the tile's order: written one after the other, because a store to memory out of the cache's reach holds up
     all stores behind it."""
     centers = _centers()
@@ -164,7 +164,7 @@ def _backward_tile(rows, pairs, first, needed, last, corner, near, state, gradie
         dx = centers - near[j, X]
         dy = simd.broadcast(np.float32(top) + _HALF - near[j, Y])
         across, slant, down = near[j, EXTENT] + near[j, CONIC_A] * dx * dx, near[j, CONIC_B] * dx, near[j, CONIC_C]
-        s_red = s_green = s_blue = s_1 = s_y = s_yy = simd.broadcast(_0)
+        s_red = s_green = s_blue = s_1 = s_y = s_yy = abs_x = abs_y = simd.broadcast(_0)
         for p in range(top * _ROW, bottom * _ROW, _ROW):
             power = across + dy * (slant + down * dy)
             through = simd.load(state, _THROUGH + p)
@@ -187,15 +187,18 @@ def _backward_tile(rows, pairs, first, needed, last, corner, near, state, gradie
             v_sigma_y = v_sigma * dy
             s_y = s_y + v_sigma_y
             s_yy = s_yy + v_sigma_y * dy
+            if absolute:
+                abs_x = abs_x + simd.absolute(v_sigma * (_2 * near[j, CONIC_A] * dx + near[j, CONIC_B] * dy))
+                abs_y = abs_y + simd.absolute(v_sigma * (slant + _2 * down * dy))
             dy = dy + _1
         s_x = s_1 * dx
-        simd.store(gradients, GRADIENTS * k, simd.sums((s_red, s_green, s_blue, s_1, s_x, s_y, s_x * dx, s_y * dx, s_yy)))
+        simd.store(gradients, GRADIENTS * k, simd.sums((s_red, s_green, s_blue, s_1, s_x, s_y, s_x * dx, s_y * dx, s_yy, abs_x, abs_y)))
     for k in range(first + needed, last):
         simd.store(gradients, GRADIENTS * k, simd.broadcast(_0))
 
 
 @nb.njit(parallel=True, **OPTIONS)
-def backward(rows, tile_starts, pairs, own_starts, own, needed, image, v_image, gradients, v_rows, workers):
+def backward(rows, tile_starts, pairs, own_starts, own, needed, image, v_image, absolute, gradients, v_rows, workers):
     """Gradients of :func:`forward`.
 
     Args:
@@ -203,8 +206,10 @@ def backward(rows, tile_starts, pairs, own_starts, own, needed, image, v_image, 
         needed: what forward returned.
         image: [4, H, W], what forward wrote.
         v_image: [4, H, W] float32, cotangents of colour and transmittance.
+        absolute: whether magnitudes are wanted.
         gradients: [>= E, GRADIENTS] float32 scratch, on a cache line's edge.
-        v_rows: [M, 9] float32, receives cotangents of x, y, conic a, b, c, opacity, red, green, blue.
+        v_rows: [M, 11] float32, receives cotangents of x, y, conic a, b, c, opacity, red, green, blue; and the sums over pixels of the
+            magnitudes of those of x and y (Ye et al. 2024, AbsGS), 0 where they are not wanted.
         workers: number of threads.
     """
     _, height, width = image.shape
@@ -228,7 +233,7 @@ def backward(rows, tile_starts, pairs, own_starts, own, needed, image, v_image, 
                     state[_THROUGH + p] = _1
                     state[_REST + p] = rest
             corner = (np.float32(left), np.float32(top))
-            _backward_tile(rows, pairs, tile_starts[tile], needed[tile], tile_starts[tile + 1], corner, near, state, gradients)
+            _backward_tile(rows, pairs, tile_starts[tile], needed[tile], tile_starts[tile + 1], corner, near, state, absolute, gradients)
     count = rows.shape[0]
     for chunk in nb.prange((count + _CHUNK - 1) // _CHUNK):
         total = aligned(simd.WIDTH)
@@ -247,3 +252,34 @@ def backward(rows, tile_starts, pairs, own_starts, own, needed, image, v_image, 
             v_rows[rank, 4] = _HALF * s_yy
             v_rows[rank, 5] = -s_1 / rows[rank, OPACITY]
             v_rows[rank, 6], v_rows[rank, 7], v_rows[rank, 8] = total[0], total[1], total[2]
+            v_rows[rank, 9], v_rows[rank, 10] = total[9] / _LOG2E, total[10] / _LOG2E
+
+
+@nb.njit(**OPTIONS)
+def count_pairs(rows, tile_starts, pairs, needed, width):
+    """How many pairs of gaussian and pixel a picture took, and how many of them changed their pixel.
+
+    Args:
+        rows, tile_starts, pairs: as for forward. needed: what forward returned. width: of the picture, px.
+
+    Returns:
+        (evaluated, useful)
+    """
+    across = (width + TILE_WIDTH - 1) // TILE_WIDTH
+    evaluated = useful = 0
+    through = np.empty((TILE_HEIGHT, TILE_WIDTH), np.float32)
+    for tile in range(tile_starts.size - 1):
+        left, top = (tile % across) * TILE_WIDTH, (tile // across) * TILE_HEIGHT
+        through[:] = _1
+        for k in range(tile_starts[tile], tile_starts[tile] + needed[tile]):
+            rank, first, last = pairs[k]
+            a, b, c = rows[rank, CONIC_A], rows[rank, CONIC_B], rows[rank, CONIC_C]
+            evaluated += (last - first) * TILE_WIDTH
+            for y in range(first, last):
+                for x in range(TILE_WIDTH):
+                    dx, dy = left + x + _HALF - rows[rank, X], top + y + _HALF - rows[rank, Y]
+                    alpha = min(rows[rank, OPACITY] * np.exp(-_HALF * (a * dx * dx + c * dy * dy) - b * dx * dy), MAX_ALPHA)
+                    if alpha >= MIN_ALPHA and through[y, x] >= MIN_TRANSMITTANCE:
+                        through[y, x] *= _1 - alpha
+                        useful += 1
+    return evaluated, useful

@@ -57,8 +57,8 @@ def fast(values, antialias, degree, background, workers=2):
 def fast_gradients(values, antialias, degree, kept, image, v_image, workers=2):
     splats, order, rows, (starts, pairs, *own), needed = kept
     gaussians, gradients = Gaussians(values, np.zeros(3)), Gaussians(values, np.zeros(3))
-    scratch, v_rows = np.empty((len(pairs), rasterize.GRADIENTS), np.float32), np.empty((len(order), 9), np.float32)
-    rasterize.backward(rows, starts, pairs, *own, needed, image, v_image, scratch, v_rows, workers)
+    scratch, v_rows = np.empty((len(pairs), rasterize.GRADIENTS), np.float32), np.empty((len(order), 11), np.float32)
+    rasterize.backward(rows, starts, pairs, *own, needed, image, v_image, True, scratch, v_rows, workers)
     rank_of = np.full(len(splats), -1, np.int32)
     rank_of[order] = np.arange(len(order))
     gradients.table[:] = 0
@@ -204,8 +204,8 @@ def test_the_step_in_one_pass_equals_gradients_then_adam():
         v_image = np.random.default_rng(time).normal(size=(4, HEIGHT, WIDTH)).astype(np.float32)
         image, kept = fast(torn.values, True, 2, np.zeros(3, np.float32))
         splats, order, rows, (starts, pairs, *own), needed = kept
-        scratch, v_rows = np.empty((len(pairs), rasterize.GRADIENTS), np.float32), np.empty((len(order), 9), np.float32)
-        rasterize.backward(rows, starts, pairs, *own, needed, image, v_image, scratch, v_rows, 1)
+        scratch, v_rows = np.empty((len(pairs), rasterize.GRADIENTS), np.float32), np.empty((len(order), 11), np.float32)
+        rasterize.backward(rows, starts, pairs, *own, needed, image, v_image, True, scratch, v_rows, 1)
         rank_of = np.full(len(splats), -1, np.int32)
         rank_of[order] = np.arange(len(order))
         project.backward_and_step(
@@ -224,3 +224,26 @@ def test_the_step_in_one_pass_equals_gradients_then_adam():
         tensors = [torch.from_numpy(array[:count]) for array in (torn.table, gradients, torn.first, torn.second)]
         adam_reference.step(*tensors, torch.from_numpy(rates[:count, None]), time)
         np.testing.assert_allclose(whole.table[:, :90], torn.table[:, :90], rtol=1e-4, atol=1e-5)
+
+
+def test_magnitudes_are_summed_pixel_by_pixel():
+    """One gaussian, whose gradient each pixel gives in turn."""
+    values = {name: array[:1] for name, array in scene(3).items()}
+    values["means"][:], values["opacity_logits"][:] = [0.1, -0.1, 4], 1.0
+    image, kept = fast(values, False, 0, np.zeros(3, np.float32))
+    _, order, rows, (starts, pairs, *own), needed = kept
+
+    def v_rows(v_image):
+        scratch, made = np.empty((len(pairs), rasterize.GRADIENTS), np.float32), np.empty((1, 11), np.float32)
+        rasterize.backward(rows, starts, pairs, *own, needed, image, v_image, True, scratch, made, 1)
+        return made[0]
+
+    v_image = np.random.default_rng(3).normal(size=image.shape).astype(np.float32)
+    total = np.zeros(2)
+    for y in range(HEIGHT):
+        for x in np.flatnonzero(image[3, y] < 1):
+            single = np.zeros_like(v_image)
+            single[:, y, x] = v_image[:, y, x]
+            total += np.abs(v_rows(single)[:2])
+    np.testing.assert_allclose(v_rows(v_image)[9:], total, rtol=1e-3)
+    assert (total > 1.5 * np.abs(v_rows(v_image)[:2])).all()
