@@ -12,16 +12,19 @@ import math
 import numba as nb
 import numpy as np
 
-from ..math import OPTIONS, bits_of_float
+from ..math import OPTIONS, U, bits_of_float
 
-TILE_WIDTH = 16
-TILE_HEIGHT = 16
+# A power of two, for division by shifting.
+_TILE_SHIFT = np.int32(4)
+TILE_WIDTH = TILE_HEIGHT = 1 << 4
 
-# Parts that count and fill independently. A constant, so that the work does not depend on the number of threads.
+# Parts that are listed, counted and placed independently. A constant, so that the work does not depend on the number of threads.
 _CHUNKS = 16
 
-# Pairs are counted first and filled in later: both times the arithmetic has to round alike, so none of it may be reordered.
-_EXACT = {**OPTIONS, "fastmath": False}
+# Spans whose arithmetic is done at a time: few enough to stay in the nearest cache.
+_BATCH = 256
+
+_0, _HALF = np.float32(0.0), np.float32(0.5)
 
 # Columns of a projected gaussian's row, see kernels/project.
 X, Y, CONIC_A, CONIC_B, CONIC_C, OPACITY, RED, GREEN, BLUE, DEPTH, EXTENT = range(11)
@@ -87,44 +90,187 @@ def gather_rows(splats, order):
     return rows
 
 
-@nb.njit(**_EXACT)
-def _strips(rows, rank, width):
-    """First and last strip (tile column) whose pixel centres the ellipse reaches; last < first where there is none."""
-    a, b, c = rows[rank, CONIC_A], rows[rank, CONIC_B], rows[rank, CONIC_C]
-    half = math.sqrt(rows[rank, EXTENT] * c / (a * c - b * b))
-    first = max(math.ceil(rows[rank, X] - half - np.float32(0.5)), 0)
-    last = min(math.floor(rows[rank, X] + half - np.float32(0.5)), width - 1)
-    if last < first:
-        return 0, -1
-    return int(first) // TILE_WIDTH, int(last) // TILE_WIDTH
+@nb.njit(inline="always", **OPTIONS)
+def _up(place, size):
+    """The first of ``size`` pixels that is not before a place; ``size`` where there is none."""
+    place = min(max(place, _0), np.float32(size))
+    whole = np.int32(place)
+    return whole + np.int32(np.float32(whole) < place)
 
 
-@nb.njit(**_EXACT)
-def _strip_rows(rows, rank, strip, height):
-    """First and last pixel row that the ellipse reaches inside a strip; last < first where there is none.
+@nb.njit(inline="always", **OPTIONS)
+def _down(place, size):
+    """The last of ``size`` pixels that is not beyond a place; -1 where there is none."""
+    place = min(max(place, np.float32(-1.0)), np.float32(size - 1))
+    whole = np.int32(place)
+    return whole - np.int32(np.float32(whole) > place)
+
+
+@nb.njit(**OPTIONS)
+def _reach(rows, width, first_strips, strips, begin, end):
+    """First strip (tile column) whose pixel centres each ellipse reaches, and how many there are. Returns their sum."""
+    total = 0
+    for rank in range(U(begin), U(end)):
+        a, b, c = rows[rank, CONIC_A], rows[rank, CONIC_B], rows[rank, CONIC_C]
+        half = math.sqrt(rows[rank, EXTENT] * c / (a * c - b * b))
+        first = _up(rows[rank, X] - half - _HALF, width)
+        last = _down(rows[rank, X] + half - _HALF, width)
+        first_strips[rank] = first >> _TILE_SHIFT
+        count = (last >> _TILE_SHIFT) - (first >> _TILE_SHIFT) + np.int32(1) if first <= last else np.int32(0)
+        strips[rank] = count
+        total += count
+    return total
+
+
+@nb.njit(**OPTIONS)
+def _list_spans(first_strips, strips, begin, end, ranks, columns):
+    """Writes rank and strip of each span, a gaussian's ellipse in one strip, gaussian by gaussian."""
+    k = U(0)
+    for rank in range(U(begin), U(end)):
+        for strip in range(first_strips[rank], first_strips[rank] + strips[rank]):
+            ranks[k], columns[k] = rank, strip
+            k += U(1)
+
+
+@nb.njit(**OPTIONS)
+def _gather_spans(rows, ranks, columns, near):
+    """Copies what the spans' arithmetic needs side by side: the first pixel's dx, the last pixel's, y and the ellipse."""
+    for k in range(U(ranks.size)):
+        rank = U(ranks[k])
+        left = np.float32(columns[k] * TILE_WIDTH) + _HALF - rows[rank, X]
+        near[0, k], near[1, k], near[2, k] = left, left + np.float32(TILE_WIDTH - 1), rows[rank, Y]
+        near[3, k], near[4, k], near[5, k] = rows[rank, CONIC_A], rows[rank, CONIC_B], rows[rank, CONIC_C]
+        near[6, k] = rows[rank, EXTENT]
+
+
+@nb.njit(**OPTIONS)
+def _span_rows(near, height, firsts, lasts):
+    """First and last pixel row that the ellipse reaches in each span; last < first where there is none. Returns how many tiles that makes.
 
     The ellipse is a dx^2 + 2 b dx dy + c dy^2 = e. Its upper and lower edges, dy = (-b dx ± sqrt(c e - (ac - b^2) dx^2)) / c, are concave
     and convex in dx, so their extremes over the strip lie at the ellipse's own extreme, moved into the strip.
     """
-    a, b, c, extent = rows[rank, CONIC_A], rows[rank, CONIC_B], rows[rank, CONIC_C], rows[rank, EXTENT]
-    det = a * c - b * b
-    left = np.float32(strip * TILE_WIDTH) + np.float32(0.5) - rows[rank, X]
-    right = left + np.float32(TILE_WIDTH - 1)
-    half_width = math.sqrt(extent * c / det)
-    left, right = max(left, -half_width), min(right, half_width)
-    if right < left:
-        return 0, -1
-    at_top = b / a * math.sqrt(extent * a / det)
-    low_dx = min(max(at_top, left), right)
-    high_dx = min(max(-at_top, left), right)
-    low = (-b * low_dx - math.sqrt(max(c * extent - det * low_dx * low_dx, np.float32(0.0)))) / c
-    high = (-b * high_dx + math.sqrt(max(c * extent - det * high_dx * high_dx, np.float32(0.0)))) / c
-    first = max(math.ceil(rows[rank, Y] + low - np.float32(0.5)), 0)
-    last = min(math.floor(rows[rank, Y] + high - np.float32(0.5)), height - 1)
-    return int(first), int(last)
+    total = 0
+    for k in range(U(firsts.size)):
+        left, right, y = near[0, k], near[1, k], near[2, k]
+        a, b, c, extent = near[3, k], near[4, k], near[5, k], near[6, k]
+        det = a * c - b * b
+        half_width = math.sqrt(extent * c / det)
+        left, right = max(left, -half_width), min(right, half_width)
+        at_top = b / a * math.sqrt(extent * a / det)
+        low_dx = min(max(at_top, left), right)
+        high_dx = min(max(-at_top, left), right)
+        low = (-b * low_dx - math.sqrt(max(c * extent - det * low_dx * low_dx, _0))) / c
+        high = (-b * high_dx + math.sqrt(max(c * extent - det * high_dx * high_dx, _0))) / c
+        first, last = _up(y + low - _HALF, height), _down(y + high - _HALF, height)
+        last = last if left <= right else np.int32(-1)
+        firsts[k], lasts[k] = first, last
+        total += (last >> _TILE_SHIFT) - (first >> _TILE_SHIFT) + np.int32(1) if first <= last else np.int32(0)
+    return total
+
+
+@nb.njit(**OPTIONS)
+def _list_pairs(ranks, columns, firsts, lasts, across, listed, counts, own_counts):
+    """Writes tile, rank and rows of each pair, gaussian by gaussian, and counts them by tile and by gaussian.
+
+    Most spans reach one tile or two. Both are written, and kept or not, without a branch that nothing could predict.
+    """
+    at = U(0)
+    for k in range(U(ranks.size)):
+        first, last = firsts[k], lasts[k]
+        band = first >> _TILE_SHIFT
+        tiles = (last >> _TILE_SHIFT) - band + 1 if first <= last else 0
+        tile, top = band * across + columns[k], band << _TILE_SHIFT
+        own_counts[ranks[k]] += tiles
+        for step in range(max(tiles, 2)):
+            listed[at, 0], listed[at, 1] = tile, ranks[k]
+            listed[at, 2], listed[at, 3] = max(first - top, 0), min(last - top, TILE_HEIGHT - 1) + 1
+            there = step < tiles
+            # A tile that is not there may lie below the picture.
+            counts[U(tile if there else 0)] += there
+            at += U(there)
+            tile += across
+            top += TILE_HEIGHT
+
+
+@nb.njit(**OPTIONS)
+def _place(listed, begin, end, cursors, sources, own, first_pair):
+    """Gives each listed pair its tile's next place."""
+    pair = U(first_pair)
+    for k in range(U(begin), U(end)):
+        tile = U(listed[k, 0])
+        at = cursors[tile]
+        cursors[tile] = at + 1
+        own[pair] = at
+        pair += U(1)
+        sources[U(at)] = k
 
 
 @nb.njit(parallel=True, **OPTIONS)
+def _bin(rows, width, height, workers):
+    count = rows.shape[0]
+    across = (width + TILE_WIDTH - 1) // TILE_WIDTH
+    down = (height + TILE_HEIGHT - 1) // TILE_HEIGHT
+    tiles = across * down
+    # Of ranks, spans and pairs, where each chunk starts. Chunks go round among the threads: those near the camera hold larger gaussians.
+    cuts = np.arange(_CHUNKS + 1) * count // _CHUNKS
+    spans, made = np.zeros(_CHUNKS + 1, np.int64), np.zeros(_CHUNKS + 1, np.int64)
+    first_strips, strips = np.empty(count, np.int32), np.empty(count, np.int32)
+    for worker in nb.prange(workers):
+        for chunk in range(worker, _CHUNKS, workers):
+            spans[chunk + 1] = _reach(rows, width, first_strips, strips, cuts[chunk], cuts[chunk + 1])
+    for chunk in range(_CHUNKS):
+        spans[chunk + 1] += spans[chunk]
+    ranks, columns = np.empty(spans[_CHUNKS], np.int32), np.empty(spans[_CHUNKS], np.int32)
+    firsts, lasts = np.empty(spans[_CHUNKS], np.int32), np.empty(spans[_CHUNKS], np.int32)
+    for worker in nb.prange(workers):
+        for chunk in range(worker, _CHUNKS, workers):
+            begin, end = spans[chunk], spans[chunk + 1]
+            _list_spans(first_strips, strips, cuts[chunk], cuts[chunk + 1], ranks[begin:end], columns[begin:end])
+            near = np.empty((7, _BATCH), np.float32)
+            for k in range(begin, end, _BATCH):
+                stop = min(k + _BATCH, end)
+                _gather_spans(rows, ranks[k:stop], columns[k:stop], near)
+                made[chunk + 1] += _span_rows(near, height, firsts[k:stop], lasts[k:stop])
+    for chunk in range(_CHUNKS):
+        made[chunk + 1] += made[chunk]
+    total = made[_CHUNKS]
+    counts = np.zeros((_CHUNKS, tiles), np.int32)
+    own_starts = np.zeros(count + 1, np.int64)
+    # Behind each chunk's list is room for the two that a span writes before it knows.
+    listed = np.empty((total + 2 * _CHUNKS, 4), np.int32)
+    for worker in nb.prange(workers):
+        for chunk in range(worker, _CHUNKS, workers):
+            begin, end = spans[chunk], spans[chunk + 1]
+            here = listed[made[chunk] + 2 * chunk :]
+            _list_pairs(
+                ranks[begin:end], columns[begin:end], firsts[begin:end], lasts[begin:end], across, here, counts[chunk], own_starts[1:]
+            )
+            running = made[chunk]
+            for rank in range(cuts[chunk], cuts[chunk + 1]):
+                running += own_starts[rank + 1]
+                own_starts[rank + 1] = running
+    tile_starts = np.empty(tiles + 1, np.int64)
+    start = 0
+    for tile in range(tiles):
+        tile_starts[tile] = start
+        for chunk in range(_CHUNKS):
+            here = counts[chunk, tile]
+            counts[chunk, tile] = start
+            start += here
+    tile_starts[tiles] = start
+    pairs, own, sources = np.empty((total, 3), np.int32), np.empty(total, np.int32), np.empty(total, np.int32)
+    for worker in nb.prange(workers):
+        for chunk in range(worker, _CHUNKS, workers):
+            first, last = made[chunk] + 2 * chunk, made[chunk + 1] + 2 * chunk
+            _place(listed, first, last, counts[chunk], sources, own, made[chunk])
+    # Fetched from all over memory, written in order: a load that misses the cache lets others pass, a store does not.
+    for at in nb.prange(total):
+        k = sources[at]
+        pairs[at, 0], pairs[at, 1], pairs[at, 2] = listed[k, 1], listed[k, 2], listed[k, 3]
+    return tile_starts, pairs, own_starts, own
+
+
 def bin_pairs(rows, width, height):
     """The pairs of gaussian and tile, by tile, nearest gaussian first.
 
@@ -138,50 +284,4 @@ def bin_pairs(rows, width, height):
         own_starts: [M + 1] int64, where each gaussian's own pairs start in ``own``.
         own: [E] int32, places in ``pairs``, gaussian by gaussian.
     """
-    count = rows.shape[0]
-    across = (width + TILE_WIDTH - 1) // TILE_WIDTH
-    down = (height + TILE_HEIGHT - 1) // TILE_HEIGHT
-    tiles = across * down
-    counts = np.zeros((_CHUNKS, tiles), np.int32)
-    own_starts = np.zeros(count + 1, np.int64)
-    step = (count + _CHUNKS - 1) // _CHUNKS
-    for chunk in nb.prange(_CHUNKS):
-        for rank in range(chunk * step, min((chunk + 1) * step, count)):
-            first_strip, last_strip = _strips(rows, rank, width)
-            here = 0
-            for strip in range(first_strip, last_strip + 1):
-                first, last = _strip_rows(rows, rank, strip, height)
-                if first <= last:
-                    for band in range(first // TILE_HEIGHT, last // TILE_HEIGHT + 1):
-                        counts[chunk, band * across + strip] += 1
-                        here += 1
-            own_starts[rank + 1] = here
-    for rank in range(count):
-        own_starts[rank + 1] += own_starts[rank]
-    tile_starts = np.empty(tiles + 1, np.int64)
-    cursors = np.empty((_CHUNKS, tiles), np.int64)
-    total = 0
-    for tile in range(tiles):
-        tile_starts[tile] = total
-        for chunk in range(_CHUNKS):
-            cursors[chunk, tile] = total
-            total += counts[chunk, tile]
-    tile_starts[tiles] = total
-    pairs, own = np.empty((total, 3), np.int32), np.empty(total, np.int32)
-    for chunk in nb.prange(_CHUNKS):
-        for rank in range(chunk * step, min((chunk + 1) * step, count)):
-            pair = own_starts[rank]
-            first_strip, last_strip = _strips(rows, rank, width)
-            for strip in range(first_strip, last_strip + 1):
-                first, last = _strip_rows(rows, rank, strip, height)
-                if first <= last:
-                    for band in range(first // TILE_HEIGHT, last // TILE_HEIGHT + 1):
-                        tile = band * across + strip
-                        at = cursors[chunk, tile]
-                        cursors[chunk, tile] = at + 1
-                        own[pair] = at
-                        pair += 1
-                        pairs[at, 0] = rank
-                        pairs[at, 1] = max(first - band * TILE_HEIGHT, 0)
-                        pairs[at, 2] = min(last - band * TILE_HEIGHT, TILE_HEIGHT - 1) + 1
-    return tile_starts, pairs, own_starts, own
+    return _bin(rows, width, height, nb.get_num_threads())
