@@ -46,7 +46,7 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
         made["starts"], made["pairs"], *made["own"] = tiles.bin_pairs(made["rows"], width, height)
 
     def backward() -> None:
-        made["v_rows"] = np.zeros((len(made["rows"]), 11), f)
+        made["v_rows"] = np.zeros((len(made["rows"]), rasterize.V_COLUMNS), f)
         scratch = np.zeros((len(made["pairs"]), rasterize.GRADIENTS), f)
         rasterize.backward(
             made["rows"],

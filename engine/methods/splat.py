@@ -20,7 +20,7 @@ from ..kernels.photometric import cpu as photometric
 from ..splats import optimizer
 from ..splats.densification import DensityControl
 from ..splats.gaussians import Gaussians
-from ..splats.loss import PhotometricLoss
+from ..splats.loss import PhotometricLoss, depth_loss
 from ..splats.relocation import Relocation
 from ..splats.renderer import Renderer
 
@@ -78,8 +78,7 @@ class SplatTrainer(SplatModel):
         # Behind opaque views a random background costs 0.8 dB (measured on the demo room), and closes little.
         transparent = views[0].image.shape[2] == 4
         self.background = settings.background if settings.background != "auto" else ("random" if transparent else "black")
-        coverage = 0.0 if transparent else self.settings.coverage_weight
-        self.loss = PhotometricLoss(self.settings.ssim_weight, blend == "linear", coverage)
+        self.loss = PhotometricLoss(self.settings.ssim_weight, blend == "linear", self.settings.coverage_weight)
         self.steps_done = 0
         self._order: list[int] = []
 
@@ -102,11 +101,15 @@ class SplatTrainer(SplatModel):
         self.steps_done += 1
         self.degree = min(self.settings.sh_degree, int(progress / _DEGREE_EVERY))
         image = self.renderer.render(self.gaussians, view.camera, background, degree=self.degree, antialias=self.antialias, near=NEAR)
-        loss, v_image = self.loss(image, view.image, background)
+        loss, v_image = self.loss(image, view.image, background, view.mask)
         refining = progress < self.settings.refine_stop
         self.renderer.backward(v_image, absolute=refining and self.adc is not None and self.settings.absgrad)
         if refining and self.adc:
             self.adc.observe(self.renderer.order, self.renderer.v_rows, view.camera.width, view.camera.height)
+        if self.settings.depth_weight > 0 and view.depth is not None:
+            deep, v_depth = depth_loss(self.renderer.composite_depth(), view.depth, self.settings.depth_weight, self.radius)
+            self.renderer.backward_depth(v_depth)
+            loss += deep
         rates = optimizer.rates(self.settings, self.radius, progress, len(self.gaussians.table))
         weights = (self.settings.opacity_weight / self.count, self.settings.scale_weight / (3 * self.count)) if self.mcmc else (0.0, 0.0)
         self.renderer.step(self.gaussians, rates, self.steps_done, *weights)
@@ -142,7 +145,7 @@ class SplatTrainer(SplatModel):
         """See :class:`engine.methods.Trainer`."""
         arrays = self.gaussians.state()
         if self.adc:
-            arrays |= {"pulls": self.adc.pulls, "times": self.adc.times}
+            arrays |= {"pulls": self.adc.pulls, "times": self.adc.times, "shares": self.adc.shares}
         facts = {
             "step": self.steps_done,
             "order": self._order,
@@ -161,7 +164,8 @@ class SplatTrainer(SplatModel):
         self.gaussians.center = np.array(facts["center"])
         self.gaussians.load_state(arrays)
         if self.adc:
-            self.adc.pulls, self.adc.times, self.adc.was_reset = arrays["pulls"], arrays["times"], facts["was_reset"]
+            self.adc.pulls, self.adc.times, self.adc.shares = arrays["pulls"], arrays["times"], arrays["shares"]
+            self.adc.was_reset = facts["was_reset"]
         self.steps_done, self._order, self.degree = facts["step"], facts["order"], facts["degree"]
         self.rng.bit_generator.state = facts["rng"]
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..contract.settings import SplatSettings
 from ..kernels.project.reference import rotation_matrices
+from ..kernels.rasterize.cpu import V_MAGNITUDES, V_SHARE
 from .gaussians import Gaussians
 
 # Scales of the two halves of a split gaussian, as in the paper.
@@ -20,20 +21,21 @@ _TOO_LARGE = 0.1
 class DensityControl:
     """Gathers how much each gaussian is pulled about on the screen, and clones, splits and prunes by it.
 
-    ``pulls`` [N] sums the gradient of the place in half image widths, ``times`` [N] counts the pictures it was seen in.
+    ``pulls`` [N] sums the gradient of the place in half image widths, ``times`` [N] counts the pictures it was seen in, ``shares`` [N] sums
+    what it gave to them, in millionths of the picture.
     """
 
     def __init__(self, settings: SplatSettings, radius: float, count: int):
         self.settings, self.radius = settings, radius
-        self.pulls = np.zeros(count, np.float32)
-        self.times = np.zeros(count, np.float32)
+        self._forget(count)
         self.was_reset = False
 
     def observe(self, order: np.ndarray, v_rows: np.ndarray, width: int, height: int) -> None:
-        """Adds one picture's gradients. order: [M] gaussians; v_rows: [M, 11], see kernels/rasterize."""
-        x, y = (9, 10) if self.settings.absgrad else (0, 1)
+        """Adds one picture's gradients. order: [M] gaussians; v_rows: [M, V_COLUMNS], see kernels/rasterize."""
+        x, y = (V_MAGNITUDES, V_MAGNITUDES + 1) if self.settings.absgrad else (0, 1)
         self.pulls[order] += np.hypot(v_rows[:, x] * (width / 2), v_rows[:, y] * (height / 2))
         self.times[order] += 1
+        self.shares[order] += v_rows[:, V_SHARE] * (1e6 / (width * height))
 
     def refine(self, gaussians: Gaussians, rng: np.random.Generator) -> None:
         """Clones the small and splits the large where the pull is strong, the strongest first where the budget is short; then prunes."""
@@ -44,18 +46,20 @@ class DensityControl:
         if len(wanted) > room:
             strongest = np.argsort(-pull[wanted], kind="stable")[:room]
             wanted = np.sort(wanted[strongest])
+        seen = self.times > 0
+        useless = seen & (self.shares < settings.prune_share * self.times)
         size = np.exp(gaussians.values["log_scales"][wanted].max(axis=1))
         large = size > settings.split_scale * self.radius
         clones, splits = wanted[~large], wanted[large]
         halves = [self._half(gaussians, splits, rng) for _ in range(2)]
-        kept = np.ones(len(gaussians), bool)
+        kept = ~useless
+        kept[wanted] = True
         kept[splits] = False
         new = [gaussians.rows(clones), *halves]
         gaussians.keep(kept)
         gaussians.append({name: np.concatenate([rows[name] for rows in new]) for name in Gaussians.NAMES})
         self._prune(gaussians)
-        self.pulls = np.zeros(len(gaussians), np.float32)
-        self.times = np.zeros(len(gaussians), np.float32)
+        self._forget(len(gaussians))
 
     def reset_opacities(self, gaussians: Gaussians) -> None:
         """Makes everything nearly transparent, so that what is not needed stays so and is pruned."""
@@ -63,6 +67,9 @@ class DensityControl:
         np.minimum(gaussians.values["opacity_logits"], logit, out=gaussians.values["opacity_logits"])
         gaussians.forget("opacity_logits")
         self.was_reset = True
+
+    def _forget(self, count: int) -> None:
+        self.pulls, self.times, self.shares = (np.zeros(count, np.float32) for _ in range(3))
 
     def _half(self, gaussians: Gaussians, index: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Smaller copies, at places drawn from the gaussians themselves."""

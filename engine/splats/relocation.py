@@ -16,6 +16,8 @@ from ..kernels import simd
 from ..kernels.noise import cpu as noise
 from .gaussians import Gaussians
 
+# What is more transparent moves; copies are not made more transparent.
+_DEAD = 0.005
 # Copies beyond this many at one place share alike, as in the paper's own code.
 _MOST_COPIES = 51
 # Drawn once, and read from another place at every step: fresh numbers would take longer than all else that is done with them.
@@ -37,7 +39,7 @@ class Relocation:
     def refine(self, gaussians: Gaussians, progress: float, rng: np.random.Generator) -> None:
         """Moves what is transparent or broken to what is opaque, and grows."""
         opacities = _sigmoid(gaussians.values["opacity_logits"].astype(np.float64))
-        dead = ~(opacities > self.settings.prune_opacity)
+        dead = ~(opacities > _DEAD)
         for array in gaussians.values.values():
             dead |= ~np.isfinite(array.reshape(len(gaussians), -1)).all(axis=1)
         alive = np.flatnonzero(~dead)
@@ -80,6 +82,6 @@ def _share(gaussians: Gaussians, drawn: np.ndarray) -> None:
     for i in range(1, int(n.max(initial=1)) + 1):
         terms = sum(math.comb(i - 1, k) * (-1.0) ** k / math.sqrt(k + 1) * shared ** (k + 1) for k in range(i))
         total += np.where(n >= i, terms, 0)
-    shared = np.clip(shared, 0.005, 1 - 1e-6)
+    shared = np.clip(shared, _DEAD, 1 - 1e-6)
     gaussians.values["opacity_logits"][sources] = np.log(shared / (1 - shared))
     gaussians.values["log_scales"][sources] += np.log(opacities / total)[:, None]

@@ -20,15 +20,16 @@ class Renderer:
         order: [M] int32, the gaussians in the picture, nearest first.
         pairs: [E, 3] int32, pairs of gaussian and tile, see kernels/tiles.
     Attributes after :meth:`backward`:
-        v_rows: [M, 11], gradients on the screen by rank, see kernels/rasterize; columns 0 and 1 are the place, px, 9 and 10 its magnitudes.
+        v_rows: [M, V_COLUMNS], gradients on the screen by rank and shares in pixels, see kernels/rasterize.
     """
 
     def __init__(self, workers: int):
         self.workers = workers
         self.order = np.zeros(0, np.int32)
         self.image = np.empty((4, 0, 0), np.float32)
+        self._depth = np.empty((4, 0, 0), np.float32)
         self._visible = np.zeros(0, bool)
-        self.v_rows = np.zeros((0, 11), np.float32)
+        self.v_rows = np.zeros((0, rasterize.V_COLUMNS), np.float32)
         self._splats = np.zeros((0, tiles.COLUMNS), np.float32)
         self._scratch = np.zeros((0, rasterize.GRADIENTS), np.float32)
 
@@ -83,7 +84,7 @@ class Renderer:
         """
         if len(self._scratch) < len(self.pairs):
             self._scratch = aligned(len(self.pairs) * 5 // 4 * rasterize.GRADIENTS).reshape(-1, rasterize.GRADIENTS)
-        self.v_rows = np.empty((len(self._rows), 11), np.float32)
+        self.v_rows = np.empty((len(self._rows), rasterize.V_COLUMNS), np.float32)
         rasterize.backward(
             self._rows,
             self._starts,
@@ -97,6 +98,41 @@ class Renderer:
             self.v_rows,
             self.workers,
         )
+
+    def composite_depth(self) -> np.ndarray:
+        """The last picture's planar depths, composited like a colour: [2, H, W] float32, sum of weight times depth, and transmittance."""
+        if self._depth.shape != self.image.shape:
+            self._depth = np.empty_like(self.image)
+        self._depth_rows = self._rows.copy()
+        self._depth_rows[:, tiles.RED] = self._rows[:, tiles.DEPTH]
+        self._depth_rows[:, tiles.GREEN : tiles.BLUE + 1] = 0
+        rasterize.forward(self._depth_rows, self._starts, self.pairs, np.zeros(3, np.float32), self._depth, self.workers)
+        return self._depth[[0, 3]]
+
+    def backward_depth(self, v_depth: np.ndarray) -> None:
+        """Adds gradients of :meth:`composite_depth` to ``v_rows``; after :meth:`backward`.
+
+        Args:
+            v_depth: [2, H, W] float32, the loss's gradient by what composite_depth returned.
+        """
+        v_image = np.zeros_like(self.image)
+        v_image[0], v_image[3] = v_depth
+        v_rows = np.empty_like(self.v_rows)
+        rasterize.backward(
+            self._depth_rows,
+            self._starts,
+            self.pairs,
+            *self._own,
+            self._needed,
+            self._depth,
+            v_image,
+            False,
+            self._scratch,
+            v_rows,
+            self.workers,
+        )
+        self.v_rows[:, :6] += v_rows[:, :6]
+        self.v_rows[:, rasterize.V_DEPTH] += v_rows[:, 6]
 
     def step(
         self, gaussians: Gaussians, rates: np.ndarray, time: int, opacity_weight: float = 0.0, scale_weight: float = 0.0

@@ -303,7 +303,7 @@ def _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias,
 
     Args:
         table … degree: as for forward; i: the first's column; seen: mask of those that are in the picture; bounds: of x/z and y/z.
-        v: [9 * 16], cotangents of x, y, conic a, b, c, opacity, red, green, blue. basis, value: [16 * 16] scratch.
+        v: [10 * 16], cotangents of x, y, conic a, b, c, opacity, red, green, blue, depth. basis, value: [16 * 16] scratch.
         gradient: [>= 11 + 3 (degree+1)^2, 16] receives the gradients, 0 where not seen.
     """
     fx, fy = lens[0], lens[1]
@@ -380,7 +380,7 @@ def _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias,
     v_j12 = p3 * viewmat[2, 0] + p4 * viewmat[2, 1] + p5 * viewmat[2, 2]
     near = _1 / z
     v_x, v_y = simd.load(v, 0) * gx, simd.load(v, 16) * gy
-    v_z = near * (gx * (ux * v_j02 - v_j00) + gy * (uy * v_j12 - v_j11) - v_x * x - v_y * y)
+    v_z = simd.load(v, 144) + near * (gx * (ux * v_j02 - v_j00) + gy * (uy * v_j12 - v_j11) - v_x * x - v_y * y)
     v_ux = simd.where((ratio_x >= bounds[0]) & (ratio_x <= bounds[1]), -gx * v_j02 * near, _0)
     v_uy = simd.where((ratio_y >= bounds[2]) & (ratio_y <= bounds[3]), -gy * v_j12 * near, _0)
     v_z = v_z - (v_ux * x + v_uy * y) * near
@@ -427,10 +427,10 @@ def _take(rank_of, v_rows, i, v):
     """Brings the cotangents of sixteen gaussians side by side. Returns the mask of those that are in the picture."""
     for lane in range(simd.WIDTH):
         rank = rank_of[i + lane]
-        v[9 * simd.WIDTH + lane] = np.float32(rank)
-        for k in range(9):
+        v[10 * simd.WIDTH + lane] = np.float32(rank)
+        for k in range(10):
             v[k * simd.WIDTH + lane] = v_rows[rank, k] if rank >= 0 else _0
-    return simd.load(v, 9 * simd.WIDTH) >= _0
+    return simd.load(v, 10 * simd.WIDTH) >= _0
 
 
 @nb.njit(parallel=True, **OPTIONS)
@@ -439,14 +439,14 @@ def backward(table, viewmat, position, lens, width, height, antialias, degree, r
 
     Args:
         table … degree: as for forward. rank_of: [C] int32, place of each gaussian in depth order, -1 where it is not visible.
-        v_rows: [M, 9 or more] float32, cotangents of x, y, conic a, b, c, opacity, red, green, blue in that order.
+        v_rows: [M, 10 or more] float32, cotangents of x, y, conic a, b, c, opacity, red, green, blue, depth in that order.
         gradients: like the table, receives the gradients; rows of higher harmonics than ``degree`` are left as they are.
     """
     count = 11 + 3 * (degree + 1) * (degree + 1)
     vectors = table.shape[1] // simd.WIDTH
     bounds = _bounds(lens[0], lens[2], np.float32(width)) + _bounds(lens[1], lens[3], np.float32(height))
     for chunk in nb.prange((vectors + _CHUNK - 1) // _CHUNK):
-        v, basis, value, gradient = aligned(10 * 16), aligned(16 * 16), aligned(16 * 16), aligned(59 * 16)
+        v, basis, value, gradient = aligned(11 * 16), aligned(16 * 16), aligned(16 * 16), aligned(59 * 16)
         for vector in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, vectors)):
             i = vector * simd.WIDTH
             seen = _take(rank_of, v_rows, i, v)
@@ -487,7 +487,7 @@ def backward_and_step(
     correction1, correction2 = np.float32(1.0 / (1.0 - 0.9**time)), np.float32(1.0 / (1.0 - 0.999**time))
     opacity_weight, scale_weight = np.float32(opacity_weight), np.float32(scale_weight)
     for chunk in nb.prange((vectors + _CHUNK - 1) // _CHUNK):
-        v, basis, value, gradient = aligned(10 * 16), aligned(16 * 16), aligned(16 * 16), aligned(59 * 16)
+        v, basis, value, gradient = aligned(11 * 16), aligned(16 * 16), aligned(16 * 16), aligned(59 * 16)
         for vector in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, vectors)):
             i = vector * simd.WIDTH
             seen = _take(rank_of, v_rows, i, v)

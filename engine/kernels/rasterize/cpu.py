@@ -45,6 +45,10 @@ _CHUNK = 1024
 # Floats of a pair's gradient, one cache line: sums over pixels of the colour's cotangents and of g = dL/dsigma and its moments.
 GRADIENTS = 16
 
+# Columns of a gaussian's gradient on the screen after those of x, y, conic, opacity and colour.
+V_DEPTH, V_MAGNITUDES, V_SHARE = 9, 10, 12
+V_COLUMNS = 13
+
 
 @nb.njit(**OPTIONS)
 def _tile_costs(tile_starts):
@@ -164,7 +168,7 @@ def _backward_tile(rows, pairs, first, needed, last, corner, near, state, absolu
         dx = centers - near[j, X]
         dy = simd.broadcast(np.float32(top) + _HALF - near[j, Y])
         across, slant, down = near[j, EXTENT] + near[j, CONIC_A] * dx * dx, near[j, CONIC_B] * dx, near[j, CONIC_C]
-        s_red = s_green = s_blue = s_1 = s_y = s_yy = abs_x = abs_y = simd.broadcast(_0)
+        s_red = s_green = s_blue = s_1 = s_y = s_yy = abs_x = abs_y = share = simd.broadcast(_0)
         for p in range(top * _ROW, bottom * _ROW, _ROW):
             power = across + dy * (slant + down * dy)
             through = simd.load(state, _THROUGH + p)
@@ -183,6 +187,7 @@ def _backward_tile(rows, pairs, first, needed, last, corner, near, state, absolu
             s_red = s_red + weight * v_red
             s_green = s_green + weight * v_green
             s_blue = s_blue + weight * v_blue
+            share = share + weight
             s_1 = s_1 + v_sigma
             v_sigma_y = v_sigma * dy
             s_y = s_y + v_sigma_y
@@ -192,7 +197,8 @@ def _backward_tile(rows, pairs, first, needed, last, corner, near, state, absolu
                 abs_y = abs_y + simd.absolute(v_sigma * (slant + _2 * down * dy))
             dy = dy + _1
         s_x = s_1 * dx
-        simd.store(gradients, GRADIENTS * k, simd.sums((s_red, s_green, s_blue, s_1, s_x, s_y, s_x * dx, s_y * dx, s_yy, abs_x, abs_y)))
+        all_sums = simd.sums((s_red, s_green, s_blue, s_1, s_x, s_y, s_x * dx, s_y * dx, s_yy, abs_x, abs_y, share))
+        simd.store(gradients, GRADIENTS * k, all_sums)
     for k in range(first + needed, last):
         simd.store(gradients, GRADIENTS * k, simd.broadcast(_0))
 
@@ -208,8 +214,9 @@ def backward(rows, tile_starts, pairs, own_starts, own, needed, image, v_image, 
         v_image: [4, H, W] float32, cotangents of colour and transmittance.
         absolute: whether magnitudes are wanted.
         gradients: [>= E, GRADIENTS] float32 scratch, on a cache line's edge.
-        v_rows: [M, 11] float32, receives cotangents of x, y, conic a, b, c, opacity, red, green, blue; and the sums over pixels of the
-            magnitudes of those of x and y (Ye et al. 2024, AbsGS), 0 where they are not wanted.
+        v_rows: [M, V_COLUMNS] float32, receives cotangents of x, y, conic a, b, c, opacity, red, green, blue; 0 for the depth, which these
+            pictures do not depend on; the sums over pixels of the magnitudes of those of x and y (Ye et al. 2024, AbsGS), 0 where they
+            are not wanted; and of the gaussian's share in the pixels.
         workers: number of threads.
     """
     _, height, width = image.shape
@@ -252,7 +259,9 @@ def backward(rows, tile_starts, pairs, own_starts, own, needed, image, v_image, 
             v_rows[rank, 4] = _HALF * s_yy
             v_rows[rank, 5] = -s_1 / rows[rank, OPACITY]
             v_rows[rank, 6], v_rows[rank, 7], v_rows[rank, 8] = total[0], total[1], total[2]
-            v_rows[rank, 9], v_rows[rank, 10] = total[9] / _LOG2E, total[10] / _LOG2E
+            v_rows[rank, V_DEPTH] = _0
+            v_rows[rank, V_MAGNITUDES], v_rows[rank, V_MAGNITUDES + 1] = total[9] / _LOG2E, total[10] / _LOG2E
+            v_rows[rank, V_SHARE] = total[11]
 
 
 @nb.njit(**OPTIONS)

@@ -96,3 +96,22 @@ def test_what_shines_through_opaque_views_is_penalised():
     assert loss - plain == pytest.approx(0.5 * image[3].mean(), rel=1e-5)
     np.testing.assert_array_equal(v_image[:3], v_plain[:3])
     np.testing.assert_allclose(v_image[3], 0.5 / 600, rtol=1e-6)
+
+
+def test_where_views_are_transparent_what_hides_the_background_is_penalised():
+    rng = np.random.default_rng(4)
+    image = rng.random((4, 20, 30)).astype(np.float32)
+    pixels = rng.integers(0, 256, (20, 30, 4)).astype(np.uint8)
+    plain, _ = PhotometricLoss(0.2, False)(image, pixels, np.zeros(3))
+    loss, v_image = PhotometricLoss(0.2, False, coverage=0.5)(image, pixels, np.zeros(3))
+    difference = image[3] - (1 - pixels[..., 3] / 255)
+    assert loss - plain == pytest.approx(0.5 * np.abs(difference).mean(), rel=1e-4)
+    np.testing.assert_allclose(v_image[3], np.sign(difference) * 0.5 / 600, rtol=1e-6)
+
+
+def test_nothing_is_learnt_where_a_mask_is_zero():
+    rng = np.random.default_rng(5)
+    image, pixels = rng.random((4, 20, 30)).astype(np.float32), rng.integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    mask = (rng.random((20, 30)) < 0.5).astype(np.uint8)
+    _, v_image = PhotometricLoss(0.2, False, coverage=0.5)(image, pixels, np.zeros(3), mask)
+    assert not v_image[:, mask == 0].any() and v_image[:, mask > 0].all()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.cameras import Camera
 from engine.kernels.adam import reference as adam_reference
 from engine.kernels.project import cpu as project
 from engine.kernels.project import reference as project_reference
@@ -12,6 +13,7 @@ from engine.kernels.rasterize import cpu as rasterize
 from engine.kernels.rasterize import reference as rasterize_reference
 from engine.kernels.tiles import cpu as tiles
 from engine.splats.gaussians import Gaussians
+from engine.splats.renderer import Renderer
 
 NAMES = ("means", "log_scales", "quats", "opacity_logits", "sh0", "shn")
 WIDTH, HEIGHT = 70, 50
@@ -57,7 +59,7 @@ def fast(values, antialias, degree, background, workers=2):
 def fast_gradients(values, antialias, degree, kept, image, v_image, workers=2):
     splats, order, rows, (starts, pairs, *own), needed = kept
     gaussians, gradients = Gaussians(values, np.zeros(3)), Gaussians(values, np.zeros(3))
-    scratch, v_rows = np.empty((len(pairs), rasterize.GRADIENTS), np.float32), np.empty((len(order), 11), np.float32)
+    scratch, v_rows = np.empty((len(pairs), rasterize.GRADIENTS), np.float32), np.empty((len(order), rasterize.V_COLUMNS), np.float32)
     rasterize.backward(rows, starts, pairs, *own, needed, image, v_image, True, scratch, v_rows, workers)
     rank_of = np.full(len(splats), -1, np.int32)
     rank_of[order] = np.arange(len(order))
@@ -204,7 +206,7 @@ def test_the_step_in_one_pass_equals_gradients_then_adam():
         v_image = np.random.default_rng(time).normal(size=(4, HEIGHT, WIDTH)).astype(np.float32)
         image, kept = fast(torn.values, True, 2, np.zeros(3, np.float32))
         splats, order, rows, (starts, pairs, *own), needed = kept
-        scratch, v_rows = np.empty((len(pairs), rasterize.GRADIENTS), np.float32), np.empty((len(order), 11), np.float32)
+        scratch, v_rows = np.empty((len(pairs), rasterize.GRADIENTS), np.float32), np.empty((len(order), rasterize.V_COLUMNS), np.float32)
         rasterize.backward(rows, starts, pairs, *own, needed, image, v_image, True, scratch, v_rows, 1)
         rank_of = np.full(len(splats), -1, np.int32)
         rank_of[order] = np.arange(len(order))
@@ -234,7 +236,7 @@ def test_magnitudes_are_summed_pixel_by_pixel():
     _, order, rows, (starts, pairs, *own), needed = kept
 
     def v_rows(v_image):
-        scratch, made = np.empty((len(pairs), rasterize.GRADIENTS), np.float32), np.empty((1, 11), np.float32)
+        scratch, made = np.empty((len(pairs), rasterize.GRADIENTS), np.float32), np.empty((1, rasterize.V_COLUMNS), np.float32)
         rasterize.backward(rows, starts, pairs, *own, needed, image, v_image, True, scratch, made, 1)
         return made[0]
 
@@ -245,5 +247,39 @@ def test_magnitudes_are_summed_pixel_by_pixel():
             single = np.zeros_like(v_image)
             single[:, y, x] = v_image[:, y, x]
             total += np.abs(v_rows(single)[:2])
-    np.testing.assert_allclose(v_rows(v_image)[9:], total, rtol=1e-3)
+    np.testing.assert_allclose(v_rows(v_image)[10:12], total, rtol=1e-3)
     assert (total > 1.5 * np.abs(v_rows(v_image)[:2])).all()
+    np.testing.assert_allclose(v_rows(v_image)[12], (1 - image[3]).sum(), rtol=1e-4)
+
+
+def test_depth_and_its_gradient_match_the_reference():
+    """Depth composited like a colour, through the renderer, against torch: where a gaussian is, how deep, how opaque."""
+    values = scene(60, seed=5)
+    gaussians = Gaussians(values, np.zeros(3))
+    camera = Camera(WIDTH, HEIGHT, 60.0, 62.0, 36.0, 24.0, np.linalg.inv(view()[0].astype(float)) @ np.diag([1.0, -1.0, -1.0, 1.0]))
+    renderer = Renderer(2)
+    renderer.render(gaussians, camera, np.zeros(3), degree=0, antialias=False, near=NEAR)
+    depth = renderer.composite_depth()
+    v_depth = np.random.default_rng(2).normal(size=depth.shape).astype(np.float32)
+    renderer.backward(np.zeros((4, HEIGHT, WIDTH), np.float32))
+    renderer.backward_depth(v_depth)
+    gradients = Gaussians(values, np.zeros(3))
+    gradients.table[:] = 0
+    rank_of = np.full(gaussians.table.shape[1], -1, np.int32)
+    rank_of[renderer.order] = np.arange(len(renderer.order))
+    project.backward(gaussians.table, *view(), WIDTH, HEIGHT, False, 0, rank_of, renderer.v_rows, gradients.table)
+
+    leaves = {name: torch.tensor(values[name], dtype=torch.float64, requires_grad=True) for name in NAMES}
+    viewmat, _, lens = (torch.tensor(part, dtype=torch.float64) for part in view())
+    sh = torch.cat([leaves["sh0"][:, None], leaves["shn"]], 1)
+    places = (leaves[name] for name in NAMES[:4])
+    rows, depths, visible = project_reference.project(*places, sh, viewmat, lens, WIDTH, HEIGHT, NEAR, False, 0)
+    index = torch.where(visible)[0]
+    index = index[torch.argsort(depths[index], stable=True)]
+    rows = torch.cat([rows[index, :6], depths[index, None], torch.zeros(len(index), 2, dtype=torch.float64)], 1)
+    expected = rasterize_reference.rasterize(rows, WIDTH, HEIGHT, torch.zeros(3, dtype=torch.float64))[[0, 3]]
+    np.testing.assert_allclose(depth, expected.detach().numpy(), atol=1e-4)
+    (expected * torch.tensor(v_depth)).sum().backward()
+    for name in ("means", "log_scales", "quats", "opacity_logits"):
+        grown = leaves[name].grad.numpy()
+        np.testing.assert_allclose(gradients.values[name], grown, atol=4e-5 * np.abs(grown).max(), err_msg=name)

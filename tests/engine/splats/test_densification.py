@@ -46,7 +46,8 @@ def test_small_ones_are_cloned_and_large_ones_split():
     made = gaussians()
     made.values["log_scales"][3] = np.log(0.5)
     keeper = control(made, grow_gradient=0.5)
-    keeper.observe(np.array([2, 3, 4]), np.array([[0.1] + [0] * 8, [0.1] + [0] * 8, [0.001] + [0] * 8], np.float32), 20, 20)
+    pulls = [[pull] + [0] * 11 + [1] for pull in (0.1, 0.1, 0.001)]
+    keeper.observe(np.array([2, 3, 4]), np.array(pulls, np.float32), 20, 20)
     before = {name: made.values[name].copy() for name in NAMES}
     keeper.refine(made, np.random.default_rng(0))
     assert len(made) == 22, "one clone, and two halves for one"
@@ -63,7 +64,8 @@ def test_the_budget_holds_and_goes_to_the_strongest():
     keeper = control(made, grow_gradient=0.0, max_gaussians=100)
     keeper.settings = SplatSettings(grow_gradient=0.0001, max_gaussians=100)
     for limit, expected in ((100, 40), (100, 80), (100, 100), (100, 100)):
-        pulls = np.zeros((len(made), 9), np.float32)
+        pulls = np.ones((len(made), 13), np.float32)
+        pulls[:, 1] = 0
         pulls[:, 0] = np.arange(1, len(made) + 1)
         keeper.observe(np.arange(len(made)), pulls, limit, limit)
         strongest = made.values["means"][-1].copy()
@@ -87,7 +89,7 @@ def test_transparent_and_broken_ones_go_and_the_last_stay():
 
 def test_reset_leaves_nothing_opaque_and_forgets_its_momentum():
     made = gaussians()
-    keeper = control(made)
+    keeper = control(made, prune_opacity=0.005)
     keeper.reset_opacities(made)
     assert (1 / (1 + np.exp(-made.values["opacity_logits"])) <= 0.0101).all()
     assert not made.first[project.LOGITS].any() and made.first[: project.LOGITS, : len(made)].all()
@@ -100,3 +102,16 @@ def test_numbers_that_are_not_finite_never_reach_a_file():
     splats = made.splats("srgb", False)
     assert len(splats) == 18
     splats.check("the test")
+
+
+def test_what_gives_nothing_to_the_pictures_goes():
+    made = gaussians()
+    keeper = control(made, prune_share=0.5)
+    rows = np.zeros((3, 13), np.float32)
+    rows[:, 12] = [0.4, 0.6, 0.0]
+    # In pictures of 1000×1000, a pixel is a millionth; what was not seen may yet be of use.
+    keeper.observe(np.array([4, 5, 6]), rows, 1000, 1000)
+    keeper.observe(np.array([4, 5, 6]), rows, 1000, 1000)
+    means = made.values["means"].copy()
+    keeper.refine(made, np.random.default_rng(0))
+    np.testing.assert_array_equal(made.values["means"], np.delete(means, [4, 6], axis=0))
