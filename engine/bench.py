@@ -9,6 +9,7 @@ much of the arithmetic that this machine's vector units can do the compositing d
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,14 +41,14 @@ _FORWARD_OPERATIONS, _BACKWARD_OPERATIONS = 21, 37
 Fixture = tuple[Gaussians, Camera, np.ndarray, float]
 
 
-def object_50k() -> Fixture:
-    """50 000 gaussians on two shells of radius 1 and 0.6, seen at 400×400 from 4 away.
+def shells(count: int, width: int, height: int) -> Fixture:
+    """Gaussians on two shells of radius 1 and 0.6 that fill the picture's height, seen from 4 away.
 
     Sizes and opacities are spread as in a lego400 trained to that number: the medians of a gaussian's three axes are 2, 6 and 17
     thousandths, half of them are more transparent than 0.5, and a tenth more than 0.01.
     """
     rng = np.random.default_rng(0)
-    count, f = 50_000, np.float32
+    f = np.float32
     directions = rng.normal(size=(count, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     radii = np.where(rng.random(count) < 0.7, 1.0, 0.6) * rng.normal(1, 0.02, count)
@@ -61,8 +62,14 @@ def object_50k() -> Fixture:
     }
     pose = np.eye(4)
     pose[2, 3] = 4.0
-    pixels = rng.integers(0, 256, (400, 400, 3)).astype(np.uint8)
-    return Gaussians(values, np.zeros(3)), Camera(400, 400, 555.6, 555.6, 200.0, 200.0, pose), pixels, 1.0
+    focal = 1.389 * height
+    pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
+    return Gaussians(values, np.zeros(3)), Camera(width, height, focal, focal, width / 2, height / 2, pose), pixels, 1.0
+
+
+def object_50k() -> Fixture:
+    """50 000 gaussians on shells at 400×400: an object."""
+    return shells(50_000, 400, 400)
 
 
 def fox_seed() -> Fixture:
@@ -103,19 +110,32 @@ def _capture(name: str):
 FIXTURES: dict[str, Callable[[], Fixture]] = {"object-50k": object_50k, "fox-seed": fox_seed, "lego-100k": lego_100k}
 
 
+def fixture(name: str) -> Callable[[], Fixture]:
+    """What makes the fixture of a name: one of FIXTURES, or shells of any size, as ``shells-1000k-1920x1080``.
+
+    Raises:
+        UserError: the name is not known.
+    """
+    size = re.fullmatch(r"shells-([1-9]\d{0,4})k-([1-9]\d{1,3})x([1-9]\d{1,3})", name)
+    if size:
+        thousands, width, height = map(int, size.groups())
+        return lambda: shells(1000 * thousands, width, height)
+    if name not in FIXTURES:
+        raise UserError(f"There is no fixture {name}.", f"There are: {', '.join(FIXTURES)}, and shells-THOUSANDSk-WIDTHxHEIGHT.")
+    return FIXTURES[name]
+
+
 def run(names: tuple[str, ...]) -> dict[str, Any]:
-    """Times the named fixtures, all where none is named.
+    """Times the named fixtures, all of FIXTURES where none is named.
 
     Raises:
         UserError: a name is not known.
     """
-    unknown = [name for name in names if name not in FIXTURES]
-    if unknown:
-        raise UserError(f"There is no fixture {unknown[0]}.", f"There are: {', '.join(FIXTURES)}.")
+    makers = {name: fixture(name) for name in names or FIXTURES}
     workers = devices.threads(0)
     use_threads(workers)
     most = peak.operations_per_second(workers)
-    rows = {name: _time(*FIXTURES[name](), workers, most) for name in names or FIXTURES}
+    rows = {name: _time(*make(), workers, most) for name, make in makers.items()}
     return {"processor": devices.processor(), "threads": workers, "peak_vector_operations_per_second": round(most), "fixtures": rows}
 
 

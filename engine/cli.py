@@ -309,7 +309,9 @@ def doctor(
 
 
 def bench(
-    fixtures: Annotated[tuple[str, ...], _Positional, _argument("Names of fixtures; none runs all.", "FIXTURE")] = (),
+    fixtures: Annotated[
+        tuple[str, ...], _Positional, _argument("Names of fixtures, also shells-THOUSANDSk-WIDTHxHEIGHT; none runs all.", "FIXTURE")
+    ] = (),
     /,
     json_: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="json", help="Print JSON for a program.")] = False,
 ) -> int:

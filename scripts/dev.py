@@ -6,6 +6,7 @@ python3 scripts/dev.py test       all tests that need neither a GPU nor a full B
 python3 scripts/dev.py lint       style and unused code
 python3 scripts/dev.py package    the extension's zip, in dist/
 python3 scripts/dev.py bench      the operations, timed on named fixtures
+python3 scripts/dev.py benchmarks every figure of docs/benchmarks.md, measured anew in about 25 minutes   (a part: --only lego-90s)
 python3 scripts/dev.py setup      only the setting up
 """
 
@@ -29,7 +30,15 @@ class Stop(Exception):
 
 def main(arguments: list[str]) -> int:
     """Runs a command. Returns the exit code."""
-    commands = {"demo": demo, "test": test, "lint": lint, "package": package, "bench": bench, "setup": lambda _: setup() and 0}
+    commands = {
+        "demo": demo,
+        "test": test,
+        "lint": lint,
+        "package": package,
+        "bench": bench,
+        "benchmarks": benchmarks,
+        "setup": lambda _: setup() and 0,
+    }
     if not arguments or arguments[0] not in commands:
         print(__doc__.strip())
         return 0 if arguments[:1] in ([], ["--help"], ["-h"]) else 2
@@ -113,7 +122,8 @@ def test(arguments: list[str]) -> int:
     paths = [argument for argument in chosen if argument.startswith("tests")]
     options = [argument for argument in chosen if argument not in paths]
     runs = [[path] for path in paths] or (
-        [["tests/engine", "tests/test_imports.py", "tests/test_dev.py"]] + ([] if engine_only else [["tests/addon"], ["tests/blender"]])
+        [["tests/engine", "tests/test_imports.py", "tests/test_dev.py", "tests/test_benchmarks.py"]]
+        + ([] if engine_only else [["tests/addon"], ["tests/blender"]])
     )
     marks = [] if any(option.startswith("-m") for option in options) else ["-m", "not slow"]
     codes = []
@@ -150,6 +160,11 @@ def package(_: list[str]) -> int:
 def bench(arguments: list[str]) -> int:
     """Times the operations."""
     return subprocess.call([str(setup()), "-m", "engine", "bench", *arguments], cwd=ROOT)
+
+
+def benchmarks(arguments: list[str]) -> int:
+    """Measures what docs/benchmarks.md tells, and writes it."""
+    return subprocess.call([str(setup()), "-m", "scripts.benchmarks", *arguments], cwd=ROOT, env=_environment())
 
 
 def _run(command: list[object], quiet: bool = False) -> None:

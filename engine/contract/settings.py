@@ -44,8 +44,8 @@ class CaptureSettings:
 
 @dataclass(frozen=True)
 class SplatSettings:
-    """3D Gaussian splatting. Learning rates are two to four times those of Kerbl et al. 2023, for runs of thousands of steps instead of tens
-    of thousands; schedules are shares of the run, so that they fit any budget."""
+    """3D Gaussian splatting. Learning rates are two to four times those of Kerbl et al. 2023, for thousands of steps instead of tens of
+    thousands; schedules are shares of the run, so that they fit any budget."""
 
     sh_degree: int = setting(2, "Degree of the spherical harmonics that let colour change with the view; 0 is matt.", minimum=0, maximum=3)
     max_gaussians: int = setting(100_000, "The most gaussians that densification may reach.", minimum=100, maximum=20_000_000)

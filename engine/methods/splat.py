@@ -26,6 +26,9 @@ from ..splats.renderer import Renderer
 
 # Nothing nearer to a camera than this is drawn, in the world's unit.
 NEAR = 0.02
+# Share of the run on smaller views that is made on quarters, and the least size of one, px.
+_QUARTER_SHARE = 0.3
+_LEAST_SIZE = 100
 # Share of the run at which each further degree of the harmonics joins, as 1 000 of 30 000 steps in the paper, stretched for short runs.
 _DEGREE_EVERY = 0.08
 
@@ -61,7 +64,9 @@ class SplatTrainer(SplatModel):
 
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         self.settings, self.views = settings.splat, views
-        self.small_views = [shrunk(view, 0.5) for view in views] if settings.splat.half_until > 0 else views
+        self.half_views = [shrunk(view, 0.5) for view in views] if settings.splat.half_until > 0 else views
+        coarse = min(min(view.camera.width, view.camera.height) for view in views) >= 4 * _LEAST_SIZE
+        self.quarter_views = [shrunk(view, 0.5) for view in self.half_views] if coarse else self.half_views
         self.rng = np.random.default_rng(settings.seed)
         # What gaussians stand for is no denser than pixels; more seeds than the budget could never be pruned in time.
         most = self.settings.max_gaussians
@@ -91,9 +96,7 @@ class SplatTrainer(SplatModel):
         """See :class:`engine.methods.Trainer`."""
         if not self._order:
             self._order = self.rng.permutation(len(self.views)).tolist()
-        # Small views first: shapes settle in a fraction of the time, and details have no use before (Chen et al. 2025, DashGaussian).
-        views = self.small_views if progress < self.settings.half_until else self.views
-        view = views[self._order.pop()]
+        view = self._views(progress)[self._order.pop()]
         if self.background == "random":
             background = self.rng.random(3, dtype=np.float32)
         else:
@@ -126,6 +129,12 @@ class SplatTrainer(SplatModel):
         if self.mcmc:
             self.mcmc.shake(self.gaussians, float(rates[0]), self.rng)
         return loss
+
+    def _views(self, progress: float) -> list[View]:
+        """Small views first: shapes settle in a fraction of the time, and details have no use before (Chen et al. 2025, DashGaussian)."""
+        if progress < _QUARTER_SHARE * self.settings.half_until:
+            return self.quarter_views
+        return self.half_views if progress < self.settings.half_until else self.views
 
     def artifacts(self, folder: Path) -> list[tuple[str, str]]:
         """Writes splats.ply."""

@@ -46,7 +46,7 @@ def test_copies_together_look_like_what_they_are_copies_of(logit):
     assert len(made) > 4
     after = picture(made)
     # The paper keeps the light along a line through the middle, not the profile.
-    assert np.abs(after - before).max() < 0.06 < 0.2 < before[0].max()
+    assert np.abs(after - before).max() < 0.06 < 0.15 < before[0].max()
     assert after[0].sum() == pytest.approx(before[0].sum(), rel=0.05)
 
 
