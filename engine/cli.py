@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+import time
 import traceback
 import typing
 from collections.abc import Callable
@@ -181,44 +182,78 @@ def render(
     /,
     cameras: Annotated[
         str,
-        _argument("transforms.json, or a capture's folder, whose cameras are rendered; empty takes the result's own test views.", "FILE"),
+        _argument(
+            "transforms.json with or without pictures, or a capture's folder, whose cameras are rendered in their order; empty takes the "
+            "result's own test views.",
+            "FILE",
+        ),
     ] = "",
-    out: Annotated[str, _argument("Folder that receives the pictures.", "DIR")] = "",
+    out: Annotated[str, _argument("Folder that receives the pictures, or a film's file that ends in .mp4.", "DIR")] = "",
+    format: Annotated[
+        typing.Literal["png", "exr", "mp4"] | None,
+        _argument(
+            "png: pictures for the screen. exr: scene-linear light, alpha and planar depth, for compositing. mp4: one film. "
+            "Without it, --out says."
+        ),
+    ] = None,
+    width: Annotated[int | None, _argument("Width of the pictures (px); the height follows.", "W")] = None,
+    height: Annotated[
+        int | None, _argument("Height of the pictures (px); the width follows. Given both, what sticks out is cut off.", "H")
+    ] = None,
+    between: Annotated[int, _argument("New views between each two cameras, along a smooth path.", "N")] = 0,
+    fps: Annotated[float | None, _argument("Views in a second of film; empty takes what FILE says, else 24.", "FPS")] = None,
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, _argument("Replace a film that is already there.")] = False,
 ) -> int:
-    """Render a result from given cameras to PNG."""
+    """Render a result along cameras: to PNG, to EXR with depth, or to a film."""
     from . import devices
-    from .data.views import frame_camera
     from .formats.capture import read_capture
-    from .formats.transforms import read_transforms
     from .methods import load_model
+    from .rendering import files, path
     from .training.reporting import Reporter
-    from .training.scoring import write_picture
 
     if not out:
         raise UserError("render needs --out DIR.", f"See {PROGRAM} render --help.")
-    folder, target = Path(result).resolve(), Path(out).resolve()
+    for name, side in (("width", width), ("height", height)):
+        if side is not None and not 1 <= side <= path.MOST_PIXELS:
+            raise UserError(f"--{name} is {side}.", f"Give 1 to {path.MOST_PIXELS} pixels.")
+    if between < 0:
+        raise UserError(f"--between is {between}.", "Give how many views to add between two cameras.")
+    if fps is not None and not 0 < fps <= 1000:
+        raise UserError(f"--fps is {fps:g}.", "Give a number above 0, up to 1000.")
+    folder = Path(result).resolve()
     known = read_result(folder)
-    path = Path(cameras).resolve() if cameras else None
-    if path is not None and path.is_file():
-        frames = read_transforms(path, pictures=False).frames
-    elif path is not None:
-        frames = read_capture(path).frames
+    kind, target = files.choose(Path(out).resolve(), format, overwrite)
+    if cameras:
+        route = path.read_path(Path(cameras).resolve())
     else:
         capture = read_capture(Path(known.capture))
-        frames = capture.split("test") or capture.frames
+        route = path.of_frames(capture.split("test") or capture.frames)
+    if between:
+        route = path.between(route, between)
+    views = [path.sized(camera, width, height) for camera in route.cameras]
+    if kind == "mp4":
+        first = path.sized(views[0], even=True)
+        views = [path.sized(view, first.width, first.height) for view in views]
     model = load_model(folder, known, devices.threads(0))
-    _make_folder(target)
-    reporter = Reporter(None, None)
     import numpy as np
 
     behind = np.full(3, 1.0 if known.background == "white" else 0.0)
-    for index, frame in enumerate(frames):
-        display, _ = model.render(frame_camera(frame), behind)
-        name = Path(frame.name).with_suffix("").as_posix().replace("/", "_")
-        write_picture(target / f"{name}.png", display)
-        reporter("progress", stage="render", step=index + 1, steps=len(frames), seconds=0.0)
-    reporter.close()
-    print(f"{len(frames)} pictures in {target}")
+    if kind == "mp4":
+        writing = files.film(model, target, (views[0].width, views[0].height), fps or route.fps or 24, behind)
+    else:
+        writing = files.pictures(model, kind, target, behind)
+    reporter = Reporter(None, None)
+    begin = time.monotonic()
+    try:
+        with writing as take:
+            for index, (name, view) in enumerate(zip(route.names, views, strict=True)):
+                take(name, view)
+                seconds, done = time.monotonic() - begin, index + 1
+                left = seconds / done * (len(views) - done)
+                reporter("progress", stage="render", step=done, steps=len(views), seconds=seconds, eta_seconds=left)
+    finally:
+        reporter.close()
+    print(f"{len(views)} views in {target}" if kind == "mp4" else f"{len(views)} pictures in {target}")
     return 0
 
 
@@ -411,13 +446,6 @@ def _explain(error: BaseException) -> UserError | None:
         return UserError(f"{error.filename or 'A file'}: {error.strerror or error}.", "Check the path.", "file")
     traceback.print_exception(error, file=sys.stderr)
     return UserError(f"The engine met a fault of its own: {error}.", "Please report it with the lines above.", "internal")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"The folder {folder} cannot be made: {error.strerror}.", "Choose another folder.") from None
 
 
 def _lower_priority() -> None:

@@ -21,9 +21,10 @@ ALLOWED = {
     "devices": {"contract"},
     "methods": {"contract", "cameras", "formats", "kernels", "data", "splats"},
     "training": {"", "contract", "cameras", "formats", "kernels", "data", "methods", "metrics", "devices"},
+    "rendering": {"", "contract", "cameras", "formats", "data", "methods", "training"},
     "doctor": {"", "kernels", "devices"},
     "bench": {"", "contract", "cameras", "formats", "kernels", "data", "splats", "methods", "devices", "training"},
-    "cli": {"contract", "formats", "data", "kernels", "splats", "methods", "training", "devices", "doctor", "bench"},
+    "cli": {"contract", "formats", "data", "kernels", "splats", "methods", "training", "rendering", "devices", "doctor", "bench"},
     "__main__": {"cli"},
     "": set(),
 }

@@ -64,7 +64,7 @@ def export_capture(
                 np.save(depth_file, depth, allow_pickle=False)
                 if settings.seed_points:
                     seeds.add(camera, np.round(passes.read_pixels(picture) * 255).astype(np.uint8), depth)
-                frames.append(_frame(stand.name, picture, depth_file, camera))
+                frames.append(frame_of(stand.name, picture, camera, depth_file))
         points = seeds.result()
         if len(points[0]):
             write_points(folder / POINTS, *points)
@@ -113,7 +113,8 @@ def _make_room(folder: Path) -> None:
         (folder / name).mkdir()
 
 
-def _frame(name: str, picture: Path, depth: Path, camera: Camera) -> contract.Frame:
+def frame_of(name: str, picture: Path, camera: Camera, depth: Path | None = None) -> contract.Frame:
+    """A view as it is written to transforms.json."""
     return contract.Frame(
         name=name,
         image=picture,

@@ -4,14 +4,16 @@
 from pathlib import Path
 
 import bpy
-from bpy_extras.io_utils import ImportHelper
+from bpy_extras.io_utils import ExportHelper, ImportHelper
 
+from ...engine.contract.errors import UserError
 from ...engine.contract.result import RESULT
 from ...engine.contract.settings import ImportSettings
-from ..jobs.folders import result_folder
+from ..capture.camera_path import export_path
+from ..jobs.folders import absolute, result_folder
 from ..properties import to_settings
 from ..results.importing import import_file, import_result
-from ..results.tagging import tagged
+from ..results.tagging import kind_of, tagged
 from .base import Told
 
 
@@ -62,6 +64,71 @@ class RECONSTRUCT_OT_import_file(Told, bpy.types.Operator, ImportHelper):
         _tell(self, import_file(context.scene, Path(self.filepath), settings))
 
 
+class RECONSTRUCT_OT_export_camera_path(Told, bpy.types.Operator, ExportHelper):
+    """Write the animated camera as a path for the engine to render along. An imported result may have been moved since"""
+
+    bl_idname = "reconstruct.export_camera_path"
+    bl_label = "Export Camera Path"
+
+    filename_ext = ".json"
+    filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
+    first: bpy.props.IntProperty(name="First Frame", description="First frame of the path", options={"SKIP_SAVE"})
+    last: bpy.props.IntProperty(name="Last Frame", description="Last frame of the path", options={"SKIP_SAVE"})
+    step: bpy.props.IntProperty(name="Step", description="Frames from one view to the next", default=1, min=1, options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.scene.camera is None:
+            cls.poll_message_set("The scene has no active camera. Add one, and animate it.")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._fill(context.scene)
+        # Before the first save the file browser knows a better folder than we do.
+        self.filepath = bpy.path.abspath("//camera_path.json") if bpy.data.filepath else "camera_path.json"
+        return super().invoke(context, event)
+
+    def run(self, context: bpy.types.Context) -> None:
+        self._fill(context.scene)
+        file, manager = absolute(self.filepath), context.window_manager
+        manager.progress_begin(0, 100)
+        try:
+            count = export_path(
+                context.scene,
+                file,
+                self.first,
+                self.last,
+                self.step,
+                result=_seen_result(context),
+                progress=lambda done, all: manager.progress_update(100 * done // all),
+            )
+        finally:
+            manager.progress_end()
+        self.report({"INFO"}, f"{count} views in {file}. Render them with: render RESULT --cameras {file.name} --out film.mp4")
+
+    def _fill(self, scene: bpy.types.Scene) -> None:
+        """The scene's own frames where none are given."""
+        for name, own in (("first", scene.frame_start), ("last", scene.frame_end), ("step", scene.frame_step)):
+            if not self.properties.is_property_set(name):
+                setattr(self, name, own)
+
+
+def _seen_result(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The imported result that a path is told from: the active one, else the only one; None where there is none.
+
+    Raises:
+        UserError: there are several, and none is active.
+    """
+    results = [item for item in context.scene.objects if kind_of(item) == "result"]
+    active = context.view_layer.objects.active
+    if active in results:
+        return active
+    if len(results) > 1:
+        raise UserError(f"There are {len(results)} imported results.", "Select the one that is to be rendered along the path.")
+    return results[0] if results else None
+
+
 def _tell(operator: bpy.types.Operator, objects: list[bpy.types.Object]) -> None:
     """Selects what came in, so that it can be placed, and says so."""
     for item in bpy.context.selected_objects:
@@ -75,4 +142,4 @@ def _tell(operator: bpy.types.Operator, objects: list[bpy.types.Object]) -> None
     operator.report({"INFO"}, " ".join([f"Imported {', '.join(item.name for item in objects)}.", *notes]))
 
 
-CLASSES = (RECONSTRUCT_OT_import_result, RECONSTRUCT_OT_import_file)
+CLASSES = (RECONSTRUCT_OT_import_result, RECONSTRUCT_OT_import_file, RECONSTRUCT_OT_export_camera_path)

@@ -38,6 +38,7 @@ class RECONSTRUCT_PT_results(Step, bpy.types.Panel):
         column.prop(settings, "new_scene", text="Into a New Scene")
         draw_button(layout, "reconstruct.import_result", "Import Result", "IMPORT")
         layout.operator("reconstruct.import_file", text="Import a File …", icon="FILE_FOLDER")
+        layout.operator("reconstruct.export_camera_path", text="Export Camera Path …", icon="CAMERA_DATA")
 
 
 class RECONSTRUCT_PT_results_advanced(Advanced, bpy.types.Panel):

@@ -25,7 +25,9 @@ _MAX_SIDE = 1 << 16
 
 @dataclass
 class Transforms:
-    """What one such file says. ``missing`` counts frames without a picture, ``passed_over`` other files that are not there or not read."""
+    """What one such file says. ``missing`` counts frames without a picture, ``passed_over`` other files that are not there or not read.
+    ``fps`` is how many frames of a camera path pass in a second.
+    """
 
     frames: list[Frame] = field(default_factory=list)
     missing: int = 0
@@ -33,6 +35,7 @@ class Transforms:
     source: str = ""
     scale: str = ""
     points: Path | None = None
+    fps: float | None = None
 
 
 def read_transforms(file: Path, *, test: bool = False, pictures: bool = True) -> Transforms:
@@ -57,6 +60,8 @@ def read_transforms(file: Path, *, test: bool = False, pictures: bool = True) ->
     if model not in ("OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "PERSPECTIVE", "SIMPLE_RADIAL", "RADIAL"):
         raise UserError(f"{file} uses the camera model {model!r}, which is not read.", "Undistort the pictures to a perspective camera.")
     found = Transforms(source=_text(table, "source", file), scale=_text(table, "scale", file))
+    if table.get("fps") is not None:
+        found.fps = _number(table["fps"], "fps", file)
     for number, entry in enumerate(listed):
         if not isinstance(entry, dict):
             raise UserError(f"{file}: frame {number} is not a table.", _HINT)
@@ -79,6 +84,7 @@ def write_transforms(
     scale: Literal["metric", "unknown"],
     ply_file_path: str | None = None,
     extra: Mapping[str, Any] | None = None,
+    name: str = TRANSFORMS,
 ) -> Path:
     """Writes transforms.json, whole or not at all.
 
@@ -89,6 +95,7 @@ def write_transforms(
         scale: whether the world's unit is the metre.
         ply_file_path: the seed cloud, relative to the folder.
         extra: further keys of the file, plain JSON values.
+        name: the file's, where it is a camera path and no capture.
 
     Returns:
         The file.
@@ -96,7 +103,7 @@ def write_transforms(
     Raises:
         UserError: a frame is not usable or lies outside the folder, or the disk is full.
     """
-    file = folder / TRANSFORMS
+    file = folder / name
     if not frames:
         raise UserError(f"{file}: there are no views to write.")
     entries = []

@@ -73,6 +73,7 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
         lambda: made.update(rows=tiles.gather_rows(splats, made["order"])),
         bin_pairs,
         lambda: made.update(needed=rasterize.forward(made["rows"], made["starts"], made["pairs"], black, image, 1)),
+        lambda: rasterize.median_depth(made["rows"], made["starts"], made["pairs"], image[0].copy(), 1),
         backward,
         lambda: project.backward_and_step(
             table, *view, True, 0, nobody, made["v_rows"], table.copy(), table.copy(), rates, 1, 0.0, 0.0

@@ -29,6 +29,14 @@ class Model(Protocol):
             [3, H, W] float32 sRGB codes over the background, and [H, W] float32 alpha.
         """
 
+    def layers(self, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A picture to be composited with others.
+
+        Returns:
+            [3, H, W] float32 scene-linear light over nothing, so already multiplied by alpha; [H, W] alpha; and [H, W] planar z in the
+            world's unit, 0 = none.
+        """
+
 
 class Trainer(Model, Protocol):
     """What the training loop drives. ``steps_done`` counts steps; ``count`` is how many gaussians (or the like) there are."""

@@ -49,6 +49,17 @@ class SplatModel:
             photometric.encode(image, display)
         return display, 1 - image[3]
 
+    def layers(self, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See :class:`engine.methods.Model`."""
+        black = np.zeros(3)
+        image = self.renderer.render(self.gaussians, camera, black, degree=self.degree, antialias=self.antialias, near=NEAR)
+        light, alpha = image[:3].copy(), 1 - image[3]
+        if self.blend == "srgb":
+            # What was blended are codes: they stand for light once they no longer hold the share that shines through.
+            codes = np.divide(light, alpha, out=np.zeros_like(light), where=alpha > 0)
+            light = (_in_light(codes, "linear") * alpha).astype(np.float32)
+        return light, alpha, self.renderer.median_depth()
+
 
 def load_splat_model(folder: Path, result: Result, workers: int) -> SplatModel:
     """The splats of a result."""

@@ -70,6 +70,41 @@ class Renderer:
         """Composites what :meth:`render` projected and sorted into tiles."""
         self._needed = rasterize.forward(self._rows, self._starts, self.pairs, self._background, self.image, self.workers)
 
+    def expected_depth(self) -> np.ndarray:
+        """Mean planar z of the last picture, weighted as its colours are. [H, W] float32 in the world's unit, 0 where nothing is."""
+        z = self._blended(np.stack([self._rows[:, tiles.DEPTH]] * 3, axis=1))
+        alpha = 1 - z[3]
+        return np.divide(z[0], alpha, out=np.zeros_like(alpha), where=alpha > 0)
+
+    def median_depth(self) -> np.ndarray:
+        """Planar z at which the last picture's transmittance falls below a half, 0 where it does not. [H, W] float32, the world's unit."""
+        depth = np.empty(self.image.shape[1:], np.float32)
+        rasterize.median_depth(self._rows, self._starts, self.pairs, depth, self.workers)
+        return depth
+
+    def normals(self, gaussians: Gaussians) -> np.ndarray:
+        """Normals of the last picture: each gaussian's shortest axis on the camera's side, blended as its colours are.
+
+        Args:
+            gaussians: the same as rendered.
+
+        Returns:
+            [3, H, W] float32 world, unit length, 0 where nothing is.
+        """
+        means, log_scales, quats = (gaussians.values[name][self.order] for name in ("means", "log_scales", "quats"))
+        _, position, *_ = self._view
+        blended = self._blended(_facing_axes(means - position, log_scales, quats))[:3]
+        length = np.sqrt((blended * blended).sum(axis=0))
+        return np.divide(blended, length, out=np.zeros_like(blended), where=length > 0)
+
+    def _blended(self, colors: np.ndarray) -> np.ndarray:
+        """The last picture with other colours [M, 3], by rank, over black. [4, H, W]."""
+        rows = self._rows.copy()
+        rows[:, tiles.RED : tiles.BLUE + 1] = colors
+        image = np.empty_like(self.image)
+        rasterize.forward(rows, self._starts, self.pairs, np.zeros(3, np.float32), image, self.workers)
+        return image
+
     @property
     def composited(self) -> tuple[np.ndarray, ...]:
         """What of the last picture tells its work, see rasterize.count_pairs."""
@@ -158,3 +193,17 @@ class Renderer:
             opacity_weight,
             scale_weight,
         )
+
+
+def _facing_axes(views: np.ndarray, log_scales: np.ndarray, quats: np.ndarray) -> np.ndarray:
+    """The shortest axis of each gaussian, against ``views`` [M, 3], from the camera to it. [M, 3] unit."""
+    w, x, y, z = (quats / np.linalg.norm(quats, axis=1, keepdims=True)).T
+    columns = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)],
+            [2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)],
+            [2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+    axes = columns[log_scales.argmin(axis=1), :, np.arange(len(quats))]
+    return np.where((axes * views).sum(axis=1, keepdims=True) > 0, -axes, axes)

@@ -111,3 +111,9 @@ def small_capture(tmp_path_factory) -> Path:
 def capture_writer():
     """:func:`write_capture`, for tests that want another one."""
     return write_capture
+
+
+@pytest.fixture(scope="session")
+def truth():
+    """:func:`truth_gaussians`, what the small capture shows."""
+    return truth_gaussians()

@@ -37,7 +37,7 @@ def complain(capsys, *arguments):
         (["train", "--resume", "nowhere", "--splat.sh-degree", "1"], 2, "settings"),
         (["eval", "nowhere"], 2, "nowhere"),
         (["render", "nowhere", "--out", "y"], 2, "nowhere"),
-        (["convert", "a.ply", "b.spz"], 2, "b.spz"),
+        (["convert", "a.ply", "b.obj"], 2, "b.obj"),
         (["convert", "a.ply", "b.ply"], 2, "a.ply"),
         (["bench", "no-such"], 2, "no-such"),
     ],

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import simd
 from ..math import OPTIONS, aligned
-from ..tiles.cpu import BLUE, COLUMNS, CONIC_A, CONIC_B, CONIC_C, EXTENT, GREEN, OPACITY, RED, TILE_HEIGHT, TILE_WIDTH, X, Y
+from ..tiles.cpu import BLUE, COLUMNS, CONIC_A, CONIC_B, CONIC_C, DEPTH, EXTENT, GREEN, OPACITY, RED, TILE_HEIGHT, TILE_WIDTH, X, Y
 
 if TILE_WIDTH != simd.WIDTH:
     raise ImportError("A row of a tile has to be one vector.")
@@ -262,6 +262,62 @@ def backward(rows, tile_starts, pairs, own_starts, own, needed, image, v_image, 
             v_rows[rank, V_DEPTH] = _0
             v_rows[rank, V_MAGNITUDES], v_rows[rank, V_MAGNITUDES + 1] = total[9] / _LOG2E, total[10] / _LOG2E
             v_rows[rank, V_SHARE] = total[11]
+
+
+@nb.njit(**OPTIONS)
+def _median_tile(rows, pairs, first, last, corner, near, state):
+    """The depth at which half of the light is gone, into the state's second plane: _forward_tile with depth in the place of colour."""
+    centers = _centers()
+    nothing, all = simd.broadcast(_0), simd.broadcast(_1)
+    for p in range(0, TILE_HEIGHT * _ROW, _ROW):
+        simd.store(state, _THROUGH + p, all)
+        simd.store(state, _RED + p, nothing)
+    for k in range(first, last):
+        j = (k - first) % _BATCH
+        if j == 0:
+            most = simd.load(state, _THROUGH)
+            for p in range(_ROW, TILE_HEIGHT * _ROW, _ROW):
+                most = simd.larger(most, simd.load(state, _THROUGH + p))
+            if not simd.any_of(most >= _HALF):
+                return
+            _gather(rows, pairs, k, min(k + _BATCH, last), corner, near)
+        depth = simd.broadcast(rows[pairs[k, 0], DEPTH])
+        top, bottom = pairs[k, 1], pairs[k, 2]
+        dx = centers - near[j, X]
+        dy = simd.broadcast(np.float32(top) + _HALF - near[j, Y])
+        across, slant, down = near[j, EXTENT] + near[j, CONIC_A] * dx * dx, near[j, CONIC_B] * dx, near[j, CONIC_C]
+        for p in range(top * _ROW, bottom * _ROW, _ROW):
+            power = across + dy * (slant + down * dy)
+            through = simd.load(state, _THROUGH + p)
+            alpha = simd.where(power >= _LEAST_POWER, simd.smaller(simd.exp2_of_negative(power), MAX_ALPHA), _0)
+            left = through - through * alpha
+            simd.store(state, _RED + p, simd.where((through >= _HALF) & (left < _HALF), depth, simd.load(state, _RED + p)))
+            simd.store(state, _THROUGH + p, left)
+            dy = dy + _1
+
+
+@nb.njit(parallel=True, **OPTIONS)
+def median_depth(rows, tile_starts, pairs, depth, workers):
+    """Depth of the gaussian that brings the transmittance below a half.
+
+    Args:
+        rows, tile_starts, pairs, workers: as for forward.
+        depth: [H, W] float32, receives planar z; 0 where more than half of the light comes through.
+    """
+    height, width = depth.shape
+    across = (width + TILE_WIDTH - 1) // TILE_WIDTH
+    tiles = tile_starts.size - 1
+    order = _tile_costs(tile_starts)
+    for worker in nb.prange(workers):
+        state, near = aligned(TILE_HEIGHT * _ROW), np.empty((_BATCH, COLUMNS), np.float32)
+        for i in range(worker, tiles, workers):
+            tile = order[i]
+            left, top = (tile % across) * TILE_WIDTH, (tile // across) * TILE_HEIGHT
+            corner = (np.float32(left), np.float32(top))
+            _median_tile(rows, pairs, tile_starts[tile], tile_starts[tile + 1], corner, near, state)
+            for y in range(min(TILE_HEIGHT, height - top)):
+                for x in range(min(TILE_WIDTH, width - left)):
+                    depth[top + y, left + x] = state[_RED + y * _ROW + x]
 
 
 @nb.njit(**OPTIONS)
