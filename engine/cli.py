@@ -284,7 +284,7 @@ def convert(
     spz_version: Annotated[typing.Literal[2, 3], _argument("Version of SPZ to write; 2 is for old readers.")] = 3,
 ) -> int:
     """Read splats, change them as asked, in the order of these flags, and write them to another file."""
-    from .formats.splats import read_splats, write_splats
+    from .formats.splats import check_target, read_splats, write_splats
     from .splats import editing
 
     if not 0 <= min_opacity <= 1:
@@ -293,6 +293,8 @@ def convert(
         raise UserError(f"--decimate is {decimate}.", "Give a number of at least 1.")
     if crop is not None and not all(low < high for low, high in zip(crop[:3], crop[3:], strict=True)):
         raise UserError("--crop has no inside: each minimum must be below its maximum.", "Give XMIN YMIN ZMIN XMAX YMAX ZMAX.")
+    # A target that cannot be written is said before the work is done.
+    check_target(Path(target))
     splats = read_splats(Path(source), None if from_axes == "auto" else from_axes)
     steps: list[tuple[str, Callable[[Any], Any]]] = []
     if crop is not None:

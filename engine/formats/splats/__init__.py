@@ -19,7 +19,7 @@ from .ply import read_ply, write_ply
 from .rotation import moved
 from .spz import read_spz, write_spz
 
-__all__ = ["AXES", "READERS", "WRITERS", "Splats", "read_splats", "write_splats"]
+__all__ = ["AXES", "READERS", "WRITERS", "Splats", "check_target", "read_splats", "write_splats"]
 
 READERS: dict[str, Callable[[Path], Splats]] = {".ply": read_ply, ".spz": read_spz, ".splat": read_dot_splat, ".glb": read_glb}
 WRITERS: dict[str, Callable[[Path, Splats], None]] = {".ply": write_ply, ".spz": write_spz, ".splat": write_dot_splat, ".glb": write_glb}
@@ -70,6 +70,15 @@ def write_splats(file: Path, splats: Splats, axes: str | None = None, spz_versio
     splats.check(str(file))
     axes = axes or AXES[file.suffix.lower()]
     write(file, splats if axes == "z-up" else moved(splats, WORLD_AXES[axes].T))
+
+
+def check_target(file: Path) -> None:
+    """Refuses a file whose suffix is of no format that is written.
+
+    Raises:
+        UserError: so it is.
+    """
+    _chosen(WRITERS, file)
 
 
 def _chosen(table: dict[str, Callable], file: Path) -> Callable:
