@@ -27,7 +27,6 @@ class Renderer:
         self.workers = workers
         self.order = np.zeros(0, np.int32)
         self.image = np.empty((4, 0, 0), np.float32)
-        self._depth = np.empty((4, 0, 0), np.float32)
         self._visible = np.zeros(0, bool)
         self.v_rows = np.zeros((0, rasterize.V_COLUMNS), np.float32)
         self._splats = np.zeros((0, tiles.COLUMNS), np.float32)
@@ -72,9 +71,9 @@ class Renderer:
 
     def expected_depth(self) -> np.ndarray:
         """Mean planar z of the last picture, weighted as its colours are. [H, W] float32 in the world's unit, 0 where nothing is."""
-        z = self._blended(np.stack([self._rows[:, tiles.DEPTH]] * 3, axis=1))
-        alpha = 1 - z[3]
-        return np.divide(z[0], alpha, out=np.zeros_like(alpha), where=alpha > 0)
+        z, through = self.composite_depth()
+        alpha = 1 - through
+        return np.divide(z, alpha, out=np.zeros_like(alpha), where=alpha > 0)
 
     def median_depth(self) -> np.ndarray:
         """Planar z at which the last picture's transmittance falls below a half, 0 where it does not. [H, W] float32, the world's unit."""
@@ -93,17 +92,17 @@ class Renderer:
         """
         means, log_scales, quats = (gaussians.values[name][self.order] for name in ("means", "log_scales", "quats"))
         _, position, *_ = self._view
-        blended = self._blended(_facing_axes(means - position, log_scales, quats))[:3]
+        blended = self._blended(_facing_axes(means - position, log_scales, quats))[1][:3]
         length = np.sqrt((blended * blended).sum(axis=0))
         return np.divide(blended, length, out=np.zeros_like(blended), where=length > 0)
 
-    def _blended(self, colors: np.ndarray) -> np.ndarray:
-        """The last picture with other colours [M, 3], by rank, over black. [4, H, W]."""
+    def _blended(self, colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The last picture's rows with other colours [M, 3], by rank, and the picture they make over black, [4, H, W]."""
         rows = self._rows.copy()
         rows[:, tiles.RED : tiles.BLUE + 1] = colors
         image = np.empty_like(self.image)
         rasterize.forward(rows, self._starts, self.pairs, np.zeros(3, np.float32), image, self.workers)
-        return image
+        return rows, image
 
     @property
     def composited(self) -> tuple[np.ndarray, ...]:
@@ -136,12 +135,7 @@ class Renderer:
 
     def composite_depth(self) -> np.ndarray:
         """The last picture's planar depths, composited like a colour: [2, H, W] float32, sum of weight times depth, and transmittance."""
-        if self._depth.shape != self.image.shape:
-            self._depth = np.empty_like(self.image)
-        self._depth_rows = self._rows.copy()
-        self._depth_rows[:, tiles.RED] = self._rows[:, tiles.DEPTH]
-        self._depth_rows[:, tiles.GREEN : tiles.BLUE + 1] = 0
-        rasterize.forward(self._depth_rows, self._starts, self.pairs, np.zeros(3, np.float32), self._depth, self.workers)
+        self._depth_rows, self._depth = self._blended(np.stack([self._rows[:, tiles.DEPTH]] * 3, axis=1))
         return self._depth[[0, 3]]
 
     def backward_depth(self, v_depth: np.ndarray) -> None:
