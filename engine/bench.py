@@ -158,7 +158,7 @@ def _time(gaussians: Gaussians, camera: Camera, pixels: np.ndarray, radius: floa
         image = timed("forward", lambda: renderer.render(gaussians, camera, black, degree=degree, antialias=False, near=0.02))
         _, v_image = timed("loss", lambda: loss(image, pixels, black))
         timed("backward", lambda: renderer.backward(v_image))
-        timed("update", lambda: renderer.step(gaussians, rates, 1))
+        timed("update", lambda: renderer.step(gaussians, rates, gaussians.time + 1))
 
     for _ in range(_RUNS):
         timed("step", step)

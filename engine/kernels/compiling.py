@@ -25,6 +25,7 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
         progress: called with (done, all) after each kernel.
     """
     from . import simd
+    from .adam import deferred
     from .noise import cpu as noise
     from .photometric import cpu as photometric
     from .project import cpu as project
@@ -66,7 +67,9 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
         pixels = np.zeros((height, width, 3), np.uint8)
         photometric.forward_backward(image, pixels, black, True, 0.2, image.copy(), np.zeros((3 * height, 2)))
 
-    nobody, rates = np.full(simd.WIDTH, -1, np.int32), np.zeros(len(table), f)
+    nobody, done = np.full(simd.WIDTH, -1, np.int32), np.zeros(1, np.int32)
+    paces, corrections = np.zeros((deferred.LIMIT, len(table)), f), np.ones(deferred.LIMIT, f)
+    moments = (table.copy(), table.copy())
     steps: list[Callable[[], object]] = [
         lambda: project.forward(table, *view, f(0.1), True, 0, splats, visible),
         lambda: made.update(order=tiles.depth_order(splats, visible)),
@@ -76,8 +79,9 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
         lambda: rasterize.median_depth(made["rows"], made["starts"], made["pairs"], image[0].copy(), 1),
         backward,
         lambda: project.backward_and_step(
-            table, *view, True, 0, nobody, made["v_rows"], table.copy(), table.copy(), rates, 1, 0.0, 0.0
+            table, *view, True, 0, nobody, made["v_rows"], *moments, paces[0], corrections[0], 1, done, 0.0, 0.0
         ),
+        lambda: deferred.catch_up(table, *moments, done, 1, paces, corrections, paces[0], True, *view, f(0.1)),
         lambda: photometric.compose_target(np.zeros((height, width, 3), np.uint8), black, True, display),
         lambda: photometric.encode(image, display),
         loss,

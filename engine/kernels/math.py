@@ -13,6 +13,9 @@ from numba.extending import intrinsic
 FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}
 OPTIONS = {"fastmath": FAST, "cache": True, "error_model": "numpy", "boundscheck": False}
 
+# For what has to come out alike to the last bit wherever it is inlined: nothing is contracted or put in another order.
+ORDERED = {**OPTIONS, "fastmath": FAST - {"contract", "reassoc"}}
+
 # An unsigned index tells Numba that it never counts from an array's end; a signed one costs a test that keeps loops from vectorising.
 U = np.uint64
 

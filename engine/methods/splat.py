@@ -182,7 +182,7 @@ class SplatTrainer(SplatModel):
         if facts["views"] != [view.name for view in self.views]:
             raise UserError("The capture has other views than when this training began.", "Train anew with --overwrite.")
         self.gaussians.center = np.array(facts["center"])
-        self.gaussians.load_state(arrays)
+        self.gaussians.load_state(arrays, facts["step"])
         if self.adc:
             self.adc.pulls, self.adc.times, self.adc.shares = arrays["pulls"], arrays["times"], arrays["shares"]
             self.adc.was_reset = facts["was_reset"]

@@ -10,6 +10,8 @@ from scipy.spatial import cKDTree
 
 from ..formats.splats import Splats
 from ..kernels import simd
+from ..kernels.adam import deferred
+from ..kernels.adam.cpu import corrected
 from ..kernels.math import aligned
 from ..kernels.project import cpu as project
 
@@ -53,7 +55,8 @@ class Gaussians:
     """N gaussians with Adam's two moments.
 
     ``table``, ``first`` and ``second`` [rows, C] hold a row for each number, as the kernels take it (kernels/project); ``values`` names
-    parts of the table, the gaussian's index first: writing to them writes to the table.
+    parts of the table, the gaussian's index first: writing to them writes to the table. Gaussians out of view may owe steps of the
+    optimiser (kernels/adam/deferred): then the tables are behind until :meth:`settle`, which all else here does by itself.
     Means are relative to ``center``, because float32 has no millimetres left kilometres from the origin.
     """
 
@@ -62,6 +65,9 @@ class Gaussians:
     def __init__(self, values: dict[str, np.ndarray], center: np.ndarray):
         self.center = center
         table = _table(values)
+        self.time = 0
+        self._paces = np.zeros((deferred.LIMIT, len(table)), np.float32)
+        self._corrections = np.zeros(deferred.LIMIT, np.float32)
         self._set(table, np.zeros_like(table), np.zeros_like(table))
 
     def _set(self, table: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
@@ -69,7 +75,15 @@ class Gaussians:
         self.count = table.shape[1]
         self.table, self.first, self.second = (_filled(array) for array in (table, first, second))
         self.table[project.LOGITS, self.count :] = -100.0
-        self.values = _named(self.table, self.count)
+        self._values = _named(self.table, self.count)
+        self.done = np.full(self.table.shape[1] // simd.WIDTH, self.time, np.int32)
+        self._settled = self.time
+
+    @property
+    def values(self) -> dict[str, np.ndarray]:
+        """The parameters by name, up to date."""
+        self.settle()
+        return self._values
 
     def __len__(self) -> int:
         return self.count
@@ -101,8 +115,29 @@ class Gaussians:
         }
         return cls(values, np.asarray(center, np.float64))
 
+    def begin_step(self, rates: np.ndarray, time: int) -> tuple[np.ndarray, np.float32]:
+        """Notes learning rates [rows] of a step of the optimiser, for those who will owe it. Returns what kernels/adam makes of them."""
+        if time - self._settled >= deferred.LIMIT:
+            self.settle()
+        self.time = time
+        slot = time % deferred.LIMIT
+        self._paces[slot], self._corrections[slot] = corrected(rates, time)
+        return self._paces[slot], self._corrections[slot]
+
+    def settle(self, view: tuple | None = None, near: float = 0.0) -> None:
+        """Makes the steps of the optimiser that gaussians owe: all, or those that a view (kernels/project) might show."""
+        if self._settled == self.time:
+            return
+        reach = deferred.REACH * self._paces.max(axis=0)
+        everywhere = (np.eye(4, dtype=np.float32), np.zeros(3, np.float32), np.ones(4, np.float32), 1, 1)
+        owed = (self.done, self.time, self._paces, self._corrections, reach.astype(np.float32), view is None)
+        deferred.catch_up(self.table, self.first, self.second, *owed, *(view or everywhere), np.float32(near))
+        if view is None:
+            self._settled = self.time
+
     def keep(self, index: np.ndarray) -> None:
         """Keeps the gaussians of an index or mask, in its order, with their moments."""
+        self.settle()
         n = self.count
         self._set(self.table[:, :n][:, index], self.first[:, :n][:, index], self.second[:, :n][:, index])
 
@@ -121,6 +156,7 @@ class Gaussians:
 
     def append(self, values: dict[str, np.ndarray]) -> None:
         """Adds gaussians, whose moments start at zero."""
+        self.settle()
         n, fresh = self.count, _table(values)
         nothing = np.zeros_like(fresh)
         pairs = ((self.table, fresh), (self.first, nothing), (self.second, nothing))
@@ -132,15 +168,18 @@ class Gaussians:
 
     def forget(self, name: str, index: np.ndarray | slice = slice(None)) -> None:
         """Sets a parameter's moments to zero."""
+        self.settle()
         for table in (self.first, self.second):
             _named(table, self.count)[name][index] = 0
 
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint keeps: arrays [rows, N]."""
+        self.settle()
         return {"values": self.table[:, : self.count], "first": self.first[:, : self.count], "second": self.second[:, : self.count]}
 
-    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Takes back what :meth:`state` gave."""
+    def load_state(self, arrays: dict[str, np.ndarray], time: int) -> None:
+        """Takes back what :meth:`state` gave after a step's number."""
+        self.time = time
         self._set(arrays["values"], arrays["first"], arrays["second"])
 
     def splats(self, blend: str, antialias: bool) -> Splats:

@@ -54,6 +54,7 @@ class Renderer:
         lens = np.array([camera.fx, camera.fy, camera.cx, camera.cy], np.float32)
         self._view = (viewmat, pose[:3, 3].astype(np.float32), lens, camera.width, camera.height)
         self._style = (antialias, degree)
+        gaussians.settle(self._view, near)
         project.forward(gaussians.table, *self._view, np.float32(near), antialias, degree, self._splats, self._visible)
         self.order = tiles.depth_order(self._splats, self._visible)
         self._rows = tiles.gather_rows(self._splats, self.order)
@@ -166,7 +167,7 @@ class Renderer:
     def step(
         self, gaussians: Gaussians, rates: np.ndarray, time: int, opacity_weight: float = 0.0, scale_weight: float = 0.0
     ) -> None:
-        """From ``v_rows`` to gradients of the parameters, and a step of Adam on every gaussian.
+        """From ``v_rows`` to gradients of the parameters, and a step of Adam on every gaussian; those out of view may owe it.
 
         Args:
             gaussians: the same as rendered, updated in place. rates: [rows], see optimizer.rates. time: number of the step, from 1.
@@ -182,8 +183,9 @@ class Renderer:
             self.v_rows,
             gaussians.first,
             gaussians.second,
-            rates,
+            *gaussians.begin_step(rates, time),
             time,
+            gaussians.done,
             opacity_weight,
             scale_weight,
         )

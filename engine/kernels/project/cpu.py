@@ -18,6 +18,7 @@ from .. import simd
 from ..adam.cpu import adam
 from ..math import OPTIONS, aligned
 from ..tiles.cpu import BLUE, CONIC_A, CONIC_B, CONIC_C, DEPTH, EXTENT, GREEN, OPACITY, RED, X, Y
+from .harmonics import put, sh_basis, sh_slopes
 
 # Rows of the table. The harmonics follow the base colour, coefficient by coefficient, red, green and blue.
 MEANS, LOG_SCALES, QUATS, LOGITS, COLORS = 0, 3, 6, 10, 11
@@ -37,90 +38,8 @@ _MOST_DET = np.float32(1e18)
 _HUGE = np.float32(1e30)
 
 # A plain Python number would make the arithmetic around it double.
-_0, _1, _2, _3, _4, _6, _8 = (np.float32(value) for value in (0, 1, 2, 3, 4, 6, 8))
+_0, _1, _2 = (np.float32(value) for value in (0, 1, 2))
 _HALF = np.float32(0.5)
-_C0 = np.float32(0.28209479177387814)
-_C1 = np.float32(0.4886025119029199)
-_C20, _C21, _C22, _C23, _C24 = (
-    np.float32(value) for value in (1.0925484305920792, 1.0925484305920792, 0.31539156525252005, 1.0925484305920792, 0.5462742152960396)
-)
-_C30, _C31, _C32, _C33, _C34, _C35, _C36 = (
-    np.float32(value)
-    for value in (
-        0.5900435899266435,
-        2.890611442640554,
-        0.4570457994644658,
-        0.3731763325901154,
-        0.4570457994644658,
-        1.445305721320277,
-        0.5900435899266435,
-    )
-)
-
-
-@nb.njit(**OPTIONS)
-def _put(basis, k, value):
-    simd.store(basis, simd.WIDTH * k, value)
-
-
-@nb.njit(**OPTIONS)
-def _sh_basis(degree, x, y, z, basis):
-    """Real spherical harmonics at unit directions, in the sign order of INRIA's files. basis: [16 * 16], (degree+1)^2 lanes are written."""
-    _put(basis, 0, simd.broadcast(_C0))
-    if degree > 0:
-        _put(basis, 1, -_C1 * y)
-        _put(basis, 2, _C1 * z)
-        _put(basis, 3, -_C1 * x)
-    if degree > 1:
-        xx, yy, zz = x * x, y * y, z * z
-        _put(basis, 4, _C20 * x * y)
-        _put(basis, 5, -_C21 * y * z)
-        _put(basis, 6, _C22 * (_2 * zz - xx - yy))
-        _put(basis, 7, -_C23 * x * z)
-        _put(basis, 8, _C24 * (xx - yy))
-        if degree > 2:
-            _put(basis, 9, -_C30 * y * (_3 * xx - yy))
-            _put(basis, 10, _C31 * x * y * z)
-            _put(basis, 11, -_C32 * y * (_4 * zz - xx - yy))
-            _put(basis, 12, _C33 * z * (_2 * zz - _3 * xx - _3 * yy))
-            _put(basis, 13, -_C34 * x * (_4 * zz - xx - yy))
-            _put(basis, 14, _C35 * z * (xx - yy))
-            _put(basis, 15, -_C36 * x * (xx - _3 * yy))
-
-
-@nb.njit(**OPTIONS)
-def _sh_slopes(degree, x, y, z, value):
-    """Sum over harmonics of their derivatives by x, y and z, each times its value in ``value`` [16 * 16]."""
-    v1, v2, v3 = simd.load(value, 16), simd.load(value, 32), simd.load(value, 48)
-    by_x, by_y, by_z = -_C1 * v3, -_C1 * v1, _C1 * v2
-    if degree > 1:
-        v4, v5, v6, v7, v8 = (
-            _C20 * simd.load(value, 64),
-            _C21 * simd.load(value, 80),
-            _C22 * simd.load(value, 96),
-            _C23 * simd.load(value, 112),
-            _C24 * simd.load(value, 128),
-        )
-        by_x = by_x + y * v4 - _2 * x * v6 - z * v7 + _2 * x * v8
-        by_y = by_y + x * v4 - z * v5 - _2 * y * v6 - _2 * y * v8
-        by_z = by_z - y * v5 + _4 * z * v6 - x * v7
-    if degree > 2:
-        xx, yy, zz = x * x, y * y, z * z
-        v9, v10, v11, v12, v13, v14, v15 = (
-            _C30 * simd.load(value, 144),
-            _C31 * simd.load(value, 160),
-            _C32 * simd.load(value, 176),
-            _C33 * simd.load(value, 192),
-            _C34 * simd.load(value, 208),
-            _C35 * simd.load(value, 224),
-            _C36 * simd.load(value, 240),
-        )
-        by_x = by_x - _6 * x * y * v9 + y * z * v10 + _2 * x * y * v11 - _6 * x * z * v12
-        by_x = by_x - (_4 * zz - _3 * xx - yy) * v13 + _2 * x * z * v14 - _3 * (xx - yy) * v15
-        by_y = by_y - _3 * (xx - yy) * v9 + x * z * v10 - (_4 * zz - xx - _3 * yy) * v11 - _6 * y * z * v12
-        by_y = by_y + _2 * x * y * v13 - _2 * y * z * v14 + _6 * x * y * v15
-        by_z = by_z + x * y * v10 - _8 * y * z * v11 + _3 * (_2 * zz - xx - yy) * v12 - _8 * x * z * v13 + (xx - yy) * v14
-    return by_x, by_y, by_z
 
 
 @nb.njit(**OPTIONS)
@@ -140,7 +59,7 @@ def rotation(w, x, y, z):
 
 
 @nb.njit(**OPTIONS)
-def _bounds(focal, center, size):
+def view_bounds(focal, center, size):
     """Least and greatest x/z (or y/z) for which the Jacobian is taken where the gaussian is."""
     margin = _MARGIN * _HALF * size / focal
     return -center / focal - margin, (size - center) / focal + margin
@@ -153,7 +72,7 @@ def row(table, number, column):
 
 
 @nb.njit(**OPTIONS)
-def _at(table, viewmat, column):
+def placed(table, viewmat, column):
     """Means in the world and in the camera's frame."""
     mx, my, mz = row(table, MEANS, column), row(table, MEANS + 1, column), row(table, MEANS + 2, column)
     return (
@@ -230,13 +149,13 @@ def forward(table, viewmat, position, lens, width, height, near, antialias, degr
     coefficients = (degree + 1) * (degree + 1)
     fx, fy, cx, cy = lens[0], lens[1], lens[2], lens[3]
     w, h = np.float32(width), np.float32(height)
-    low_x, high_x = _bounds(fx, cx, w)
-    low_y, high_y = _bounds(fy, cy, h)
+    low_x, high_x = view_bounds(fx, cx, w)
+    low_y, high_y = view_bounds(fy, cy, h)
     for chunk in nb.prange((vectors + _CHUNK - 1) // _CHUNK):
         basis, made = aligned(16 * simd.WIDTH), aligned(splats.shape[1] * simd.WIDTH)
         for vector in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, vectors)):
             i = vector * simd.WIDTH
-            mx, my, mz, x, y, z = _at(table, viewmat, i)
+            mx, my, mz, x, y, z = placed(table, viewmat, i)
             logit = row(table, LOGITS, i)
             size = row(table, LOG_SCALES, i) + row(table, LOG_SCALES + 1, i) + row(table, LOG_SCALES + 2, i)
             opacity = _1 / (_1 + simd.exp(-logit))
@@ -271,26 +190,26 @@ def forward(table, viewmat, position, lens, width, height, near, antialias, degr
                 visible[i + lane] = (lanes >> np.uint32(lane)) & np.uint32(1) != 0
             if lanes == 0:
                 continue
-            _put(made, X, sx)
-            _put(made, Y, sy)
-            _put(made, CONIC_A, c / det)
-            _put(made, CONIC_B, -b / det)
-            _put(made, CONIC_C, a / det)
-            _put(made, OPACITY, opacity)
-            _put(made, DEPTH, z)
-            _put(made, EXTENT, extent)
+            put(made, X, sx)
+            put(made, Y, sy)
+            put(made, CONIC_A, c / det)
+            put(made, CONIC_B, -b / det)
+            put(made, CONIC_C, a / det)
+            put(made, OPACITY, opacity)
+            put(made, DEPTH, z)
+            put(made, EXTENT, extent)
             dx, dy, dz = mx - position[0], my - position[1], mz - position[2]
             scale = _1 / simd.sqrt(dx * dx + dy * dy + dz * dz)
-            _sh_basis(degree, dx * scale, dy * scale, dz * scale, basis)
+            sh_basis(degree, dx * scale, dy * scale, dz * scale, basis)
             red = green = blue = simd.broadcast(_HALF)
             for k in range(coefficients):
                 value = simd.load(basis, simd.WIDTH * k)
                 red = red + value * row(table, COLORS + 3 * k, i)
                 green = green + value * row(table, COLORS + 3 * k + 1, i)
                 blue = blue + value * row(table, COLORS + 3 * k + 2, i)
-            _put(made, RED, simd.larger(red, _0))
-            _put(made, GREEN, simd.larger(green, _0))
-            _put(made, BLUE, simd.larger(blue, _0))
+            put(made, RED, simd.larger(red, _0))
+            put(made, GREEN, simd.larger(green, _0))
+            put(made, BLUE, simd.larger(blue, _0))
             for lane in range(simd.WIDTH):
                 if visible[i + lane]:
                     for column in range(EXTENT + 1):
@@ -307,7 +226,7 @@ def _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias,
         gradient: [>= 11 + 3 (degree+1)^2, 16] receives the gradients, 0 where not seen.
     """
     fx, fy = lens[0], lens[1]
-    mx, my, mz, x, y, z = _at(table, viewmat, i)
+    mx, my, mz, x, y, z = placed(table, viewmat, i)
     z = simd.where(seen, z, _1)
     qw, qx, qy, qz, norm = turned(table, i)
     r = rotation(qw, qx, qy, qz)
@@ -392,7 +311,7 @@ def _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias,
     dx, dy, dz = mx - position[0], my - position[1], mz - position[2]
     scale = _1 / simd.sqrt(dx * dx + dy * dy + dz * dz)
     dx, dy, dz = dx * scale, dy * scale, dz * scale
-    _sh_basis(degree, dx, dy, dz, basis)
+    sh_basis(degree, dx, dy, dz, basis)
     coefficients = (degree + 1) * (degree + 1)
     # None flows where a colour was cut off at 0; it is summed up again, which is faster than to keep it.
     red = green = blue = simd.broadcast(_HALF)
@@ -412,7 +331,7 @@ def _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias,
         here = v_red * row(table, COLORS + 3 * k, i) + v_green * row(table, COLORS + 3 * k + 1, i)
         simd.store(value, 16 * k, here + v_blue * row(table, COLORS + 3 * k + 2, i))
     if degree > 0:
-        v_dx, v_dy, v_dz = _sh_slopes(degree, dx, dy, dz, value)
+        v_dx, v_dy, v_dz = sh_slopes(degree, dx, dy, dz, value)
         along = v_dx * dx + v_dy * dy + v_dz * dz
         v_mx = v_mx + (v_dx - along * dx) * scale
         v_my = v_my + (v_dy - along * dy) * scale
@@ -444,7 +363,7 @@ def backward(table, viewmat, position, lens, width, height, antialias, degree, r
     """
     count = 11 + 3 * (degree + 1) * (degree + 1)
     vectors = table.shape[1] // simd.WIDTH
-    bounds = _bounds(lens[0], lens[2], np.float32(width)) + _bounds(lens[1], lens[3], np.float32(height))
+    bounds = view_bounds(lens[0], lens[2], np.float32(width)) + view_bounds(lens[1], lens[3], np.float32(height))
     for chunk in nb.prange((vectors + _CHUNK - 1) // _CHUNK):
         v, basis, value, gradient = aligned(11 * 16), aligned(16 * 16), aligned(16 * 16), aligned(59 * 16)
         for vector in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, vectors)):
@@ -469,22 +388,26 @@ def backward_and_step(
     v_rows,
     first,
     second,
-    rates,
+    paces,
+    correction2,
     time,
+    done,
     opacity_weight,
     scale_weight,
 ):
-    """:func:`backward` and a step of Adam on every gaussian in one pass: a gradient is used while it is at hand and never written.
+    """:func:`backward` and a step of Adam in one pass: a gradient is used while it is at hand and never written.
+
+    Vectors of which no gaussian is in the picture are left owing the step (kernels/adam/deferred), unless a weight gives each a gradient.
 
     Args:
         table … v_rows: as for backward; the table is updated in place.
-        first, second: like the table, Adam's moments. rates: [rows of the table], learning rates. time: number of the step, from 1.
+        first, second: like the table, Adam's moments. paces: [rows of the table] float32 and correction2: see kernels/adam.
+        time: number of the step, from 1. done: [C / 16] int32, the last step that each vector has made.
         opacity_weight, scale_weight: of what each gaussian's opacity, and sum of scales, adds to the loss.
     """
     count = 11 + 3 * (degree + 1) * (degree + 1)
     vectors = table.shape[1] // simd.WIDTH
-    bounds = _bounds(lens[0], lens[2], np.float32(width)) + _bounds(lens[1], lens[3], np.float32(height))
-    correction1, correction2 = np.float32(1.0 / (1.0 - 0.9**time)), np.float32(1.0 / (1.0 - 0.999**time))
+    bounds = view_bounds(lens[0], lens[2], np.float32(width)) + view_bounds(lens[1], lens[3], np.float32(height))
     opacity_weight, scale_weight = np.float32(opacity_weight), np.float32(scale_weight)
     for chunk in nb.prange((vectors + _CHUNK - 1) // _CHUNK):
         v, basis, value, gradient = aligned(11 * 16), aligned(16 * 16), aligned(16 * 16), aligned(59 * 16)
@@ -493,8 +416,11 @@ def backward_and_step(
             seen = _take(rank_of, v_rows, i, v)
             if simd.any_of(seen):
                 _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias, degree, v, basis, value, gradient)
-            else:
+            elif opacity_weight > _0 or scale_weight > _0:
                 gradient[:] = _0
+            else:
+                continue
+            done[vector] = time
             if opacity_weight > _0:
                 opacity = _1 / (_1 + simd.exp(-row(table, LOGITS, i)))
                 simd.store(gradient, 16 * LOGITS, simd.load(gradient, 16 * LOGITS) + opacity_weight * opacity * (_1 - opacity))
@@ -508,7 +434,7 @@ def backward_and_step(
                     simd.load(gradient, 16 * k),
                     simd.load(first, at),
                     simd.load(second, at),
-                    rates[k] * correction1,
+                    paces[k],
                     correction2,
                 )
                 simd.store(table, at, value_)

@@ -7,6 +7,7 @@ import torch
 
 from engine.cameras import Camera
 from engine.kernels.adam import reference as adam_reference
+from engine.kernels.adam.cpu import corrected
 from engine.kernels.project import cpu as project
 from engine.kernels.project import reference as project_reference
 from engine.kernels.rasterize import cpu as rasterize
@@ -199,7 +200,7 @@ def test_the_step_in_one_pass_equals_gradients_then_adam():
     torn = Gaussians(values, np.zeros(3))
     torn.first[:, :90], torn.second[:, :90] = 0.001, 0.01
     whole = Gaussians(values, np.zeros(3))
-    whole.load_state(torn.state())
+    whole.load_state(torn.state(), 6)
     rates = np.linspace(1e-3, 1e-2, len(torn.table)).astype(np.float32)
     opacity_weight, scale_weight = 0.02, 0.03
     for time in (7, 8, 9):
@@ -214,7 +215,7 @@ def test_the_step_in_one_pass_equals_gradients_then_adam():
             whole.table,
             *view(),
             *(WIDTH, HEIGHT, True, 2, rank_of, v_rows),
-            *(whole.first, whole.second, rates, time, opacity_weight, scale_weight),
+            *(whole.first, whole.second, *corrected(rates, time), time, whole.done, opacity_weight, scale_weight),
         )
         gradients = np.zeros_like(torn.table)
         project.backward(torn.table, *view(), WIDTH, HEIGHT, True, 2, rank_of, v_rows, gradients)
