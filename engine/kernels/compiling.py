@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""First compilation of the kernels: half a minute that set-up pays, or that is shown as progress."""
+"""First compilation of the kernels: half a minute that set-up pays, or that is shown as progress.
+
+It happens in a process of its own, because what Numba 0.68 has just compiled differs in rounding from what it later reads back from its
+cache: a parallel loop is optimised once more when it is written there. Results are the same on every run only if all runs read.
+"""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,11 +27,31 @@ def is_compiled() -> bool:
 
 
 def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
-    """Compiles every kernel by running it once on a single gaussian, with the types that training uses.
+    """Has every kernel compiled into the user's cache.
 
     Args:
-        progress: called with (done, all) after each kernel.
+        progress: called with (done, all) after each kernel; an error that it raises ends the compilation.
+
+    Raises:
+        RuntimeError: a kernel does not compile.
     """
+    root = Path(__file__).parents[__name__.count(".")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))}
+    command = [sys.executable, "-m", __name__]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            for line in child.stdout:
+                if progress is not None:
+                    progress(*map(int, line.split()))
+        except BaseException:
+            child.kill()
+            raise
+    if child.returncode != 0:
+        raise RuntimeError(f"The kernels could not be compiled (exit code {child.returncode}).")
+
+
+def _compile() -> None:
+    """Compiles every kernel by running it once on a single gaussian, with the types that training uses; prints how many of how many."""
     from . import simd
     from .adam import deferred
     from .noise import cpu as noise
@@ -89,7 +117,10 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
     ]
     for index, run in enumerate(steps):
         run()
-        if progress is not None:
-            progress(index + 1, len(steps))
+        print(index + 1, len(steps), flush=True)
     CACHE.mkdir(parents=True, exist_ok=True)
     (CACHE / _MARK).touch()
+
+
+if __name__ == "__main__":
+    _compile()

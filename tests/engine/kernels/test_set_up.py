@@ -28,3 +28,21 @@ assert config.CPU_FEATURES == os.environ["NUMBA_CPU_FEATURES"]
 def test_numba_before_the_kernels_is_refused():
     done = subprocess.run([sys.executable, "-c", "import numba, engine.kernels"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode != 0 and "before numba" in done.stderr
+
+
+def test_compilation_leaves_no_kernel_in_the_process():
+    """What this process had compiled itself would round differently from what every later one reads from the cache."""
+    code = """
+import sys
+from engine.kernels import compiling
+said = []
+compiling.compile_all(lambda *parts: said.append(parts))
+assert said[-1][0] == said[-1][1] and said == sorted(said) and compiling.is_compiled()
+assert not [name for name in sys.modules if name.startswith("engine.kernels.") and name.endswith(".cpu")]
+class Cancelled(Exception): pass
+def cancel(done, steps): raise Cancelled
+try: compiling.compile_all(cancel)
+except Cancelled: print("cancelled")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.strip() == "cancelled", done.stderr
