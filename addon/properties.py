@@ -11,7 +11,8 @@ from typing import Any, Literal
 import bpy
 
 from ..engine.contract.job import TrainStage
-from ..engine.contract.schema import about, check
+from ..engine.contract.presets import PRESETS, with_preset
+from ..engine.contract.schema import about, check, from_mapping
 from ..engine.contract.settings import CaptureSettings, ImportSettings, PlaceSettings, SplatSettings, TrainSettings
 
 _LARGEST = 2**31 - 1
@@ -22,6 +23,8 @@ _CHOICES = {
     "both": "Room and Object",
     "cpu": "Processor",
     "cuda": "NVIDIA or AMD GPU",
+    "gsplat": "gsplat",
+    "gsplat-mcmc": "gsplat, MCMC",
     "orbit": "Around an Object",
     "room": "Inside the Room",
     "scene": "The Scene's Cameras",
@@ -64,7 +67,8 @@ def _property(cls: type, field: dataclasses.Field, hint: Any) -> Any:
     common = {"name": _label(field.name, its.unit), "description": its.help.rstrip("."), "options": set()}
     if typing.get_origin(hint) is Literal:
         items = [(value, _CHOICES.get(value, value.title()), "") for value in typing.get_args(hint)]
-        return bpy.props.EnumProperty(items=items, default=default, **common)
+        changed = {"update": _take_preset} if (cls, field.name) == (TrainSettings, "preset") else {}
+        return bpy.props.EnumProperty(items=items, default=default, **changed, **common)
     if hint is bool:
         return bpy.props.BoolProperty(default=default, **common)
     if hint is str:
@@ -78,6 +82,23 @@ def _property(cls: type, field: dataclasses.Field, hint: Any) -> Any:
     if hint is float:
         return bpy.props.FloatProperty(default=default, precision=6 if 0 < abs(default) < 0.01 else 2, **common, **bounds)
     return bpy.props.FloatVectorProperty(size=len(typing.get_args(hint)), default=default, precision=2, **common, **bounds)
+
+
+def _take_preset(group: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    """Shows what the chosen preset sets; what any other preset sets goes back to its default."""
+    settings = from_mapping(TrainSettings, with_preset({"preset": group.preset}))
+    group.budget = "minutes" if settings.steps is None else "steps"
+    for preset in PRESETS.values():
+        for name, value in preset.items():
+            if isinstance(value, dict):
+                for inner in value:
+                    setattr(getattr(group, name), inner, getattr(getattr(settings, name), inner))
+            elif name not in ("minutes", "steps"):
+                setattr(group, name, getattr(settings, name))
+    for name in ("minutes", "steps"):
+        group.property_unset(name)
+        if getattr(settings, name) is not None:
+            setattr(group, name, getattr(settings, name))
 
 
 def _group_class(cls: type, groups: dict[type, type]) -> type:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import inspect
 import io
 import json
 import os
@@ -21,6 +22,7 @@ from typing import Annotated, Any, TextIO
 import tyro
 
 from .contract.errors import UserError
+from .contract.presets import PRESETS, with_preset
 from .contract.result import EVENTS, read_result
 from .contract.schema import about, check, from_mapping
 from .contract.settings import SplatSettings, TrainSettings
@@ -45,6 +47,18 @@ def _flags(cls: type) -> Any:
 
 
 _TrainFlags = _flags(TrainSettings)
+
+
+def _train_defaults(arguments: list[str]) -> Any:
+    """The flags' defaults: those of the preset that the arguments name, so that every flag given wins over it."""
+    named = [words[1] for words in zip(arguments, arguments[1:], strict=False) if words[0] == "--preset"]
+    named += [word.partition("=")[2] for word in arguments if word.startswith("--preset=")]
+    # No budget, because steps of the preset would stand beside minutes that are given.
+    preset = {"preset": named[-1], "minutes": None} if named and named[-1] in PRESETS else {}
+    chosen = from_mapping(TrainSettings, with_preset(preset))
+    return _TrainFlags(**{**vars(chosen), "splat": type(_TrainFlags().splat)(**vars(chosen.splat))})
+
+
 _Positional = tyro.conf.Positional
 
 
@@ -94,7 +108,9 @@ def train(
             devices.choose(given.method, given.device)
             folder, capture_folder = Path(out).resolve(), Path(capture).resolve()
             if given.minutes is None and given.steps is None:
-                given = dataclasses.replace(given, minutes=DEFAULT_MINUTES)
+                preset = with_preset({"preset": given.preset})
+                budget = {name: preset[name] for name in ("minutes", "steps") if name in preset}
+                given = dataclasses.replace(given, **(budget or {"minutes": DEFAULT_MINUTES}))
             if not capture_folder.is_dir():
                 raise UserError(f"There is no capture folder {capture_folder}.", "Give the folder that holds the pictures and cameras.")
             prepare_folder(folder, overwrite)
@@ -384,7 +400,7 @@ def main(arguments: list[str]) -> int:
     try:
         with contextlib.redirect_stderr(complaints):
             chosen = tyro.extras.subcommand_cli_from_dict(
-                {name: _deferred(command) for name, command in COMMANDS.items()},
+                {name: _deferred(command, arguments) for name, command in COMMANDS.items()},
                 prog=PROGRAM,
                 description="Trains splats from captures, on ordinary processors.",
                 # tyro reads sys.argv where it is given nothing.
@@ -407,7 +423,7 @@ def main(arguments: list[str]) -> int:
         return 2 if failure.code == "bad_input" else 1
 
 
-def _deferred(command: Callable[..., int]) -> Callable[..., Callable[[], int]]:
+def _deferred(command: Callable[..., int], arguments: list[str]) -> Callable[..., Callable[[], int]]:
     """The command's signature, returning a call instead of making it: parsing must not swallow what the command prints."""
     import functools
 
@@ -415,6 +431,10 @@ def _deferred(command: Callable[..., int]) -> Callable[..., Callable[[], int]]:
     def parsed(*positional: Any, **named: Any) -> Callable[[], int]:
         return lambda: command(*positional, **named)
 
+    if command is train:
+        signature = inspect.signature(command)
+        settings = signature.parameters["settings"].replace(default=_train_defaults(arguments))
+        parsed.__signature__ = signature.replace(parameters=[*list(signature.parameters.values())[:-1], settings])
     return parsed
 
 

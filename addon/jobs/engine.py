@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ...engine.contract.errors import UserError
-from ...engine.contract.schema import to_mapping
+from ...engine.contract.presets import with_preset
+from ...engine.contract.schema import from_mapping, to_mapping
 from ...engine.contract.settings import TrainSettings
 from . import process
 
@@ -71,15 +72,16 @@ def interpreter(chosen: str = "") -> Path:
 
 
 def train_command(python: Path, capture: Path, out: Path, settings: TrainSettings, *, overwrite: bool = False) -> list[str]:
-    """The command line that trains a capture into a new result. Settings at their default are left out."""
-    command = [str(python), "-m", "engine", "train", str(capture), "--out", str(out), *_flags(settings)]
+    """The command line that trains a capture into a new result. Settings at their default, or as their preset has them, are
+    left out."""
+    command = [str(python), "-m", "engine", "train", str(capture), "--out", str(out), *_flags(settings, _base(settings.preset))]
     return [*command, "--overwrite"] if overwrite else command
 
 
 def resume_command(python: Path, result: Path, settings: TrainSettings) -> list[str]:
     """The command line that goes on with a result, for the budget of ``settings``; its other settings are the result's own."""
     budget = TrainSettings(minutes=settings.minutes, steps=settings.steps)
-    return [str(python), "-m", "engine", "train", "--resume", str(result), *_flags(budget)]
+    return [str(python), "-m", "engine", "train", "--resume", str(result), *_flags(budget, TrainSettings())]
 
 
 def start(command: list[str], folder: Path, *, anew: bool = False) -> process.Job:
@@ -124,14 +126,20 @@ def _python_at(path: Path) -> Path | None:
     return next((file.absolute() for file in (path, inner) if file.is_file()), None)
 
 
-def _flags(settings: Any, before: str = "") -> list[str]:
-    defaults = to_mapping(type(settings)())
+def _base(preset: str) -> TrainSettings:
+    """What the command line starts from where it is told of the preset."""
+    return dataclasses.replace(from_mapping(TrainSettings, with_preset({"preset": preset})), preset="none")
+
+
+def _flags(settings: Any, base: Any, before: str = "") -> list[str]:
+    """The flags that turn ``base`` into ``settings``."""
+    known = to_mapping(base)
     flags: list[str] = []
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        name = before + field.name.replace("_", "-")
+        name = field.name.replace("_", "-")
         if dataclasses.is_dataclass(value):
-            flags += _flags(value, f"{name}.")
-        elif value is not None and value != defaults.get(field.name):
-            flags += [f"--{name}", str(value)]
+            flags += _flags(value, getattr(base, field.name), f"{before}{name}.")
+        elif value is not None and value != known.get(field.name):
+            flags += [f"--{before}{'' if value else 'no-'}{name}"] if isinstance(value, bool) else [f"--{before}{name}", str(value)]
     return flags

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+from .presets import with_preset
 from .schema import SCHEMA, check_version, from_mapping, setting
 from .settings import CaptureSettings, ImportSettings, PlaceSettings, RenderSettings, TrainSettings
 
@@ -117,4 +118,4 @@ def _train_stage(values: Any) -> TrainStage:
     own = {key: values[key] for key in ("capture", "out", "overwrite") if key in values}
     rest = {key: value for key, value in values.items() if key not in own}
     stage = from_mapping(TrainStage, own, "train")
-    return TrainStage(stage.capture, stage.out, stage.overwrite, from_mapping(TrainSettings, rest, "train"))
+    return TrainStage(stage.capture, stage.out, stage.overwrite, from_mapping(TrainSettings, with_preset(rest), "train"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .presets import PRESETS
 from .schema import setting
 
 
@@ -124,6 +125,12 @@ class SplatSettings:
 class TrainSettings:
     """What is trained, and for how long."""
 
+    preset: Literal["none", *PRESETS] = setting(
+        "none",
+        "Named set of settings, from which those given beside it deviate: gsplat and gsplat-mcmc are the defaults of gsplat's own trainer, "
+        "so that results compare.",
+        advanced=True,
+    )
     method: Literal["splat"] = setting("splat", "What is trained: splat is 3D Gaussian splatting.")
     minutes: float | None = setting(
         None,

@@ -68,6 +68,28 @@ def test_training_starts_with_three_minutes(enabled):
     assert to_settings(enabled.train.settings, TrainSettings) == TrainSettings(steps=2000)
 
 
+def test_a_preset_is_shown_and_may_be_deviated_from(enabled):
+    from reconstruct.addon.jobs.engine import train_command
+    from reconstruct.addon.properties import to_settings
+    from reconstruct.engine.contract.presets import with_preset
+    from reconstruct.engine.contract.schema import from_mapping
+
+    chosen = enabled.train.settings
+    chosen.preset = "gsplat"
+    preset = from_mapping(TrainSettings, with_preset({"preset": "gsplat"}))
+    assert to_settings(chosen, TrainSettings) == preset
+    command = [*train_command("python", "capture", "out", preset)]
+    assert command[command.index("--out") + 2 :] == ["--preset", "gsplat"]
+    chosen.splat.half_until, chosen.splat.absgrad, chosen.budget = 0.3, True, "minutes"
+    command = train_command("python", "capture", "out", to_settings(chosen, TrainSettings))
+    flags = command[command.index("--out") + 2 :]
+    assert flags == ["--preset", "gsplat", "--minutes", "3.0", "--splat.half-until", "0.3", "--splat.absgrad"]
+    chosen.preset = "none"
+    assert to_settings(chosen, TrainSettings) == TrainSettings(minutes=3.0)
+    chosen.budget = "steps"
+    assert chosen.steps == 2000
+
+
 def test_what_is_set_comes_out(enabled):
     from reconstruct.addon.properties import to_settings
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from engine import cli
+from engine.contract.errors import UserError
 from engine.formats.splats import read_splats
 
 
@@ -30,6 +31,8 @@ def complain(capsys, *arguments):
         (["train", "x", "--out", "y", "--steps", "0"], 2, "steps"),
         (["train", "x", "--out", "y", "--splat.sh-degree", "4"], 2, "sh_degree"),
         (["train", "x", "--out", "y", "--steps", "10", "--minutes", "1"], 2, "either"),
+        (["train", "x", "--out", "y", "--preset", "fast"], 2, "gsplat-mcmc"),
+        (["train", "--resume", "nowhere", "--preset=gsplat"], 2, "settings"),
         (["train"], 2, "--out"),
         (["train", "nowhere", "--out", "y"], 1, "nowhere"),
         (["train", "--resume", "nowhere"], 1, "nowhere"),
@@ -123,6 +126,29 @@ def test_missing_pictures_are_left_out_with_a_warning(capsys, small_capture, tmp
     assert cli.main(["train", str(capture), "--out", str(tmp_path / "result"), "--steps", "3"]) == 0
     warnings = [json.loads(line) for line in (tmp_path / "result" / "events.jsonl").read_text().splitlines() if "warning" in line]
     assert len(warnings) == 1 and "3 of 12" in warnings[0]["message"]
+
+
+@pytest.mark.parametrize("flag", [["--preset", "gsplat"], ["--preset=gsplat"]])
+def test_flags_win_over_a_preset_even_at_their_default(small_capture, tmp_path, flag):
+    flags = [*flag, "--steps", "3", "--splat.sh-degree", "2", "--splat.half-until=0.3", "--splat.max-gaussians", "300"]
+    assert cli.main(["train", str(small_capture), "--out", str(tmp_path / "result"), *flags]) == 0
+    used = json.loads((tmp_path / "result" / "result.json").read_text())["settings"]
+    assert used["preset"] == "gsplat" and used["steps"] == 3 and used["blend"] == "srgb"
+    expected = {"sh_degree": 2, "half_until": 0.3, "max_gaussians": 300, "means_rate": 1.6e-4, "rates_fall": 1.0, "prune_share": 0.0}
+    assert expected.items() <= used["splat"].items()
+
+
+def test_a_preset_brings_its_steps_unless_there_is_a_budget(small_capture, tmp_path, monkeypatch):
+    taken = []
+
+    def take(job):
+        taken.append(job.settings)
+        raise UserError("enough")
+
+    monkeypatch.setattr("engine.training.loop.run", take)
+    for number, flags in enumerate(([], ["--minutes", "7"])):
+        assert cli.main(["train", str(small_capture), "--out", str(tmp_path / f"{number}"), "--preset", "gsplat", *flags]) == 1
+    assert [(settings.steps, settings.minutes) for settings in taken] == [(30_000, None), (None, 7.0)]
 
 
 def test_convert_keeps_every_number(tmp_path, capsys, shared_data):

@@ -5,6 +5,9 @@ from hypothesis import strategies as st
 
 from engine.contract.errors import UserError
 from engine.contract.job import job_from_mapping, read_job
+from engine.contract.presets import PRESETS, with_preset
+from engine.contract.schema import from_mapping
+from engine.contract.settings import TrainSettings
 
 
 def written(folder, text):
@@ -94,3 +97,32 @@ def test_any_table_gives_a_job_or_a_user_error(tmp_path_factory, table):
         job_from_mapping(table, tmp_path_factory.getbasetemp())
     except UserError:
         pass
+
+
+def test_a_preset_lies_below_what_the_table_gives(tmp_path):
+    text = """
+    [train]
+    preset = "gsplat"
+    [train.splat]
+    half_until = 0.3
+    """
+    settings = read_job(written(tmp_path, text)).train.settings
+    assert settings.preset == "gsplat" and settings.steps == 30_000 and settings.blend == "srgb"
+    assert settings.splat.means_rate == 1.6e-4 and settings.splat.sh_degree == 3 and settings.splat.refine_start == 500
+    assert settings.splat.half_until == 0.3, "given, though it is the default"
+    settings = read_job(written(tmp_path, '[train]\npreset = "gsplat-mcmc"\nminutes = 5')).train.settings
+    assert settings.minutes == 5 and settings.steps is None, "there is one budget"
+    assert settings.splat.strategy == "mcmc" and settings.splat.sh_degree == 3
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_valid(name):
+    assert from_mapping(TrainSettings, with_preset({"preset": name})).preset == name
+
+
+def test_an_unknown_preset_is_answered_with_the_names(tmp_path):
+    with pytest.raises(UserError) as caught:
+        read_job(written(tmp_path, '[train]\npreset = "fast"'))
+    assert all(name in caught.value.message for name in ("train.preset", "fast", *PRESETS))
+    with pytest.raises(UserError, match="train.preset"):
+        read_job(written(tmp_path, "[train]\npreset = [1]"))
