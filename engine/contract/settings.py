@@ -64,6 +64,11 @@ class SplatSettings:
     depth_weight: float = setting(
         0.0, "Weight in the loss of depth, in shares of the scene's size, where views come with it.", minimum=0.0, advanced=True
     )
+    exposure: bool = setting(
+        False,
+        "Learn how much brighter or darker, redder or bluer each photo was taken, and leave it out of the splats.",
+        advanced=True,
+    )
     half_until: float = setting(
         0.3, "Share of the run that is trained on views of half the size, which is faster.", minimum=0.0, maximum=1.0, advanced=True
     )

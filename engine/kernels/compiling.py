@@ -93,7 +93,7 @@ def _compile() -> None:
 
     def loss() -> None:
         pixels = np.zeros((height, width, 3), np.uint8)
-        photometric.forward_backward(image, pixels, black, True, 0.2, image.copy(), np.zeros((3 * height, 2)))
+        photometric.forward_backward(image, pixels, black, np.ones(3, f), True, 0.2, image.copy(), np.zeros((3 * height, 2)))
 
     nobody, done = np.full(simd.WIDTH, -1, np.int32), np.zeros(1, np.int32)
     paces, corrections = np.zeros((deferred.LIMIT, len(table)), f), np.ones(deferred.LIMIT, f)
@@ -113,6 +113,7 @@ def _compile() -> None:
         lambda: photometric.compose_target(np.zeros((height, width, 3), np.uint8), black, True, display),
         lambda: photometric.encode(image, display),
         loss,
+        lambda: photometric.gain_slopes(image, image, black, np.zeros((3, height))),
         lambda: noise.shake(table, np.zeros(64, f), 0, 0.0),
     ]
     for index, run in enumerate(steps):

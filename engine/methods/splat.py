@@ -19,6 +19,7 @@ from ..formats.splats import read_splats, write_splats
 from ..kernels.photometric import cpu as photometric
 from ..splats import optimizer
 from ..splats.densification import DensityControl
+from ..splats.exposure import Exposure
 from ..splats.gaussians import Gaussians
 from ..splats.loss import PhotometricLoss, depth_loss
 from ..splats.relocation import Relocation
@@ -95,6 +96,7 @@ class SplatTrainer(SplatModel):
         transparent = views[0].image.shape[2] == 4
         self.background = settings.background if settings.background != "auto" else ("random" if transparent else "black")
         self.loss = PhotometricLoss(self.settings.ssim_weight, blend == "linear", self.settings.coverage_weight)
+        self.exposure = Exposure(len(views)) if self.settings.exposure else None
         self.steps_done = 0
         self._order: list[int] = []
 
@@ -107,15 +109,20 @@ class SplatTrainer(SplatModel):
         """See :class:`engine.methods.Trainer`."""
         if not self._order:
             self._order = self.rng.permutation(len(self.views)).tolist()
-        view = self._views(progress)[self._order.pop()]
+        index = self._order.pop()
+        view = self._views(progress)[index]
         if self.background == "random":
             background = self.rng.random(3, dtype=np.float32)
         else:
             background = np.full(3, 1.0 if self.background == "white" else 0.0, np.float32)
         self.steps_done += 1
         self.degree = min(self.settings.sh_degree, int(progress / _DEGREE_EVERY))
-        image = self.renderer.render(self.gaussians, view.camera, background, degree=self.degree, antialias=self.antialias, near=NEAR)
-        loss, v_image = self.loss(image, view.image, background, view.mask)
+        gains = self.exposure.gains(index) if self.exposure else np.ones(3, np.float32)
+        behind = background / gains
+        image = self.renderer.render(self.gaussians, view.camera, behind, degree=self.degree, antialias=self.antialias, near=NEAR)
+        loss, v_image = self.loss(image, view.image, background, view.mask, gains)
+        if self.exposure:
+            self.exposure.step(index, image, v_image, behind, progress)
         refining = progress < self.settings.refine_stop
         self.renderer.backward(v_image, absolute=refining and self.adc is not None and self.settings.absgrad)
         if refining and self.adc:
@@ -166,6 +173,8 @@ class SplatTrainer(SplatModel):
         arrays = self.gaussians.state()
         if self.adc:
             arrays |= {"pulls": self.adc.pulls, "times": self.adc.times, "shares": self.adc.shares}
+        if self.exposure:
+            arrays |= self.exposure.state()
         facts = {
             "step": self.steps_done,
             "order": self._order,
@@ -186,6 +195,8 @@ class SplatTrainer(SplatModel):
         if self.adc:
             self.adc.pulls, self.adc.times, self.adc.shares = arrays["pulls"], arrays["times"], arrays["shares"]
             self.adc.was_reset = facts["was_reset"]
+        if self.exposure:
+            self.exposure.load_state(arrays)
         self.steps_done, self._order, self.degree = facts["step"], facts["order"], facts["degree"]
         self.rng.bit_generator.state = facts["rng"]
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from ..kernels.photometric import cpu as photometric
 
+_NO_GAINS = np.ones(3, np.float32)
+
 
 def depth_loss(depth: np.ndarray, captured: np.ndarray, weight: float, unit: float) -> tuple[float, np.ndarray]:
     """L1 of depth in shares of ``unit``, where the captured picture has a depth.
@@ -39,14 +41,20 @@ class PhotometricLoss:
         self._size = (0, 0)
 
     def __call__(
-        self, image: np.ndarray, pixels: np.ndarray, background: np.ndarray, mask: np.ndarray | None = None
+        self,
+        image: np.ndarray,
+        pixels: np.ndarray,
+        background: np.ndarray,
+        mask: np.ndarray | None = None,
+        gains: np.ndarray = _NO_GAINS,
     ) -> tuple[float, np.ndarray]:
         """Compares.
 
         Args:
-            image: [4, H, W] float32 as rendered over the background.
+            image: [4, H, W] float32 as rendered over the background divided by the gains.
             pixels: [H, W, 3 or 4] uint8 as captured. background: [3] in the light of blending.
             mask: [H, W] uint8, 0 where nothing is to be learnt.
+            gains: [3] float32, of red, green and blue: how much brighter the picture was taken than the model is.
 
         Returns:
             The loss, and its gradient by ``image`` [4, H, W].
@@ -57,7 +65,7 @@ class PhotometricLoss:
             self._sums = np.zeros((3 * height, 2))
             self._v_image = np.zeros((4, height, width), np.float32)
         background = np.asarray(background, np.float32)
-        photometric.forward_backward(image, pixels, background, self.linear, self.weight, self._v_image, self._sums)
+        photometric.forward_backward(image, pixels, background, gains, self.linear, self.weight, self._v_image, self._sums)
         difference, similarity = self._sums.sum(axis=0) / (3 * height * width)
         loss = (1 - self.weight) * difference + self.weight * (1 - similarity)
         if self.coverage and pixels.shape[2] == 4:

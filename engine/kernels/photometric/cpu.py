@@ -93,14 +93,14 @@ def compose_target(pixels, background, linear, target):
 
 
 @nb.njit(**OPTIONS)
-def _display_row(image, c, y, linear, row):
-    """A row of a rendered picture in sRGB code values."""
+def _display_row(image, c, y, gain, linear, row):
+    """A row of a rendered picture, made brighter, in sRGB code values."""
     if linear:
         for x in range(U(image.shape[2])):
-            row[x] = srgb_encode(image[c, y, x])
+            row[x] = srgb_encode(gain * image[c, y, x])
     else:
         for x in range(U(image.shape[2])):
-            row[x] = image[c, y, x]
+            row[x] = gain * image[c, y, x]
 
 
 @nb.njit(parallel=True, **OPTIONS)
@@ -108,21 +108,21 @@ def encode(image, display):
     """sRGB code values of a linear picture. image: [4, H, W]; display: [3, H, W], receives them."""
     for row in nb.prange(3 * image.shape[1]):
         c, y = row // image.shape[1], row % image.shape[1]
-        _display_row(image, c, y, True, display[c, y])
+        _display_row(image, c, y, _1, True, display[c, y])
 
 
 @nb.njit(**OPTIONS)
-def _write_row(image, c, y, linear, display, v_display, v_image):
+def _write_row(image, c, y, gain, linear, display, v_display, v_image):
     """Takes a row's gradient back through :func:`_display_row`, whose result is ``display``."""
     if linear:
         for x in range(U(image.shape[2])):
-            light = image[c, y, x]
+            light = gain * image[c, y, x]
             # The curve is 1.055 light^(1 / 2.4) - 0.055.
             slope = (display[x] + np.float32(0.055)) / (np.float32(2.4) * light)
-            v_image[c, y, x] = v_display[x] * (np.float32(12.92) if light <= np.float32(0.0031308) else slope)
+            v_image[c, y, x] = v_display[x] * gain * (np.float32(12.92) if light <= np.float32(0.0031308) else slope)
     else:
         for x in range(U(image.shape[2])):
-            v_image[c, y, x] = v_display[x]
+            v_image[c, y, x] = v_display[x] * gain
 
 
 @nb.njit(inline="always", **OPTIONS)
@@ -238,7 +238,7 @@ def _gradient(lines, line, stride, state, at, by_difference, by_similarity, row,
 
 
 @nb.njit(**OPTIONS)
-def _walk(image, pixels, background, linear, weight, c, first, last, v_image, sums):
+def _walk(image, pixels, background, gains, linear, weight, c, first, last, v_image, sums):
     """The loss and its gradient at rows first..last of a channel."""
     _, height, width = image.shape
     columns = (width + simd.WIDTH - 1) // simd.WIDTH
@@ -261,7 +261,7 @@ def _walk(image, pixels, background, linear, weight, c, first, last, v_image, su
         for k in range(4):
             y, at = top + k, (slot + k) * simd.WIDTH
             if 0 <= y < height:
-                _display_row(image, c, y, linear, row_a)
+                _display_row(image, c, y, gains[c], linear, row_a)
                 _compose_row(pixels, y, c, background[c], linear, row_b, v_row)
             else:
                 row_a[:] = row_b[:] = _0
@@ -286,12 +286,12 @@ def _walk(image, pixels, background, linear, weight, c, first, last, v_image, su
                 difference = _gradient(lines, simd.WIDTH + k * stride, stride, state, at, by_difference, by_similarity, row_a, v_row)
                 simd.store(folded, 0, simd.sums((difference,)))
                 sums[c * height + y, 0] = folded[0]
-                _write_row(image, c, y, linear, row_a, v_row, v_image)
+                _write_row(image, c, y, gains[c], linear, row_a, v_row, v_image)
         slot += 4
 
 
 @nb.njit(parallel=True, **OPTIONS)
-def _share(image, pixels, background, linear, weight, v_image, sums, workers):
+def _share(image, pixels, background, gains, linear, weight, v_image, sums, workers):
     """Splits all channels evenly, between fours of rows: a row's rounding depends on its place among the four, and on nothing else."""
     height = image.shape[1]
     fours = (height + 3) // 4
@@ -300,19 +300,38 @@ def _share(image, pixels, background, linear, weight, v_image, sums, workers):
         for c in range(3):
             first, last = max(begin - c * fours, 0) * 4, min((end - c * fours) * 4, height)
             if first < last:
-                _walk(image, pixels, background, linear, weight, c, first, last, v_image, sums)
+                _walk(image, pixels, background, gains, linear, weight, c, first, last, v_image, sums)
 
 
-def forward_backward(image, pixels, background, linear, weight, v_image, sums):
+def forward_backward(image, pixels, background, gains, linear, weight, v_image, sums):
     """The loss and its gradient by the rendered picture.
 
     Args:
-        image: [4, H, W] float32, rendered over the background in the light of blending.
+        image: [4, H, W] float32, rendered in the light of blending, over the background divided by the gains.
         pixels: [H, W, 3 or 4] uint8, the captured picture: sRGB codes, straight alpha.
         background: [3] float32, in the light of blending.
+        gains: [3] float32, what the picture's red, green and blue are multiplied by in the light of blending; 1 leaves it as it is.
         linear: whether blending mixes linear light instead of codes.
         weight: of 1 - SSIM; the rest is L1.
         v_image: [4, H, W] float32, whose first three planes receive the gradient.
         sums: [3 H, 2] float64, receives each row's sum of |difference| and of SSIM; their order of summation is the caller's.
     """
-    _share(image, np.ascontiguousarray(pixels), background, linear, np.float32(weight), v_image, sums, nb.get_num_threads())
+    _share(image, np.ascontiguousarray(pixels), background, gains, linear, np.float32(weight), v_image, sums, nb.get_num_threads())
+
+
+@nb.njit(parallel=True, **OPTIONS)
+def gain_slopes(image, v_image, background, sums):
+    """The loss's gradient by the logarithms of the gains: what is behind a picture does not get brighter with it.
+
+    Args:
+        image: [4, H, W] float32, as it was rendered. v_image: [4, H, W] float32, the loss's gradient by it.
+        background: [3] float32, what it was rendered over.
+        sums: [3, H] float64, receives each row's share.
+    """
+    height = image.shape[1]
+    for row in nb.prange(3 * height):
+        c, y = row // height, row % height
+        total = _0
+        for x in range(U(image.shape[2])):
+            total += v_image[c, y, x] * (image[c, y, x] - background[c] * image[3, y, x])
+        sums[c, y] = total

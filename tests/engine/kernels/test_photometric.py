@@ -41,7 +41,7 @@ def test_shares_of_threads_do_not_change_a_bit(size, linear):
     made = []
     for workers in (1, 2, 3, 7):
         v_image, sums = np.zeros_like(image), np.zeros((3 * size[0], 2))
-        cpu._share(image, pixels, np.ones(3, np.float32), linear, np.float32(0.2), v_image, sums, workers)
+        cpu._share(image, pixels, np.ones(3, np.float32), np.ones(3, np.float32), linear, np.float32(0.2), v_image, sums, workers)
         made.append(v_image.tobytes() + sums.tobytes())
     assert len(set(made)) == 1
 
