@@ -24,7 +24,13 @@ class Run:
 RUNS = {
     "lego-90s": Run("lego400", ("--minutes", "1.5", "--background", "white", "--blend", "srgb"), 31.5),
     "lego-5min": Run("lego400", ("--minutes", "5", "--background", "white", "--blend", "srgb"), 33.5, gaussians=150_000),
-    "fox-7000": Run("fox_colmap", ("--steps", "7000", "--blend", "srgb"), 28.0, seconds=420),
+    # The last 2 000 steps at full size.
+    "fox-7000": Run(
+        "fox_colmap",
+        ("--steps", "7000", "--blend", "srgb", "--splat.half-until", "0.714", "--splat.max-gaussians", "60000"),
+        28.0,
+        seconds=420,
+    ),
 }
 
 # Milliseconds of a step, at most.
