@@ -21,6 +21,7 @@ _GSPLAT: dict[str, Any] = {
         "ssim_weight": 0.2,
         "coverage_weight": 0.0,
         "depth_weight": 0.0,
+        "normal_weight": 0.0,
         "exposure": False,
         "half_until": 0.0,
         "antialias": "off",

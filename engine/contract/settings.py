@@ -64,6 +64,9 @@ class SplatSettings:
     depth_weight: float = setting(
         0.0, "Weight in the loss of depth, in shares of the scene's size, where views come with it.", minimum=0.0, advanced=True
     )
+    normal_weight: float = setting(
+        0.0, "Weight in the loss of the angle to captured normals, where views come with them.", minimum=0.0, advanced=True
+    )
     exposure: bool = setting(
         False,
         "Learn how much brighter or darker, redder or bluer each photo was taken, and leave it out of the splats.",

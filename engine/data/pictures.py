@@ -60,20 +60,45 @@ def read_depth(file: Path) -> np.ndarray:
     Raises:
         UserError: the file is missing, damaged, or holds something else.
     """
-    try:
-        # Mapped first: a header that promises more than the file holds is found out before memory is taken.
-        mapped = np.lib.format.open_memmap(file, mode="r")
-        if mapped.ndim != 2 or mapped.dtype.kind != "f":
-            raise UserError(f"{file} is not a depth picture of floating-point numbers.", _HINT)
-        depth = np.array(mapped, dtype=np.float32)
-    except (*_DAMAGED, TokenError, MemoryError, RecursionError):  # its header is parsed as Python literals
-        raise UserError(f"{file} cannot be read as depth.", _HINT) from None
+    depth = _read_numbers(file, 2, "depth")
     return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
+
+
+def read_normals(file: Path) -> np.ndarray:
+    """Reads normals in the world as float32 [3, H, W], unit; 0 where there is none.
+
+    Raises:
+        UserError: the file is missing, damaged, or holds something else.
+    """
+    normals = _read_numbers(file, 3, "normals").transpose(2, 0, 1)
+    if len(normals) != 3:
+        raise UserError(f"{file} is not a picture of normals, three numbers a pixel.", _HINT)
+    return unit_normals(normals)
+
+
+def unit_normals(normals: np.ndarray) -> np.ndarray:
+    """Vectors [3, H, W] at length 1, or 0 where they have no direction."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        length = np.sqrt((normals * normals).sum(axis=0))
+        known = np.isfinite(length) & (length > 1e-3)
+        return np.where(known, np.ascontiguousarray(normals) / np.where(known, length, 1), np.float32(0))
 
 
 def same_shape(size: tuple[int, int], width: int, height: int) -> bool:
     """Whether a picture's size (width, height) has the proportions of another, within a pixel."""
     return abs(size[0] * height / width - size[1]) <= 1 or abs(size[1] * width / height - size[0]) <= 1
+
+
+def _read_numbers(file: Path, dimensions: int, what: str) -> np.ndarray:
+    """A .npy of floating-point numbers as float32."""
+    try:
+        # Mapped first: a header that promises more than the file holds is found out before memory is taken.
+        mapped = np.lib.format.open_memmap(file, mode="r")
+        if mapped.ndim != dimensions or mapped.dtype.kind != "f":
+            raise UserError(f"{file} is not a picture of {what} in floating-point numbers.", _HINT)
+        return np.array(mapped, dtype=np.float32)
+    except (*_DAMAGED, TokenError, MemoryError, RecursionError):  # its header is parsed as Python literals
+        raise UserError(f"{file} cannot be read as {what}.", _HINT) from None
 
 
 def _open(file: Path, width: int, height: int) -> Image.Image:

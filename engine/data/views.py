@@ -15,7 +15,7 @@ from torch.nn.functional import grid_sample
 from ..cameras import Camera, distort, undistorted_camera
 from ..contract.capture import Capture, Frame
 from ..contract.errors import UserError
-from .pictures import read_depth, read_mask, read_picture, same_shape
+from .pictures import read_depth, read_mask, read_normals, read_picture, same_shape, unit_normals
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +27,7 @@ class View:
     image: np.ndarray  # [H, W, 3 or 4] uint8, sRGB as displayed, straight alpha
     depth: np.ndarray | None = None  # [H, W] float32 planar z in the world's unit, 0 = none
     mask: np.ndarray | None = None  # [H, W] uint8, 0 = left out
+    normals: np.ndarray | None = None  # [3, H, W] float32 world, unit, 0 = none
 
 
 def load_views(
@@ -66,7 +67,11 @@ def shrunk(view: View, factor: float) -> View:
     """The same view in fewer pixels: ``factor`` times as many on each side, each the mean of the area it covers."""
     camera = view.camera.resized(max(1, round(view.camera.width * factor)), max(1, round(view.camera.height * factor)))
     size = (camera.height, camera.width)
-    return View(view.name, camera, _shrink(view.image, camera.width, camera.height), _nearest(view.depth, size), _nearest(view.mask, size))
+    normals = None
+    if view.normals is not None:
+        normals = unit_normals(_means(view.normals.transpose(1, 2, 0), camera.width, camera.height).transpose(2, 0, 1))
+    image = _shrink(view.image, camera.width, camera.height)
+    return View(view.name, camera, image, _nearest(view.depth, size), _nearest(view.mask, size), normals)
 
 
 def frame_camera(frame: Frame) -> Camera:
@@ -81,9 +86,10 @@ def _load(frame: Frame, scale: float, maps: dict[tuple, tuple[Camera, torch.Tens
     camera = frame_camera(frame).resized(width, height)
     depth = None if frame.depth is None else read_depth(frame.depth)
     mask = None if frame.mask is None else read_mask(frame.mask, frame.w, frame.h)
-    for name, other in (("depth", depth), ("mask", mask)):
-        if other is not None and not same_shape(other.shape[::-1], width, height):
-            raise UserError(f"The {name} of {frame.image} has another shape than the picture.", "Export the capture again.")
+    normals = None if frame.normals is None else read_normals(frame.normals)
+    for name, other in (("depth", depth), ("mask", mask), ("normals", normals)):
+        if other is not None and not same_shape(other.shape[:-3:-1], width, height):
+            raise UserError(f"{name.title()} and picture of {frame.image} have different shapes.", "Export the capture again.")
     distortion = (frame.k1, frame.k2, frame.p1, frame.p2)
     if any(distortion):
         key = (*distortion, width, height, camera.fx, camera.fy, camera.cx, camera.cy)
@@ -94,8 +100,9 @@ def _load(frame: Frame, scale: float, maps: dict[tuple, tuple[Camera, torch.Tens
         image = _sample_picture(image, grid)
         depth = None if depth is None else _sample(depth[..., None], grid, "nearest")[..., 0].numpy()
         mask = None if mask is None else _sample(mask[..., None], grid, "nearest")[..., 0].numpy().astype(np.uint8)
+        normals = None if normals is None else _sample(normals.transpose(1, 2, 0), grid, "nearest").permute(2, 0, 1).numpy()
     size = image.shape[:2]
-    view = View(frame.name, camera, image, _nearest(depth, size), _nearest(mask, size))
+    view = View(frame.name, camera, image, _nearest(depth, size), _nearest(mask, size), _nearest(normals, size))
     return shrunk(view, scale) if scale != 1.0 else view
 
 
@@ -126,9 +133,13 @@ def _sample_picture(image: np.ndarray, grid: torch.Tensor) -> np.ndarray:
 
 def _shrink(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """Every new pixel is the mean of the area it covers."""
-    channels = _premultiplied(image)
+    return _straight(_means(_premultiplied(image), width, height))
+
+
+def _means(channels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """[H, W, C] float32, the means over the areas that new pixels cover."""
     planes = [Image.fromarray(channels[..., index]).resize((width, height), Image.Resampling.BOX) for index in range(channels.shape[2])]
-    return _straight(np.stack([np.asarray(plane) for plane in planes], axis=-1))
+    return np.stack([np.asarray(plane) for plane in planes], axis=-1)
 
 
 def _premultiplied(image: np.ndarray) -> np.ndarray:
@@ -147,11 +158,12 @@ def _straight(channels: np.ndarray) -> np.ndarray:
 
 
 def _nearest(picture: np.ndarray | None, size: tuple[int, int]) -> np.ndarray | None:
-    if picture is None or picture.shape == size:
+    """[..., H, W] in another size, no value of which is new."""
+    if picture is None or picture.shape[-2:] == size:
         return picture
-    rows = (np.arange(size[0]) * 2 + 1) * picture.shape[0] // (2 * size[0])
-    columns = (np.arange(size[1]) * 2 + 1) * picture.shape[1] // (2 * size[1])
-    return np.ascontiguousarray(picture[rows[:, None], columns[None, :]])
+    rows = (np.arange(size[0]) * 2 + 1) * picture.shape[-2] // (2 * size[0])
+    columns = (np.arange(size[1]) * 2 + 1) * picture.shape[-1] // (2 * size[1])
+    return np.ascontiguousarray(picture[..., rows[:, None], columns[None, :]])
 
 
 def _opaque(image: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from ..splats import optimizer
 from ..splats.densification import DensityControl
 from ..splats.exposure import Exposure
 from ..splats.gaussians import Gaussians
-from ..splats.loss import PhotometricLoss, depth_loss
+from ..splats.loss import PhotometricLoss, depth_loss, normal_loss
 from ..splats.relocation import Relocation
 from ..splats.renderer import Renderer
 
@@ -129,8 +129,12 @@ class SplatTrainer(SplatModel):
             self.adc.observe(self.renderer.order, self.renderer.v_rows, view.camera.width, view.camera.height)
         if self.settings.depth_weight > 0 and view.depth is not None:
             deep, v_depth = depth_loss(self.renderer.composite_depth(), view.depth, self.settings.depth_weight, self.radius)
-            self.renderer.backward_depth(v_depth)
+            self.renderer.backward_depth(v_depth if view.mask is None else v_depth * (view.mask != 0))
             loss += deep
+        if self.settings.normal_weight > 0 and view.normals is not None:
+            tilted, v_normals = normal_loss(self.renderer.composite_normals(self.gaussians), view.normals, self.settings.normal_weight)
+            self.renderer.backward_normals(v_normals if view.mask is None else v_normals * (view.mask != 0))
+            loss += tilted
         rates = optimizer.rates(self.settings, self.radius, progress, len(self.gaussians.table))
         weights = (self.settings.opacity_weight / self.count, self.settings.scale_weight / (3 * self.count)) if self.mcmc else (0.0, 0.0)
         self.renderer.step(self.gaussians, rates, self.steps_done, *weights)

@@ -12,6 +12,8 @@ import numpy as np
 from ..kernels.photometric import cpu as photometric
 
 _NO_GAINS = np.ones(3, np.float32)
+# Of the sum of a pixel's weighted normals.
+_LEAST_LENGTH = np.float32(0.1)
 
 
 def depth_loss(depth: np.ndarray, captured: np.ndarray, weight: float, unit: float) -> tuple[float, np.ndarray]:
@@ -31,6 +33,28 @@ def depth_loss(depth: np.ndarray, captured: np.ndarray, weight: float, unit: flo
     difference = np.where(known, depth[0] - (1 - depth[1]) * captured, 0)
     sign = np.sign(difference) * scale
     return float(np.abs(difference).sum() * scale), np.stack([sign, sign * captured]).astype(np.float32)
+
+
+def normal_loss(normals: np.ndarray, captured: np.ndarray, weight: float) -> tuple[float, np.ndarray]:
+    """1 - cosine between composited and captured normals, times the opacity, where there is a captured normal.
+
+    The opacity counts as given, and the composited normal's length does not count: what is turned wrongly has to turn, not to vanish.
+
+    Args:
+        normals: [4, H, W] float32, sum of w times the gaussians' normals, and T. captured: [3, H, W] float32 unit, 0 = none.
+        weight: of the mean.
+
+    Returns:
+        The loss, and its gradient by ``normals``.
+    """
+    alpha = (1 - normals[3]) * captured.any(axis=0)
+    # Where normals cancel out they have no direction to turn from.
+    inverse = 1 / np.maximum(np.sqrt((normals[:3] * normals[:3]).sum(axis=0)), _LEAST_LENGTH)
+    cosine = (normals[:3] * captured).sum(axis=0) * inverse
+    scale = np.float32(weight / alpha.size)
+    v_normals = np.zeros_like(normals)
+    v_normals[:3] = (cosine * inverse * normals[:3] - captured) * (alpha * inverse * scale)
+    return float((alpha * (1 - cosine)).sum(dtype=np.float64) * scale), v_normals
 
 
 class PhotometricLoss:

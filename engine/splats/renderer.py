@@ -11,6 +11,7 @@ from ..kernels.project import cpu as project
 from ..kernels.rasterize import cpu as rasterize
 from ..kernels.tiles import cpu as tiles
 from .gaussians import Gaussians
+from .normals import facing_axes, facing_axes_backward
 
 
 class Renderer:
@@ -20,7 +21,8 @@ class Renderer:
         order: [M] int32, the gaussians in the picture, nearest first.
         pairs: [E, 3] int32, pairs of gaussian and tile, see kernels/tiles.
     Attributes after :meth:`backward`:
-        v_rows: [M, V_COLUMNS], gradients on the screen by rank and shares in pixels, see kernels/rasterize.
+        v_rows: [M, V_COLUMNS], gradients on the screen by rank and shares in pixels, see kernels/rasterize. After
+            :meth:`backward_normals` four columns more, by the quaternions.
     """
 
     def __init__(self, workers: int):
@@ -91,9 +93,7 @@ class Renderer:
         Returns:
             [3, H, W] float32 world, unit length, 0 where nothing is.
         """
-        means, log_scales, quats = (gaussians.values[name][self.order] for name in ("means", "log_scales", "quats"))
-        _, position, *_ = self._view
-        blended = self._blended(_facing_axes(means - position, log_scales, quats))[1][:3]
+        blended = self.composite_normals(gaussians)[:3]
         length = np.sqrt((blended * blended).sum(axis=0))
         return np.divide(blended, length, out=np.zeros_like(blended), where=length > 0)
 
@@ -147,14 +147,40 @@ class Renderer:
         """
         v_image = np.zeros_like(self.image)
         v_image[0], v_image[3] = v_depth
-        v_rows = np.empty_like(self.v_rows)
+        self.v_rows[:, rasterize.V_DEPTH] += self._backward_blended(self._depth_rows, self._depth, v_image)[:, 0]
+
+    def composite_normals(self, gaussians: Gaussians) -> np.ndarray:
+        """The last picture's facing axes, composited like colours: [4, H, W] float32, sum of weight times axis, and transmittance.
+
+        Args:
+            gaussians: the same as rendered.
+        """
+        means, log_scales, quats = (gaussians.values[name][self.order] for name in ("means", "log_scales", "quats"))
+        _, position, *_ = self._view
+        self._shapes = (means - position, log_scales, quats)
+        self._normal_rows, self._normals = self._blended(facing_axes(*self._shapes))
+        return self._normals
+
+    def backward_normals(self, v_normals: np.ndarray) -> None:
+        """Adds gradients of :meth:`composite_normals` to ``v_rows``, with those by the quaternions as further columns; after
+        :meth:`backward`.
+
+        Args:
+            v_normals: [4, H, W] float32, the loss's gradient by what composite_normals returned.
+        """
+        v_axes = self._backward_blended(self._normal_rows, self._normals, v_normals)
+        self.v_rows = np.concatenate([self.v_rows, facing_axes_backward(*self._shapes, v_axes)], axis=1)
+
+    def _backward_blended(self, rows: np.ndarray, image: np.ndarray, v_image: np.ndarray) -> np.ndarray:
+        """Adds to ``v_rows`` what the gradient of a picture with other colours says of places and opacities. Returns the colours' own."""
+        v_rows = np.empty((len(rows), rasterize.V_COLUMNS), np.float32)
         rasterize.backward(
-            self._depth_rows,
+            rows,
             self._starts,
             self.pairs,
             *self._own,
             self._needed,
-            self._depth,
+            image,
             v_image,
             False,
             self._scratch,
@@ -162,7 +188,7 @@ class Renderer:
             self.workers,
         )
         self.v_rows[:, :6] += v_rows[:, :6]
-        self.v_rows[:, rasterize.V_DEPTH] += v_rows[:, 6]
+        return v_rows[:, 6:9]
 
     def step(
         self, gaussians: Gaussians, rates: np.ndarray, time: int, opacity_weight: float = 0.0, scale_weight: float = 0.0
@@ -189,17 +215,3 @@ class Renderer:
             opacity_weight,
             scale_weight,
         )
-
-
-def _facing_axes(views: np.ndarray, log_scales: np.ndarray, quats: np.ndarray) -> np.ndarray:
-    """The shortest axis of each gaussian, against ``views`` [M, 3], from the camera to it. [M, 3] unit."""
-    w, x, y, z = (quats / np.linalg.norm(quats, axis=1, keepdims=True)).T
-    columns = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)],
-            [2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)],
-            [2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-    axes = columns[log_scales.argmin(axis=1), :, np.arange(len(quats))]
-    return np.where((axes * views).sum(axis=1, keepdims=True) > 0, -axes, axes)

@@ -17,6 +17,7 @@ import numpy as np
 from .. import simd
 from ..adam.cpu import adam
 from ..math import OPTIONS, aligned
+from ..rasterize.cpu import V_COLUMNS
 from ..tiles.cpu import BLUE, CONIC_A, CONIC_B, CONIC_C, DEPTH, EXTENT, GREEN, OPACITY, RED, X, Y
 from .harmonics import put, sh_basis, sh_slopes
 
@@ -352,13 +353,24 @@ def _take(rank_of, v_rows, i, v):
     return simd.load(v, 10 * simd.WIDTH) >= _0
 
 
+@nb.njit(**OPTIONS)
+def _add_turns(rank_of, v_rows, i, gradient):
+    """Adds the cotangents of sixteen quaternions that a loss has of its own, where v_rows has columns for them."""
+    for k in range(v_rows.shape[1] - V_COLUMNS):
+        for lane in range(simd.WIDTH):
+            rank = rank_of[i + lane]
+            if rank >= 0:
+                gradient[(QUATS + k) * simd.WIDTH + lane] += v_rows[rank, V_COLUMNS + k]
+
+
 @nb.njit(parallel=True, **OPTIONS)
 def backward(table, viewmat, position, lens, width, height, antialias, degree, rank_of, v_rows, gradients):
     """Gradients of :func:`forward`, 0 for gaussians that are not in the picture.
 
     Args:
         table … degree: as for forward. rank_of: [C] int32, place of each gaussian in depth order, -1 where it is not visible.
-        v_rows: [M, 10 or more] float32, cotangents of x, y, conic a, b, c, opacity, red, green, blue, depth in that order.
+        v_rows: [M, 10 or more] float32, cotangents of x, y, conic a, b, c, opacity, red, green, blue, depth in that order; four columns
+            beyond V_COLUMNS are further ones of the quaternions.
         gradients: like the table, receives the gradients; rows of higher harmonics than ``degree`` are left as they are.
     """
     count = 11 + 3 * (degree + 1) * (degree + 1)
@@ -370,6 +382,7 @@ def backward(table, viewmat, position, lens, width, height, antialias, degree, r
             i = vector * simd.WIDTH
             seen = _take(rank_of, v_rows, i, v)
             _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias, degree, v, basis, value, gradient)
+            _add_turns(rank_of, v_rows, i, gradient)
             for k in range(count):
                 simd.store(gradients, k * table.shape[1] + i, simd.load(gradient, 16 * k))
 
@@ -416,6 +429,7 @@ def backward_and_step(
             seen = _take(rank_of, v_rows, i, v)
             if simd.any_of(seen):
                 _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias, degree, v, basis, value, gradient)
+                _add_turns(rank_of, v_rows, i, gradient)
             elif opacity_weight > _0 or scale_weight > _0:
                 gradient[:] = _0
             else:

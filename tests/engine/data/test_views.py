@@ -13,7 +13,7 @@ from engine.formats.capture import read_capture
 LENS = {"k1": -0.12, "k2": 0.02, "p1": 0.002, "p2": -0.003}
 
 
-def capture_of(folder, pictures, depth=None, masks=None, **table):
+def capture_of(folder, pictures, depth=None, masks=None, normals=None, **table):
     """Writes pictures (arrays) as a capture of 64 × 48 views; the first is held out."""
     (folder / "images").mkdir()
     frames = []
@@ -23,6 +23,9 @@ def capture_of(folder, pictures, depth=None, masks=None, **table):
         if depth is not None:
             np.save(folder / f"{number}.npy", depth)
             entry["depth_file_path"] = f"{number}.npy"
+        if normals is not None:
+            np.save(folder / f"normals{number}.npy", normals)
+            entry["normal_file_path"] = f"normals{number}.npy"
         if masks is not None:
             Image.fromarray(masks).save(folder / f"mask{number}.png")
             entry["mask_path"] = f"mask{number}.png"
@@ -109,6 +112,45 @@ def test_undistortion_makes_lines_of_the_scene_straight(tmp_path):
     clear = np.abs(seen[..., 0]) > 1 / 60
     np.testing.assert_array_equal(view.mask[clear] > 0, (seen[..., 0] > 0)[clear])
     assert set(np.unique(view.mask)) == {0, 255}
+
+
+def test_normals_stay_unit_vectors_when_views_shrink(tmp_path):
+    x, y = np.meshgrid(np.linspace(-1, 1, 64), np.linspace(-1, 1, 48))
+    normals = np.stack([x, y, np.full_like(x, 2)], axis=-1).astype(np.float32)
+    truth = (normals / np.linalg.norm(normals, axis=-1, keepdims=True)).transpose(2, 0, 1)
+    normals[:, :20] = 0
+    normals[5, 40] = np.nan
+    normals[:, 62] = -normals[:, 63]
+    capture = capture_of(tmp_path, [noise()] * 2, normals=normals)
+    whole = load_views(capture, "train")[0].normals
+    known = whole.any(axis=0)
+    assert whole.shape == (3, 48, 64) and whole.dtype == np.float32
+    assert not known[:, :20].any() and not known[5, 40] and known[6:, 21:].all()
+    np.testing.assert_allclose(whole[:, known & (x < 0.9)], truth[:, known & (x < 0.9)], atol=1e-6)
+    half = load_views(capture, "train", scale=0.5)[0].normals
+    assert half.shape == (3, 24, 32) and not half[:, :, :10].any() and not half[:, :, 31].any(), "opposites have no mean"
+    np.testing.assert_allclose(np.linalg.norm(half[:, :, 10:31], axis=0), 1, atol=1e-5)
+    np.testing.assert_allclose(half[:, 1:, 12:31], truth.reshape(3, 24, 2, 32, 2).mean(axis=(2, 4))[:, 1:, 12:31], atol=0.02)
+
+
+def test_normals_are_undistorted_with_their_picture(tmp_path):
+    x, _ = np.meshgrid((np.arange(64) + 0.5 - 30) / 60, np.arange(48))
+    normals = np.where((x > 0)[..., None], np.float32([0.6, 0, 0.8]), np.float32([0, 1, 0])).astype(np.float32)
+    capture = capture_of(tmp_path, [noise()] * 2, normals=normals, fl_x=60.0, fl_y=58.0, cx=30.0, cy=25.0, **LENS)
+    view = load_views(capture, "train")[0]
+    camera = view.camera
+    rays = np.stack(
+        np.meshgrid((np.arange(camera.width) + 0.5 - camera.cx) / 60, (np.arange(camera.height) + 0.5 - camera.cy) / 58), axis=-1
+    )
+    seen = cameras.distort(rays, tuple(LENS.values()))[..., 0]
+    assert view.normals.shape == (3, camera.height, camera.width)
+    assert (view.normals[0] > 0.5)[seen > 1 / 60].all() and (view.normals[1] > 0.5)[seen < -1 / 60].all()
+
+
+@pytest.mark.parametrize("shape", [(30, 30, 3), (48, 64), (48, 64, 4)])
+def test_normals_of_another_shape_are_refused(tmp_path, shape):
+    with pytest.raises(UserError):
+        load_views(capture_of(tmp_path, [noise()] * 2, normals=np.ones(shape, np.float32)), "train")
 
 
 def test_impossible_lenses_are_refused(tmp_path):
