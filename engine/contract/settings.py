@@ -62,7 +62,7 @@ class SplatSettings:
         advanced=True,
     )
     depth_weight: float = setting(
-        0.0, "Weight in the loss of depth, in shares of the scene's size, where views come with it.", minimum=0.0, advanced=True
+        0.5, "Weight in the loss of depth, in shares of the scene's size, where views come with it.", minimum=0.0, advanced=True
     )
     normal_weight: float = setting(
         0.0, "Weight in the loss of the angle to captured normals, where views come with them.", minimum=0.0, advanced=True
