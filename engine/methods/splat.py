@@ -88,6 +88,7 @@ class SplatTrainer(SplatModel):
         colors = _in_light(codes / 255, blend)
         degree = self.settings.sh_degree
         gaussians = Gaussians.from_points(positions, colors, center, self.radius, degree)
+        self.start = min(len(gaussians), most)
         antialias = self.settings.antialias == "on" or (self.settings.antialias == "auto" and blend == "linear")
         super().__init__(gaussians, blend, antialias, 0, workers)
         self.adc = DensityControl(self.settings, self.radius, len(gaussians)) if self.settings.strategy == "adc" else None
@@ -140,7 +141,7 @@ class SplatTrainer(SplatModel):
         self.renderer.step(self.gaussians, rates, self.steps_done, *weights)
         due = refining and self.steps_done >= self.settings.refine_start and self.steps_done % self.settings.refine_every == 0
         if due and self.adc:
-            self.adc.refine(self.gaussians, self.rng)
+            self.adc.refine(self.gaussians, self._most(progress), self.rng)
             # What a reset made transparent needs time to come back, and refinements to be pruned by.
             if self.steps_done % self.settings.reset_every == 0 and progress < 0.8 * self.settings.refine_stop:
                 self.adc.reset_opacities(self.gaussians)
@@ -157,6 +158,11 @@ class SplatTrainer(SplatModel):
         if progress < _QUARTER_SHARE * self.settings.half_until:
             return self.quarter_views
         return self.half_views if progress < self.settings.half_until else self.views
+
+    def _most(self, progress: float) -> int:
+        """How many gaussians there may be: on small views fewer, and more as the run goes on (Chen et al. 2025, equation 8)."""
+        shrinking = self.views[0].camera.width / self._views(progress)[0].camera.width
+        return round(self.start + (self.settings.max_gaussians - self.start) / shrinking ** (2 - progress))
 
     def artifacts(self, folder: Path) -> list[tuple[str, str]]:
         """Writes splats.ply."""

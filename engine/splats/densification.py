@@ -37,12 +37,13 @@ class DensityControl:
         self.times[order] += 1
         self.shares[order] += v_rows[:, V_SHARE] * (1e6 / (width * height))
 
-    def refine(self, gaussians: Gaussians, rng: np.random.Generator) -> None:
-        """Clones the small and splits the large where the pull is strong, the strongest first where the budget is short; then prunes."""
+    def refine(self, gaussians: Gaussians, most: int, rng: np.random.Generator) -> None:
+        """Clones the small and splits the large where the pull is strong, the strongest first where there may be no more than ``most``;
+        then prunes."""
         settings = self.settings
         pull = self.pulls / np.maximum(self.times, 1)
         wanted = np.flatnonzero(pull > settings.grow_gradient)
-        room = max(settings.max_gaussians - len(gaussians), 0)
+        room = max(most - len(gaussians), 0)
         if len(wanted) > room:
             strongest = np.argsort(-pull[wanted], kind="stable")[:room]
             wanted = np.sort(wanted[strongest])

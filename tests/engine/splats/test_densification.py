@@ -49,7 +49,7 @@ def test_small_ones_are_cloned_and_large_ones_split():
     pulls = [[pull] + [0] * 11 + [1] for pull in (0.1, 0.1, 0.001)]
     keeper.observe(np.array([2, 3, 4]), np.array(pulls, np.float32), 20, 20)
     before = {name: made.values[name].copy() for name in NAMES}
-    keeper.refine(made, np.random.default_rng(0))
+    keeper.refine(made, keeper.settings.max_gaussians, np.random.default_rng(0))
     assert len(made) == 22, "one clone, and two halves for one"
     np.testing.assert_array_equal(made.values["means"][:19], np.delete(before["means"], 3, axis=0))
     np.testing.assert_array_equal(made.values["means"][19], before["means"][2])
@@ -69,7 +69,7 @@ def test_the_budget_holds_and_goes_to_the_strongest():
         pulls[:, 0] = np.arange(1, len(made) + 1)
         keeper.observe(np.arange(len(made)), pulls, limit, limit)
         strongest = made.values["means"][-1].copy()
-        keeper.refine(made, np.random.default_rng(0))
+        keeper.refine(made, keeper.settings.max_gaussians, np.random.default_rng(0))
         assert len(made) == expected
         if expected < 100:
             assert (made.values["means"] == strongest).all(axis=1).sum() >= 2
@@ -80,10 +80,10 @@ def test_transparent_and_broken_ones_go_and_the_last_stay():
     made.values["opacity_logits"][5] = -9
     made.values["means"][6] = np.nan
     keeper = control(made)
-    keeper.refine(made, np.random.default_rng(0))
+    keeper.refine(made, keeper.settings.max_gaussians, np.random.default_rng(0))
     assert len(made) == 18 and np.isfinite(made.values["means"]).all()
     made.values["opacity_logits"][:] = -9
-    keeper.refine(made, np.random.default_rng(0))
+    keeper.refine(made, keeper.settings.max_gaussians, np.random.default_rng(0))
     assert len(made) == 18, "an empty scene cannot be trained"
 
 
@@ -113,5 +113,5 @@ def test_what_gives_nothing_to_the_pictures_goes():
     keeper.observe(np.array([4, 5, 6]), rows, 1000, 1000)
     keeper.observe(np.array([4, 5, 6]), rows, 1000, 1000)
     means = made.values["means"].copy()
-    keeper.refine(made, np.random.default_rng(0))
+    keeper.refine(made, keeper.settings.max_gaussians, np.random.default_rng(0))
     np.testing.assert_array_equal(made.values["means"], np.delete(means, [4, 6], axis=0))
