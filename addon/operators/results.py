@@ -65,7 +65,7 @@ class RECONSTRUCT_OT_import_file(Told, bpy.types.Operator, ImportHelper):
 
 
 class RECONSTRUCT_OT_export_camera_path(Told, bpy.types.Operator, ExportHelper):
-    """Write the animated camera as a path for the engine to render along. An imported result may have been moved since"""
+    """Write the animated camera to a file that the engine renders along. It is told from the imported result, wherever that stands now"""
 
     bl_idname = "reconstruct.export_camera_path"
     bl_label = "Export Camera Path"
@@ -91,7 +91,7 @@ class RECONSTRUCT_OT_export_camera_path(Told, bpy.types.Operator, ExportHelper):
 
     def run(self, context: bpy.types.Context) -> None:
         self._fill(context.scene)
-        file, manager = absolute(self.filepath), context.window_manager
+        file, manager, result = absolute(self.filepath), context.window_manager, _seen_result(context)
         manager.progress_begin(0, 100)
         try:
             count = export_path(
@@ -100,12 +100,14 @@ class RECONSTRUCT_OT_export_camera_path(Told, bpy.types.Operator, ExportHelper):
                 self.first,
                 self.last,
                 self.step,
-                result=_seen_result(context),
+                result=result,
                 progress=lambda done, all: manager.progress_update(100 * done // all),
             )
         finally:
             manager.progress_end()
-        self.report({"INFO"}, f"{count} views in {file}. Render them with: render RESULT --cameras {file.name} --out film.mp4")
+        told = "where the scene was captured, as no result is imported" if result is None else f"told from {result.name}"
+        command = f"python -m engine render RESULT --cameras {file.name} --out film.mp4"
+        self.report({"INFO"}, f"{file}: {count} views, {told}. For a film: {command}")
 
     def _fill(self, scene: bpy.types.Scene) -> None:
         """The scene's own frames where none are given."""

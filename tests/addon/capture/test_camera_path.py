@@ -167,7 +167,7 @@ def registered():
     root.unregister()
 
 
-def test_the_button(scene, registered, add_camera, tmp_path):
+def test_the_button(scene, registered, add_camera, tmp_path, capfd):
     export = bpy.ops.reconstruct.export_camera_path
     assert not export.poll()
     with pytest.raises(RuntimeError, match="no active camera"):
@@ -178,11 +178,14 @@ def test_the_button(scene, registered, add_camera, tmp_path):
     assert [frame.name for frame in read(tmp_path / "path.json")[0].frames] == ["0010.png", "0015.png", "0020.png"]
     assert export(filepath=str(tmp_path / "one.json"), first=3, last=4, step=1) == {"FINISHED"}
     assert len(json.loads((tmp_path / "one.json").read_text())["frames"]) == 2
+    told = capfd.readouterr().out
+    assert f"{tmp_path / 'one.json'}: 2 views" in told and "no result is imported" in told
     first, _ = add_result(scene, (0, 0, 0)), add_result(scene, (9, 0, 0))
     with pytest.raises(RuntimeError, match="2 imported results"):
         export(filepath=str(tmp_path / "path.json"))
     bpy.context.view_layer.objects.active = first
     assert export(filepath=str(tmp_path / "path.json")) == {"FINISHED"}
+    assert f"told from {first.name}" in capfd.readouterr().out
     scene.camera.data.type = "ORTHO"
     with pytest.raises(RuntimeError, match="orthographic"):
         export(filepath=str(tmp_path / "path.json"))
