@@ -54,6 +54,11 @@ def read_transforms(file: Path, *, test: bool = False, pictures: bool = True) ->
     """
     table = _load(file)
     listed = table.get("frames")
+    if listed is None and "camera_path" in table:
+        raise UserError(
+            f"{file} is a camera path of nerfstudio's viewer, which has turned and scaled the world.",
+            "Give a transforms.json whose cameras stand in the capture's own world.",
+        )
     if not isinstance(listed, list) or not listed:
         raise UserError(f"{file} has no frames.", _HINT)
     model = table.get("camera_model", "OPENCV")

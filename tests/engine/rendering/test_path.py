@@ -134,7 +134,15 @@ def test_a_folder_with_cameras_but_no_pictures(tmp_path):
     assert read_path(tmp_path).names == ("gone",)
 
 
-@pytest.mark.parametrize("text, words", [('{"frames": []}', "no frames"), ("{", "JSON"), ("[]", "transforms")])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ('{"frames": []}', "no frames"),
+        ("{", "JSON"),
+        ("[]", "transforms"),
+        ('{"camera_type": "perspective", "camera_path": [{"fov": 50}]}', "nerfstudio"),
+    ],
+)
 def test_files_without_cameras(tmp_path, text, words):
     (tmp_path / "path.json").write_text(text)
     with pytest.raises(UserError, match=words):
