@@ -14,8 +14,9 @@ from .views import View
 
 # Enough for shapes and colours to start from; more only cost time.
 _SAMPLED_VIEWS = 32
-# How far past the box points are strewn where views have a background, in multiples of the distance to the box's middle.
-_BACKGROUND = 8.0
+# How far points are strewn where views have a background, in multiples of the distance to the box's middle: from there on, parallax is
+# below a pixel in most captures.
+_BACKGROUND = 60.0
 
 
 def scene_box(cameras: Sequence[Camera], points: np.ndarray | None = None) -> tuple[np.ndarray, float]:
@@ -44,6 +45,26 @@ def scene_box(cameras: Sequence[Camera], points: np.ndarray | None = None) -> tu
         # Cameras that look about from within: a room reaches past them in every direction.
         radius = 2 * float(distances.max())
     return center, radius if radius > 1e-6 else 1.0
+
+
+def near_distance(cameras: Sequence[Camera], points: np.ndarray) -> float:
+    """How far from its cameras what a capture is about begins: the nearest quarter of the points that they show.
+
+    Outdoors, the box of all points says nothing of it: houses across the street make that as large as they are far.
+
+    Args:
+        cameras: at least one.
+        points: [N, 3], world units.
+
+    Returns:
+        The median over the cameras; infinity where none shows a point.
+    """
+    near = []
+    for camera in cameras[:: max(1, len(cameras) // _SAMPLED_VIEWS)]:
+        _, shown = _in_view(camera, points)
+        if len(shown):
+            near.append(np.quantile(np.linalg.norm(points[shown] - camera.position, axis=1), 0.25))
+    return float(np.median(near)) if near else np.inf
 
 
 def seed_cloud(
@@ -133,7 +154,7 @@ def _carved(center: np.ndarray, radius: float, views: Sequence[View], count: int
 
 
 def _background(center: np.ndarray, views: Sequence[View], count: int, rng: np.random.Generator) -> np.ndarray:
-    """Points along the rays of random pixels, as dense near as far when seen from the cameras."""
+    """Points along the rays of random pixels, as dense near as far in what they move from view to view: evenly in 1/depth."""
     which = rng.integers(0, len(views), count)
     points = np.empty((count, 3))
     for index, view in enumerate(views):
@@ -141,7 +162,7 @@ def _background(center: np.ndarray, views: Sequence[View], count: int, rng: np.r
         x = (rng.uniform(0, camera.width, mine.sum()) - camera.cx) / camera.fx
         y = (rng.uniform(0, camera.height, mine.sum()) - camera.cy) / camera.fy
         near = max(float(np.linalg.norm(camera.position - center)), 1e-3)
-        depth = near * _BACKGROUND ** rng.uniform(0, 1, mine.sum())
+        depth = near / rng.uniform(1 / _BACKGROUND, 1, mine.sum())
         local = np.stack([x * depth, -y * depth, -depth], axis=1)
         points[mine] = local @ camera.camera_to_world[:3, :3].T + camera.position
     return points

@@ -13,7 +13,7 @@ from ..contract.capture import Capture
 from ..contract.errors import UserError
 from ..contract.result import SPLATS, Result
 from ..contract.settings import TrainSettings
-from ..data.scene import scene_box, seed_cloud
+from ..data.scene import near_distance, scene_box, seed_cloud
 from ..data.views import View, shrunk
 from ..formats.splats import read_splats, write_splats
 from ..kernels.photometric import cpu as photometric
@@ -83,8 +83,12 @@ class SplatTrainer(SplatModel):
         # What gaussians stand for is no denser than pixels; more seeds than the budget could never be pruned in time.
         most = self.settings.max_gaussians
         positions, codes = seed_cloud(capture, views, min(self.settings.init_points, most), self.rng, most=most // 2)
+        cameras = [view.camera for view in views]
         # Random points reach into the background; only a real cloud says how large the scene is.
-        center, self.radius = scene_box([view.camera for view in views], positions if capture.points is not None else None)
+        center, self.radius = scene_box(cameras, positions if capture.points is not None else None)
+        if capture.points is not None:
+            # Rates, splitting and pruning are for what is near; what is far moves little in the pictures anyway.
+            self.radius = min(self.radius, near_distance(cameras, positions))
         colors = _in_light(codes / 255, blend)
         degree = self.settings.sh_degree
         gaussians = Gaussians.from_points(positions, colors, center, self.radius, degree)

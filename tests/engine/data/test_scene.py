@@ -5,7 +5,7 @@ import pytest
 from engine import cameras
 from engine.cameras import Camera
 from engine.contract.capture import Capture
-from engine.data.scene import scene_box, seed_cloud
+from engine.data.scene import near_distance, scene_box, seed_cloud
 from engine.data.views import View, load_views
 from engine.formats.capture import read_capture
 from engine.formats.points import write_points
@@ -69,6 +69,19 @@ def test_points_decide_where_there_are_any_but_strays_do_not():
     assert np.abs(middle - 100).max() < 0.2 and radius == pytest.approx(3, abs=0.2)
 
 
+def test_what_a_capture_is_about_begins_near_however_far_the_place_reaches():
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(6000, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    # As many points far off as near, as solvers find them outdoors.
+    place = directions * np.concatenate([rng.uniform(0.5, 1, 3000), rng.uniform(30, 90, 3000)])[:, None]
+    cameras = orbit(np.zeros(3), 3.0)
+    assert 1.5 < near_distance(cameras, place) < 4
+    assert near_distance(cameras, 100 * place[:3000]) > 20
+    away = looking([0, 0, 500], [0, 1, 900])
+    assert near_distance([away], place) == np.inf and near_distance([*cameras, away], place) < 4
+
+
 def views_of_a_ball(background):
     """A red ball of radius 0.5 at (7, 0, 0), seen with or without alpha."""
     center = np.array([7.0, 0, 0])
@@ -98,6 +111,8 @@ def test_random_seeds_reach_into_the_background_where_there_is_one(tmp_path):
     positions, colors = seed_cloud(no_points(tmp_path), views_of_a_ball(True), 2000, np.random.default_rng(0))
     distance = np.abs(positions - (7, 0, 0)).max(axis=1)
     assert positions.shape == (2000, 3) and 0.3 < (distance > 1.8).mean() < 0.6 and np.isfinite(positions).all()
+    # The sky and the houses across the street.
+    assert distance.max() > 60
     assert len(np.unique(colors, axis=0)) > 1
 
 
