@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where something may be, in cells: what lets rays pass over empty space (Müller et al. 2022, appendix E)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+DECAY = 0.95
+# A cell through which a step is less opaque than this is empty, or than the mean of all cells where that is less.
+LEAST_THICKNESS = 0.01
+# Cells that nobody has looked at yet, and such as stay empty whatever the field says.
+_UNKNOWN, _EXCLUDED = torch.inf, -1.0
+
+
+class OccupancyGrid:
+    """The optical thickness of a step through each cell, as it was when last looked at, and the bits that kernels/marching walks over.
+
+    ``thickness``: [C, N, N, N] float32 with axes x, y, z, cascade c the cube [-2^c, 2^c]^3. ``bits``: see kernels/marching.
+    """
+
+    def __init__(self, step: float, cells: int = 64, cascades: int = 1, device: str = "cpu"):
+        self.step = step
+        self.thickness = torch.full((cascades, cells, cells, cells), _UNKNOWN, device=device)
+        self._pack()
+
+    @property
+    def occupied(self) -> Tensor:
+        """[C, N, N, N] bool."""
+        known = self.thickness[self.thickness.isfinite() & (self.thickness >= 0)]
+        mean = float(known.double().mean()) if known.numel() else 0.0
+        return self.thickness > min(LEAST_THICKNESS, mean)
+
+    def exclude(self, cells: Tensor) -> None:
+        """Has cells [C, N, N, N] bool stay empty for good, such as those that no camera sees."""
+        self.thickness[cells] = _EXCLUDED
+        self._pack()
+
+    def centers(self, cascade: int) -> Tensor:
+        """The middles of a cascade's cells, [N, N, N, 3]."""
+        cells = self.thickness.shape[1]
+        axis = (torch.arange(cells, device=self.thickness.device) + 0.5) * (2 / cells) - 1
+        return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1) * 2.0**cascade
+
+    def update(self, density: Callable[[Tensor], Tensor], rng: np.random.Generator, count: int) -> None:
+        """Looks at cells anew: each at a random place in it.
+
+        Args:
+            density: from places [P, 3] float32 to densities [P].
+            rng: the source of randomness.
+            count: at how many, all of them where it is that much; else half of them any cells, half occupied ones.
+        """
+        flat = self.thickness.view(-1)
+        device, cells = flat.device, self.thickness.shape[1]
+        if count >= len(flat):
+            chosen = torch.nonzero(flat >= 0)[:, 0]
+        else:
+            chosen = torch.from_numpy(rng.integers(0, len(flat), count // 2)).to(device)
+            occupied = torch.nonzero(self.occupied.view(-1))[:, 0]
+            if len(occupied):
+                chosen = torch.cat([chosen, occupied[torch.from_numpy(rng.integers(0, len(occupied), count - count // 2)).to(device)]])
+            # In the order of space, which caches like.
+            chosen = chosen[flat[chosen] >= 0].sort()[0]
+        if not len(chosen):
+            return
+        rest = chosen
+        index = []
+        for _ in range(3):
+            index.append(rest % cells)
+            rest = rest // cells
+        corner = torch.stack(index[::-1], dim=-1)
+        offset = torch.from_numpy(rng.random((len(chosen), 3), np.float32)).to(device)
+        places = ((corner + offset) * (2 / cells) - 1) * torch.pow(2.0, rest.float())[:, None]
+        found = density(places) * self.step
+        before = flat[chosen]
+        flat[chosen] = torch.where(before.isinf(), 0, before * DECAY)
+        flat.scatter_reduce_(0, chosen, found.to(flat.dtype), "amax")
+        self._pack()
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What a checkpoint keeps."""
+        return {"thickness": self.thickness.cpu().numpy()}
+
+    def load_state(self, arrays: dict[str, np.ndarray]) -> None:
+        """Takes back what :meth:`state` gave."""
+        self.thickness = torch.from_numpy(arrays["thickness"].copy()).to(self.thickness.device)
+        self._pack()
+
+    def _pack(self) -> None:
+        weights = torch.tensor([1, 2, 4, 8, 16, 32, 64, 128], dtype=torch.uint8, device=self.thickness.device)
+        cells = self.occupied
+        self.bits = (cells.view(*cells.shape[:3], -1, 8) * weights).sum(-1, dtype=torch.uint8)
