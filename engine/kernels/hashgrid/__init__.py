@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Multiresolution hash encoding (Müller et al. 2022): features at the corners of ever finer grids, interpolated and laid side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import reference
+
+FEATURES = 2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which rows of the table belong to which level.
+
+    A level whose corners all fit has a row for each; in others, corners share rows by a hash.
+    """
+
+    levels: int
+    log2_size: int
+    base: int
+    finest: int
+
+    @cached_property
+    def table(self) -> np.ndarray:
+        """[levels, 3] int64: cells along a side, first row, number of rows. Numbers of rows are multiples of 8."""
+        growth = (self.finest / self.base) ** (1 / max(self.levels - 1, 1))
+        cells = [int(self.base * growth**level + 1e-6) for level in range(self.levels)]
+        rows = [min(-(-((n + 1) ** 3) // 8) * 8, 1 << self.log2_size) for n in cells]
+        return np.stack([cells, np.cumsum([0, *rows[:-1]]), rows], axis=1).astype(np.int64)
+
+    @property
+    def rows(self) -> int:
+        """Rows of all levels together."""
+        return int(self.table[-1, 1:].sum())
+
+
+def encode(positions: Tensor, table: Tensor, layout: Layout) -> Tensor:
+    """Features of places.
+
+    Args:
+        positions: [S, 3] float32 in [0, 1]. table: [layout.rows, FEATURES] float32.
+
+    Returns:
+        [S, levels * FEATURES] float32, coarse to fine.
+    """
+    if positions.device.type != "cpu":
+        return reference.encode(positions, table, layout)
+    from . import cpu
+
+    features = torch.empty(len(positions), layout.levels * FEATURES)
+    cpu.encode(positions.contiguous().numpy(), table.detach().numpy().reshape(-1), layout.table, features.numpy())
+    return features
+
+
+def backward(positions: Tensor, v_features: Tensor, layout: Layout) -> Tensor:
+    """The cotangent of :func:`encode`'s table, [layout.rows, FEATURES], from that of the features."""
+    v_table = positions.new_zeros(layout.rows, FEATURES)
+    if positions.device.type != "cpu":
+        with torch.enable_grad():
+            leaf = v_table.requires_grad_()
+            return torch.autograd.grad(reference.encode(positions, leaf, layout), leaf, v_features)[0]
+    from . import cpu
+
+    arrays = (part.contiguous().numpy() for part in (positions, v_features))
+    cpu.backward(*arrays, layout.table, v_table.numpy().reshape(-1), torch.get_num_threads())
+    return v_table

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hash encoding on the processor: rows and weights of sixteen samples at a time, then each sample's eight corners.
+
+Forward, threads share samples. Backward, they share levels: a level's gradients fit the second cache, and each sum has one order.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from .. import simd
+from ..math import OPTIONS
+from .reference import PRIMES
+
+WIDTH = simd.WIDTH
+_CORNERS = 8
+_PAIR = ir.VectorType(ir.FloatType(), 2)
+_BLOCKS = 8
+_1 = np.float32(1.0)
+_PRIME_Y, _PRIME_Z = np.uint32(PRIMES[1]), np.uint32(PRIMES[2])
+BETA1, BETA2, EPSILON = np.float32(0.9), np.float32(0.99), np.float32(1e-15)
+
+
+def _pair_at(context, builder, kind, array, index):
+    """Pointer to two floats at a flat index."""
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(cgutils.gep_inbounds(builder, data, index), _PAIR.as_pointer())
+
+
+def _corner(context, builder, sig, index, weight, corner, sample):
+    """The flat index of a corner's row, and its weight twice."""
+    at = builder.add(sample, ir.Constant(sample.type, corner * WIDTH))
+    rows = context.make_array(sig.args[0])(context, builder, index)
+    weights = context.make_array(sig.args[1])(context, builder, weight)
+    row = builder.zext(builder.load(cgutils.gep_inbounds(builder, rows.data, at)), ir.IntType(64))
+    share = builder.load(cgutils.gep_inbounds(builder, weights.data, at))
+    both = builder.insert_element(ir.Constant(_PAIR, ir.Undefined), share, ir.Constant(ir.IntType(32), 0))
+    both = builder.shuffle_vector(both, ir.Constant(_PAIR, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), 2), [0, 0]))
+    return builder.shl(row, ir.Constant(row.type, 1)), both
+
+
+@intrinsic
+def _gather(typingctx, index, weight, sample, table, first, out, place):
+    """out[place : place + 2] = the weighted sum of a sample's eight pairs; ``first`` is the level's flat index in the table."""
+
+    def codegen(context, builder, sig, values):
+        index, weight, sample, table, first, out, place = values
+        total = ir.Constant(_PAIR, [0.0, 0.0])
+        for corner in range(_CORNERS):
+            row, share = _corner(context, builder, sig, index, weight, corner, sample)
+            pair = builder.load(_pair_at(context, builder, sig.args[3], table, builder.add(first, row)), align=4)
+            total = builder.fadd(total, builder.fmul(pair, share))
+        builder.store(total, _pair_at(context, builder, sig.args[5], out, place), align=4)
+        return context.get_dummy_value()
+
+    return types.void(index, weight, types.int64, table, types.int64, out, types.int64), codegen
+
+
+@intrinsic
+def _scatter(typingctx, index, weight, sample, v_table, first, v_features, place):
+    """Adds v_features[place : place + 2] to a sample's eight pairs by their weights, one after the other, since two may share a row."""
+
+    def codegen(context, builder, sig, values):
+        index, weight, sample, v_table, first, v_features, place = values
+        pair = builder.load(_pair_at(context, builder, sig.args[5], v_features, place), align=4)
+        for corner in range(_CORNERS):
+            row, share = _corner(context, builder, sig, index, weight, corner, sample)
+            target = _pair_at(context, builder, sig.args[3], v_table, builder.add(first, row))
+            builder.store(builder.fadd(builder.load(target, align=4), builder.fmul(pair, share)), target, align=4)
+        return context.get_dummy_value()
+
+    return types.void(index, weight, types.int64, v_table, types.int64, v_features, types.int64), codegen
+
+
+@nb.njit(inline="always", **OPTIONS)
+def _corners(places, cells, rows, index, weight):
+    """Rows and weights of the corners about sixteen places: places [3 * 16], index and weight [8 * 16]."""
+    most, side = np.float32(cells), np.uint32(cells + 1)
+    last, mask = np.int32(cells - 1), np.uint32(rows - 1)
+    dense = (cells + 1) ** 3 <= rows
+    for s in range(WIDTH):
+        x = min(max(places[s] * most, np.float32(0.0)), most)
+        y = min(max(places[WIDTH + s] * most, np.float32(0.0)), most)
+        z = min(max(places[2 * WIDTH + s] * most, np.float32(0.0)), most)
+        i, j, k = min(np.int32(x), last), min(np.int32(y), last), min(np.int32(z), last)
+        x, y, z = x - np.float32(i), y - np.float32(j), z - np.float32(k)
+        if dense:
+            a, b, c = np.uint32(i), np.uint32(j) * side, np.uint32(k) * side * side
+            a1, b1, c1 = a + np.uint32(1), b + side, c + side * side
+            ab, a1b, ab1, a1b1 = a + b, a1 + b, a + b1, a1 + b1
+            index[s], index[WIDTH + s], index[2 * WIDTH + s], index[3 * WIDTH + s] = ab + c, a1b + c, ab1 + c, a1b1 + c
+            index[4 * WIDTH + s], index[5 * WIDTH + s] = ab + c1, a1b + c1
+            index[6 * WIDTH + s], index[7 * WIDTH + s] = ab1 + c1, a1b1 + c1
+        else:
+            a, b, c = np.uint32(i), np.uint32(j) * _PRIME_Y, np.uint32(k) * _PRIME_Z
+            a1, b1, c1 = a + np.uint32(1), b + _PRIME_Y, c + _PRIME_Z
+            ab, a1b, ab1, a1b1 = a ^ b, a1 ^ b, a ^ b1, a1 ^ b1
+            index[s], index[WIDTH + s] = (ab ^ c) & mask, (a1b ^ c) & mask
+            index[2 * WIDTH + s], index[3 * WIDTH + s] = (ab1 ^ c) & mask, (a1b1 ^ c) & mask
+            index[4 * WIDTH + s], index[5 * WIDTH + s] = (ab ^ c1) & mask, (a1b ^ c1) & mask
+            index[6 * WIDTH + s], index[7 * WIDTH + s] = (ab1 ^ c1) & mask, (a1b1 ^ c1) & mask
+        u, v, w = _1 - x, _1 - y, _1 - z
+        vw, yw, vz, yz = v * w, y * w, v * z, y * z
+        weight[s], weight[WIDTH + s], weight[2 * WIDTH + s], weight[3 * WIDTH + s] = u * vw, x * vw, u * yw, x * yw
+        weight[4 * WIDTH + s], weight[5 * WIDTH + s] = u * vz, x * vz
+        weight[6 * WIDTH + s], weight[7 * WIDTH + s] = u * yz, x * yz
+
+
+@nb.njit(**OPTIONS)
+def encode_block(places, count, table, levels, index, weight, out, place):
+    """Encodes the first ``count`` of sixteen places.
+
+    Args:
+        places: [3 * 16] float32, x, y and z side by side. table: flat. levels: Layout.table.
+        index, weight: [8 * 16] uint32 and float32, scratch.
+        out: flat, receives a row of features for each place from ``place`` on.
+    """
+    width = 2 * levels.shape[0]
+    for level in range(levels.shape[0]):
+        _corners(places, levels[level, 0], levels[level, 2], index, weight)
+        for s in range(count):
+            _gather(index, weight, s, table, 2 * levels[level, 1], out, place + s * width + 2 * level)
+
+
+@nb.njit(inline="always", **OPTIONS)
+def _take(positions, start, count, places):
+    for s in range(WIDTH):
+        for axis in range(3):
+            places[axis * WIDTH + s] = positions[start + s, axis] if s < count else np.float32(0.0)
+
+
+@nb.njit(parallel=True, **OPTIONS)
+def encode(positions, table, levels, features):
+    """Writes the features [S, 2 * levels] of positions [S, 3]."""
+    samples, flat = positions.shape[0], features.reshape(-1)
+    step = _BLOCKS * WIDTH
+    for chunk in nb.prange((samples + step - 1) // step):
+        places, index, weight = np.empty(3 * WIDTH, np.float32), np.empty(8 * WIDTH, np.uint32), np.empty(8 * WIDTH, np.float32)
+        for start in range(chunk * step, min((chunk + 1) * step, samples), WIDTH):
+            count = min(WIDTH, samples - start)
+            _take(positions, start, count, places)
+            encode_block(places, count, table, levels, index, weight, flat, start * features.shape[1])
+
+
+@nb.njit(**OPTIONS)
+def _level_backward(positions, v_features, level, cells, rows, v_table, first):
+    """Adds a level's gradients to its rows, from the flat index ``first`` on."""
+    samples, width, flat = positions.shape[0], v_features.shape[1], v_features.reshape(-1)
+    places, index, weight = np.empty(3 * WIDTH, np.float32), np.empty(8 * WIDTH, np.uint32), np.empty(8 * WIDTH, np.float32)
+    for start in range(0, samples, WIDTH):
+        count = min(WIDTH, samples - start)
+        _take(positions, start, count, places)
+        _corners(places, cells, rows, index, weight)
+        for s in range(count):
+            _scatter(index, weight, s, v_table, first, flat, (start + s) * width + 2 * level)
+
+
+@nb.njit(parallel=True, **OPTIONS)
+def backward(positions, v_features, levels, v_table, workers):
+    """Adds the gradients of the table to v_table, flat."""
+    count = levels.shape[0]
+    for worker in nb.prange(workers):
+        for level in range(worker, count, workers):
+            cells, first, rows = levels[level]
+            _level_backward(positions, v_features, level, cells, rows, v_table, 2 * first)
+
+
+@nb.njit(parallel=True, **OPTIONS)
+def backward_and_step(positions, v_features, levels, table, first_moment, second_moment, gradients, rate, correction2, workers):
+    """Gradients of the table, and a step of Adam on the rows that have any; others are left as they are, moments too.
+
+    Args:
+        positions: [S, 3]. v_features: [S, 2 * levels]. levels: Layout.table.
+        table, first_moment, second_moment: flat, changed.
+        gradients: flat like the table, zero before and after.
+        rate: learning rate over 1 - BETA1^t. correction2: 1 / (1 - BETA2^t). workers: number of threads.
+    """
+    count = levels.shape[0]
+    rate, correction2 = np.float32(rate), np.float32(correction2)
+    for worker in nb.prange(workers):
+        for level in range(worker, count, workers):
+            cells, begin, rows = levels[level]
+            _level_backward(positions, v_features, level, cells, rows, gradients, 2 * begin)
+            nothing = simd.broadcast(np.float32(0.0))
+            for i in range(2 * begin, 2 * (begin + rows), WIDTH):
+                gradient = simd.load(gradients, i)
+                touched = simd.absolute(gradient) > np.float32(0.0)
+                if simd.any_of(touched):
+                    simd.store(gradients, i, nothing)
+                    one, two, value = simd.load(first_moment, i), simd.load(second_moment, i), simd.load(table, i)
+                    new_one = BETA1 * one + (_1 - BETA1) * gradient
+                    new_two = BETA2 * two + (_1 - BETA2) * gradient * gradient
+                    moved = value - rate * new_one / (simd.sqrt(new_two * correction2) + EPSILON)
+                    simd.store(first_moment, i, simd.where(touched, new_one, one))
+                    simd.store(second_moment, i, simd.where(touched, new_two, two))
+                    simd.store(table, i, simd.where(touched, moved, value))
