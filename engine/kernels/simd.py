@@ -145,6 +145,86 @@ def loads(typingctx, array, index, step, count):
 
 
 @intrinsic(prefer_literal=True)
+def zeros(typingctx, count):
+    """A tuple of as many lanes of zeros as the constant ``count``."""
+
+    def codegen(context, builder, sig, values):
+        return context.make_tuple(builder, sig.return_type, [_constant(0.0)] * count.literal_value)
+
+    if isinstance(count, types.IntegerLiteral):
+        return types.UniTuple(LANES, count.literal_value)(count), codegen
+
+
+def _tile(builder, sums, vectors, index, step):
+    """Each lanes of a tile of rows of ``vectors`` lanes, with its flat index where rows are ``step`` elements apart."""
+    for n, lanes in enumerate(sums):
+        row, vector = divmod(n, vectors)
+        place = builder.add(index, builder.mul(step, ir.Constant(step.type, row)))
+        yield lanes, builder.add(place, ir.Constant(place.type, WIDTH * vector))
+
+
+@intrinsic(prefer_literal=True)
+def multiply_add(typingctx, sums, a, a_index, a_step, b, b_index, vectors):
+    """A tile of a matrix product, one step deep: ``sums``, a tuple of rows of ``vectors`` lanes, plus a column of ``a`` times a row of
+    ``b``.
+
+    Args:
+        a, b: flat float32 arrays. a_index, a_step: where the column begins, and the elements from one row to the next.
+        b_index: where the row begins. vectors: a constant.
+    """
+
+    def codegen(context, builder, sig, values):
+        sums, a, a_index, a_step, b, b_index, _ = values
+        width = sig.args[6].literal_value
+        tile = cgutils.unpack_tuple(builder, sums, len(sig.args[0]))
+        data = context.make_array(sig.args[1])(context, builder, a).data
+        row = [
+            builder.load(_place(context, builder, sig.args[4], b, builder.add(b_index, ir.Constant(b_index.type, WIDTH * v))), align=4)
+            for v in range(width)
+        ]
+        made = []
+        for n, lanes in enumerate(tile):
+            if n % width == 0:
+                place = builder.add(a_index, builder.mul(a_step, ir.Constant(a_step.type, n // width)))
+                factor = _broadcast(builder, builder.load(cgutils.gep_inbounds(builder, data, place)))
+            made.append(builder.fadd(lanes, builder.fmul(factor, row[n % width])))
+        return context.make_tuple(builder, sig.return_type, made)
+
+    if isinstance(vectors, types.IntegerLiteral):
+        return sums(sums, a, types.int64, types.int64, b, types.int64, vectors), codegen
+
+
+@intrinsic(prefer_literal=True)
+def store_tile(typingctx, sums, array, index, step, vectors):
+    """Writes a tuple of rows of the constant number of ``vectors`` lanes, rows ``step`` elements apart, from a flat index on."""
+
+    def codegen(context, builder, sig, values):
+        tile = cgutils.unpack_tuple(builder, values[0], len(sig.args[0]))
+        for lanes, place in _tile(builder, tile, sig.args[4].literal_value, values[2], values[3]):
+            builder.store(lanes, _place(context, builder, sig.args[1], values[1], place), align=4)
+        return context.get_dummy_value()
+
+    if isinstance(vectors, types.IntegerLiteral):
+        return types.void(sums, array, types.int64, types.int64, vectors), codegen
+
+
+@intrinsic(prefer_literal=True)
+def add_tile(typingctx, sums, array, index, step, vectors):
+    """The tuple plus what :func:`store_tile` would overwrite."""
+
+    def codegen(context, builder, sig, values):
+        tile = cgutils.unpack_tuple(builder, values[0], len(sig.args[0]))
+        made = [
+            builder.fadd(lanes, builder.load(_place(context, builder, sig.args[1], values[1], place), align=4))
+            for lanes, place in _tile(builder, tile, sig.args[4].literal_value, values[2], values[3])
+        ]
+        return context.make_tuple(builder, sig.return_type, made)
+
+    if isinstance(vectors, types.IntegerLiteral):
+        return sums(sums, array, types.int64, types.int64, vectors), codegen
+
+
+@intrinsic(prefer_literal=True)
 def bytes_apart(typingctx, array, index, step):
     """The bytes at a flat index of a contiguous uint8 array and each constant ``step`` after it, as lanes.
 

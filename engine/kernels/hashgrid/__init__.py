@@ -69,5 +69,6 @@ def backward(positions: Tensor, v_features: Tensor, layout: Layout) -> Tensor:
     from . import cpu
 
     arrays = (part.contiguous().numpy() for part in (positions, v_features))
-    cpu.backward(*arrays, layout.table, v_table.numpy().reshape(-1), torch.get_num_threads())
+    whole = np.array([[0, len(positions)]])
+    cpu.backward(*arrays, whole, layout.table, v_table.numpy().reshape(-1), torch.get_num_threads())
     return v_table

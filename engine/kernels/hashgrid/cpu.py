@@ -147,34 +147,36 @@ def encode(positions, table, levels, features):
 
 
 @nb.njit(**OPTIONS)
-def _level_backward(positions, v_features, level, cells, rows, v_table, first):
+def _level_backward(positions, v_features, segments, level, cells, rows, v_table, first):
     """Adds a level's gradients to its rows, from the flat index ``first`` on."""
-    samples, width, flat = positions.shape[0], v_features.shape[1], v_features.reshape(-1)
+    width, flat = v_features.shape[1], v_features.reshape(-1)
     places, index, weight = np.empty(3 * WIDTH, np.float32), np.empty(8 * WIDTH, np.uint32), np.empty(8 * WIDTH, np.float32)
-    for start in range(0, samples, WIDTH):
-        count = min(WIDTH, samples - start)
-        _take(positions, start, count, places)
-        _corners(places, cells, rows, index, weight)
-        for s in range(count):
-            _scatter(index, weight, s, v_table, first, flat, (start + s) * width + 2 * level)
+    for segment in range(segments.shape[0]):
+        for start in range(segments[segment, 0], segments[segment, 1], WIDTH):
+            count = min(WIDTH, segments[segment, 1] - start)
+            _take(positions, start, count, places)
+            _corners(places, cells, rows, index, weight)
+            for s in range(count):
+                _scatter(index, weight, s, v_table, first, flat, (start + s) * width + 2 * level)
 
 
 @nb.njit(parallel=True, **OPTIONS)
-def backward(positions, v_features, levels, v_table, workers):
-    """Adds the gradients of the table to v_table, flat."""
+def backward(positions, v_features, segments, levels, v_table, workers):
+    """Adds the gradients of the table to v_table, flat; arguments as for backward_and_step."""
     count = levels.shape[0]
     for worker in nb.prange(workers):
         for level in range(worker, count, workers):
             cells, first, rows = levels[level]
-            _level_backward(positions, v_features, level, cells, rows, v_table, 2 * first)
+            _level_backward(positions, v_features, segments, level, cells, rows, v_table, 2 * first)
 
 
 @nb.njit(parallel=True, **OPTIONS)
-def backward_and_step(positions, v_features, levels, table, first_moment, second_moment, gradients, rate, correction2, workers):
+def backward_and_step(positions, v_features, segments, levels, table, first_moment, second_moment, gradients, rate, correction2, workers):
     """Gradients of the table, and a step of Adam on the rows that have any; others are left as they are, moments too.
 
     Args:
-        positions: [S, 3]. v_features: [S, 2 * levels]. levels: Layout.table.
+        positions: [S, 3]. v_features: [S, 2 * levels]. segments: [G, 2] int64, from where to where in both the samples lie.
+        levels: Layout.table.
         table, first_moment, second_moment: flat, changed.
         gradients: flat like the table, zero before and after.
         rate: learning rate over 1 - BETA1^t. correction2: 1 / (1 - BETA2^t). workers: number of threads.
@@ -184,7 +186,7 @@ def backward_and_step(positions, v_features, levels, table, first_moment, second
     for worker in nb.prange(workers):
         for level in range(worker, count, workers):
             cells, begin, rows = levels[level]
-            _level_backward(positions, v_features, level, cells, rows, gradients, 2 * begin)
+            _level_backward(positions, v_features, segments, level, cells, rows, gradients, 2 * begin)
             nothing = simd.broadcast(np.float32(0.0))
             for i in range(2 * begin, 2 * (begin + rows), WIDTH):
                 gradient = simd.load(gradients, i)

@@ -9,13 +9,13 @@ import numpy as np
 from ..math import OPTIONS, exp
 from .reference import MIN_TRANSMITTANCE
 
-_LEAST = np.float32(MIN_TRANSMITTANCE)
+LEAST = np.float32(MIN_TRANSMITTANCE)
 _CHUNK = 64
 _0, _1 = np.float32(0.0), np.float32(1.0)
 
 
 @nb.njit(inline="always", **OPTIONS)
-def _opacity(thickness):
+def opacity(thickness):
     """1 - e^-x, with all digits where x is small."""
     if thickness < np.float32(0.03):
         return thickness * (_1 - thickness * (np.float32(1 / 2) - thickness * np.float32(1 / 6)))
@@ -32,8 +32,8 @@ def forward(density, color, t, dt, starts):
         for ray in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, rays)):
             through, red, green, blue, far = _1, _0, _0, _0, _0
             k, last = starts[ray], starts[ray + 1]
-            while k < last and through >= _LEAST:
-                weight = through * _opacity(density[k] * dt[k])
+            while k < last and through >= LEAST:
+                weight = through * opacity(density[k] * dt[k])
                 red += weight * color[k, 0]
                 green += weight * color[k, 1]
                 blue += weight * color[k, 2]
@@ -57,8 +57,8 @@ def backward(density, color, t, dt, starts, v_color, v_depth, v_alpha):
             # Forth for the weights, back for what lies behind each sample: a sum of differences would lose its last digits to rounding.
             through = _1
             k = first
-            while k < last and through >= _LEAST:
-                weight = through * _opacity(density[k] * dt[k])
+            while k < last and through >= LEAST:
+                weight = through * opacity(density[k] * dt[k])
                 v_colors[k, 0], v_colors[k, 1], v_colors[k, 2] = weight * red, weight * green, weight * blue
                 v_density[k] = weight
                 through -= weight

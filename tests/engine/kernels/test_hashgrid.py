@@ -52,7 +52,7 @@ def test_the_number_of_threads_does_not_change_a_bit():
     made = []
     for workers in (1, 2, 3, 20):
         v_table = np.zeros(2 * SMALL.rows, np.float32)
-        cpu.backward(positions, v_features, SMALL.table, v_table, workers)
+        cpu.backward(positions, v_features, np.array([[0, 1000], [1000, 3000]]), SMALL.table, v_table, workers)
         made.append(v_table.tobytes())
     assert len(set(made)) == 1
 
@@ -70,7 +70,9 @@ def test_a_step_is_adam_on_touched_rows_and_leaves_others():
         leaf.grad = hashgrid.backward(positions, v_features, SMALL)
         optimiser.step()
         corrections = (0.01 / (1 - 0.9**step), 1 / (1 - 0.99**step))
-        cpu.backward_and_step(positions.numpy(), v_features.numpy(), SMALL.table, table, one, two, gradients, *corrections, 2)
+        whole = np.array([[0, 40]])
+        given = (positions.numpy(), v_features.numpy(), whole, SMALL.table)
+        cpu.backward_and_step(*given, table, one, two, gradients, *corrections, 2)
     assert not gradients.any()
     touched = leaf.grad.view(-1).numpy() != 0
     np.testing.assert_allclose(table[touched], leaf.detach().view(-1).numpy()[touched], rtol=1e-3, atol=1e-4)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Instant-ngp's field along rays against the reference."""
+
+import numpy as np
+import pytest
+import torch
+
+from engine.fields.occupancy import OccupancyGrid
+from engine.kernels import marching, radiance
+from engine.kernels.hashgrid import Layout
+from engine.kernels.radiance import reference
+
+SMALL = Layout(levels=8, log2_size=9, base=4, finest=100)
+
+
+def field(layout=SMALL, seed=0, density=1.0):
+    generator = torch.Generator().manual_seed(seed)
+    table = torch.randn(layout.rows, 2, generator=generator)
+    parts = [torch.randn(rows, columns, generator=generator) / rows**0.5 for rows, columns in reference.shapes(2 * layout.levels)]
+    parts[1][:, 0] *= 3 * density
+    parts[5][:, 3:] = 0
+    return table, torch.cat([part.reshape(-1) for part in parts])
+
+
+def rays(count, cascades=1, seed=2, share=0.3):
+    grid = OccupancyGrid(0.01, 16, cascades)
+    generator = torch.Generator().manual_seed(seed)
+    grid.thickness = (torch.rand(grid.thickness.shape, generator=generator) < share).float()
+    grid._pack()
+    origins = 2 * torch.randn(count, 3, generator=generator)
+    directions = 0.4 * torch.randn(count, 3, generator=generator) - origins
+    directions /= directions.norm(dim=1, keepdim=True)
+    return marching.march(origins, directions, grid.bits, 0.05), directions
+
+
+@pytest.mark.parametrize("layout", [SMALL, Layout(16, 12, 8, 300)])
+@pytest.mark.parametrize("cascades", [1, 3])
+def test_density_and_pictures_equal_the_reference(layout, cascades):
+    table, weights = field(layout)
+    half = 2.0 ** (cascades - 1)
+    places = (torch.rand(1000, 3) * 2 - 1) * half
+    torch.testing.assert_close(
+        radiance.density(places, table, weights, layout, half),
+        reference.density(places, table, weights, layout, half)[0],
+        rtol=2e-3,
+        atol=1e-4,
+    )
+    samples, directions = rays(700, cascades)
+    made = radiance.render(samples, directions, table, weights, layout, half)
+    expected = reference.render(samples, directions, table, weights, layout, half)
+    for mine, theirs in zip(made[:3], expected[:3], strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-3)
+    assert (made[3] != expected[3]).float().mean() < 0.01
+
+
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("count", [1, 40, 700])
+@pytest.mark.parametrize("density", [0.2, 1.5])
+def test_loss_and_gradients_equal_the_reference(linear, count, density):
+    table, weights = field(density=density)
+    samples, directions = rays(count)
+    generator = torch.Generator().manual_seed(5)
+    target, background = torch.rand(count, 3, generator=generator), torch.rand(count, 3, generator=generator)
+    leaves = [table.double().requires_grad_(), weights.double().requires_grad_()]
+    wide = marching.Samples(samples.starts, samples.rays, *(p.double() for p in (samples.t, samples.dt, samples.positions)), samples.ends)
+    color, _, alpha, _ = reference.render(wide, directions.double(), *leaves, SMALL, 1.0)
+    expected = reference.huber(color, alpha, target.double(), background.double(), linear)
+    v_table, v_weights = torch.autograd.grad(expected, leaves)
+    learner = radiance.Learner()
+    for _ in range(2):
+        loss, mine, segments, places, v_features = learner(
+            samples, directions, table, weights, SMALL, 1.0, target, background, linear
+        )
+    assert loss == pytest.approx(expected.item(), rel=1e-4)
+    np.testing.assert_allclose(mine, v_weights.numpy(), atol=2e-3 * float(v_weights.abs().max()))
+    from engine.kernels.hashgrid import cpu
+
+    gradient = np.zeros(2 * SMALL.rows, np.float32)
+    cpu.backward(places, v_features, segments, SMALL.table, gradient, 2)
+    np.testing.assert_allclose(gradient.reshape(-1, 2), v_table.numpy(), atol=2e-3 * float(v_table.abs().max()))
+
+
+def test_rays_without_samples_show_the_background():
+    table, weights = field()
+    samples, directions = rays(50, share=0.0)
+    color, depth, alpha, used = radiance.render(samples, directions, table, weights, SMALL, 1.0)
+    assert not color.any() and not depth.any() and not alpha.any() and not used.any()
+    target = torch.full((50, 3), 0.5)
+    loss, v_weights, segments, *_ = radiance.Learner()(samples, directions, table, weights, SMALL, 1.0, target, target, False)
+    assert loss == 0 and not v_weights.any() and (segments[:, 0] == segments[:, 1]).all()
