@@ -13,11 +13,18 @@ import bpy
 from ..engine.contract.job import TrainStage
 from ..engine.contract.presets import PRESETS, with_preset
 from ..engine.contract.schema import about, check, from_mapping
-from ..engine.contract.settings import CaptureSettings, ImportSettings, PlaceSettings, SplatSettings, TrainSettings
+from ..engine.contract.settings import CaptureSettings, ImportSettings, NgpSettings, PlaceSettings, SplatSettings, TrainSettings
 
 _LARGEST = 2**31 - 1
 _UNITS = {"degrees": "°", "m": "m", "min": "min", "stops": "stops"}
-_NAMES = {"out": "Folder", "sh_degree": "Colour Detail", "sh_rate": "Colour Rate", "ssim_weight": "D-SSIM Weight", "result": "Folder"}
+_NAMES = {
+    "out": "Folder",
+    "log2_table": "Table Size (log2)",
+    "sh_degree": "Colour Detail",
+    "sh_rate": "Colour Rate",
+    "ssim_weight": "D-SSIM Weight",
+    "result": "Folder",
+}
 _CHOICES = {
     "auto": "Automatic",
     "both": "Room and Object",
@@ -25,6 +32,7 @@ _CHOICES = {
     "cuda": "NVIDIA or AMD GPU",
     "gsplat": "gsplat",
     "gsplat-mcmc": "gsplat, MCMC",
+    "ngp": "Instant-NGP",
     "orbit": "Around an Object",
     "room": "Inside the Room",
     "scene": "The Scene's Cameras",
@@ -128,7 +136,7 @@ def _group_classes(*settings: type) -> dict[type, type]:
     return groups
 
 
-_GROUPS = _group_classes(CaptureSettings, SplatSettings, TrainSettings, TrainStage, ImportSettings, PlaceSettings)
+_GROUPS = _group_classes(CaptureSettings, SplatSettings, NgpSettings, TrainSettings, TrainStage, ImportSettings, PlaceSettings)
 
 T = typing.TypeVar("T")
 

@@ -25,7 +25,7 @@ from .contract.errors import UserError
 from .contract.presets import PRESETS, with_preset
 from .contract.result import EVENTS, read_result
 from .contract.schema import about, check, from_mapping
-from .contract.settings import SplatSettings, TrainSettings
+from .contract.settings import NgpSettings, SplatSettings, TrainSettings
 
 PROGRAM = "python -m engine"
 
@@ -83,7 +83,7 @@ def train(
     settings: Annotated[_TrainFlags, tyro.conf.arg(name="")] = _TrainFlags(),  # type: ignore[valid-type]  # noqa: B008
 ) -> int:
     """Train on a capture, within a time budget or for a number of steps."""
-    given = TrainSettings(**{**vars(settings), "splat": SplatSettings(**vars(settings.splat))})
+    given = TrainSettings(**{**vars(settings), "splat": SplatSettings(**vars(settings.splat)), "ngp": NgpSettings(**vars(settings.ngp))})
     check(given)
     if given.minutes is not None and given.steps is not None:
         raise UserError("Give either --minutes or --steps, not both.")
@@ -402,7 +402,7 @@ def main(arguments: list[str]) -> int:
             chosen = tyro.extras.subcommand_cli_from_dict(
                 {name: _deferred(command, arguments) for name, command in COMMANDS.items()},
                 prog=PROGRAM,
-                description="Trains splats from captures, on ordinary processors.",
+                description="Trains splats and radiance fields from captures, on ordinary processors.",
                 # tyro reads sys.argv where it is given nothing.
                 args=arguments or ["--help"],
             )

@@ -43,14 +43,16 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
     """
     folder = Path(folder)
     result = read_result(folder)
-    path = result.artifact("splats")
+    path = result.artifact("splats") or result.artifact("points")
     if path is None:
         if result.status != "running":
-            raise UserError(f"The result in {folder} holds no splats.", "Train for longer, or choose another result.")
+            raise UserError(f"The result in {folder} holds neither splats nor points.", "Train for longer, or choose another result.")
         if is_alive(result.pid):
             raise UserError(f"The result in {folder} is still being trained.", "Wait until it is done, or choose another result.")
         raise UserError(f"The training of {folder} was broken off.", "Continue it, or choose another result.")
     file = inside(folder, path, str(folder))
+    if result.artifact("splats") is None:
+        return [_add_points(scene, read_points(file), file, folder.resolve().name, result.scale)]
     splats = read_splats(file)
     blend = splats.blend or result.blend
     name = folder.resolve().name or "Result"
@@ -102,16 +104,16 @@ def _add_splats(
     return shown
 
 
-def _add_points(scene: bpy.types.Scene, cloud: PointCloud, file: Path) -> bpy.types.Object:
+def _add_points(scene: bpy.types.Scene, cloud: PointCloud, file: Path, name: str = "", scale: str = "unknown") -> bpy.types.Object:
     if not len(cloud):
         raise UserError(f"{file} holds no points.", "Choose another file.")
     unit = scene.unit_settings.scale_length
     extent = measure(cloud.positions, np.ones(len(cloud)))
     colors = np.full((len(cloud), 3), _GREY) if cloud.colors is None else to_linear(cloud.colors / 255.0)
     positions = (cloud.positions - extent.foot) / unit
-    shown = point_cloud_object(file.stem, positions, colors, np.full(len(cloud), 0.5 * spacing(positions)))
+    shown = point_cloud_object(name or file.stem, positions, colors, np.full(len(cloud), 0.5 * spacing(positions)))
     shown.location = extent.foot / unit
-    _finish(scene, shown, extent, file, "unknown", "", count=len(cloud))
+    _finish(scene, shown, extent, file, scale, "", count=len(cloud))
     return shown
 
 

@@ -3,15 +3,18 @@
 
 import bpy
 
-from ...engine.contract.settings import SplatSettings, TrainSettings
+from ...engine.contract.settings import NgpSettings, SplatSettings, TrainSettings
 from ..jobs.folders import absolute, capture_folder
 from . import facts
 from .base import Advanced, Step, draw_advanced, draw_button, settings_column
 from .job import draw_job
 
+# The settings of each method, and which of them are changed often.
+_METHODS = {"splat": (SplatSettings, ("sh_degree", "max_gaussians")), "ngp": (NgpSettings, ("log2_table",))}
+
 
 class RECONSTRUCT_PT_train(Step, bpy.types.Panel):
-    """Train splats from the captured views"""
+    """Train splats or a radiance field from the captured views"""
 
     bl_label = "2  Train"
 
@@ -30,8 +33,8 @@ class RECONSTRUCT_PT_train(Step, bpy.types.Panel):
         row.prop(settings, "budget", expand=True)
         column.prop(settings, settings.budget, text=" ")
         column.prop(settings, "device")
-        column.prop(settings.splat, "sh_degree")
-        column.prop(settings.splat, "max_gaussians")
+        for name in _METHODS[settings.method][1]:
+            column.prop(getattr(settings, settings.method), name)
         column.prop(stage, "out")
         if facts.result_in(absolute(stage.out)) is None:
             draw_button(layout, "reconstruct.train", "Train", "PLAY").mode = "NEW"
@@ -51,7 +54,7 @@ class RECONSTRUCT_PT_train_advanced(Advanced, bpy.types.Panel):
         settings = context.scene.reconstruct.train.settings
         settings_column(self.layout).prop(settings, "blend")
         draw_advanced(self.layout, settings, TrainSettings)
-        draw_advanced(self.layout, settings.splat, SplatSettings)
+        draw_advanced(self.layout, getattr(settings, settings.method), _METHODS[settings.method][0])
 
 
 CLASSES = (RECONSTRUCT_PT_train, RECONSTRUCT_PT_train_advanced)

@@ -25,6 +25,8 @@ CANCEL = "cancel"
 CHECKPOINT = "checkpoint.safetensors"
 PREVIEWS = "previews"
 SPLATS = "splats.ply"
+FIELD = "field.safetensors"
+POINTS = "points.ply"
 METRICS = "metrics.json"
 
 

@@ -130,6 +130,35 @@ class SplatSettings:
 
 
 @dataclass(frozen=True)
+class NgpSettings:
+    """Instant-NGP (Müller et al. 2022). Schedules are shares of the run, so that they fit any budget."""
+
+    levels: int = setting(8, "Levels of the hash grid; times features, a multiple of 16.", minimum=2, maximum=32, advanced=True)
+    features: int = setting(4, "Features in a row of the hash grid: 2, 4 or 8.", minimum=2, maximum=8, advanced=True)
+    log2_table: int = setting(
+        16, "Binary logarithm of the rows of a level; more hold finer detail, and are slow where caches are small.", minimum=8, maximum=24
+    )
+    base: int = setting(16, "Cells along a side of the coarsest level.", minimum=2, maximum=512, advanced=True)
+    finest: int = setting(1024, "Cells along a side of the finest level within the scene's box.", minimum=16, maximum=65_536, advanced=True)
+    batch: int = setting(
+        32_768, "Samples that a step learns from; the number of rays follows.", minimum=256, maximum=4_194_304, advanced=True
+    )
+    ray_steps: int = setting(1024, "Steps of a ray along the diagonal of the scene's box.", minimum=32, maximum=16_384, advanced=True)
+    cells: int = setting(64, "Cells along a side of the occupancy grid; a multiple of 8.", minimum=8, maximum=512, advanced=True)
+    cascades: int = setting(
+        0,
+        "Occupancy grids, each twice as large as the one before, about the scene's box; 0 takes 1 where views are transparent, else 4.",
+        minimum=0,
+        maximum=8,
+        advanced=True,
+    )
+    rate: float = setting(1e-2, "Learning rate.", minimum=0.0, advanced=True)
+    full_until: float = setting(0.3, "Share of the run after which the learning rate falls.", minimum=0.0, maximum=1.0, advanced=True)
+    rates_fall: float = setting(0.03, "Share to which the learning rate falls towards the end.", minimum=1e-6, maximum=1.0, advanced=True)
+    weight_decay: float = setting(1e-6, "Decay of the networks' weights.", minimum=0.0, advanced=True)
+
+
+@dataclass(frozen=True)
 class TrainSettings:
     """What is trained, and for how long."""
 
@@ -139,7 +168,9 @@ class TrainSettings:
         "so that results compare.",
         advanced=True,
     )
-    method: Literal["splat"] = setting("splat", "What is trained: splat is 3D Gaussian splatting.")
+    method: Literal["splat", "ngp"] = setting(
+        "splat", "What is trained: splat is 3D Gaussian splatting, ngp the radiance field of Instant-NGP."
+    )
     minutes: float | None = setting(
         None,
         "Time budget from start to written result; 3 minutes when neither minutes nor steps are given.",
@@ -165,6 +196,7 @@ class TrainSettings:
     seed: int = setting(0, "Seed of everything random in training.", minimum=0, maximum=2**31 - 1, advanced=True)
     threads: int = setting(0, "Processor threads; 0 takes all.", minimum=0, maximum=1024, advanced=True)
     splat: SplatSettings = setting(SplatSettings, "Settings of method splat.")
+    ngp: NgpSettings = setting(NgpSettings, "Settings of method ngp.")
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,9 @@ class OccupancyGrid:
         mean = float(known.double().mean()) if known.numel() else 0.0
         return self.thickness > min(LEAST_THICKNESS, mean)
 
-    def exclude(self, cells: Tensor) -> None:
-        """Has cells [C, N, N, N] bool stay empty for good, such as those that no camera sees."""
-        self.thickness[cells] = _EXCLUDED
+    def exclude(self, cascade: int, cells: Tensor) -> None:
+        """Has cells of a cascade, [N, N, N] bool, stay empty for good, such as those that no camera sees."""
+        self.thickness[cascade][cells] = _EXCLUDED
         self._pack()
 
     def centers(self, cascade: int) -> Tensor:

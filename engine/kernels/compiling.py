@@ -51,14 +51,20 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
 
 
 def _compile() -> None:
-    """Compiles every kernel by running it once on a single gaussian, with the types that training uses; prints how many of how many."""
+    """Compiles every kernel by running it once on a single gaussian or ray, with the types that training uses; prints how many of how many."""
     from . import simd
     from .adam import deferred
+    from .hashgrid import Layout
+    from .hashgrid import cpu as hashgrid
+    from .marching import cpu as marching
     from .noise import cpu as noise
     from .photometric import cpu as photometric
     from .project import cpu as project
+    from .radiance import cpu as radiance
+    from .radiance.reference import shapes
     from .rasterize import cpu as rasterize
     from .tiles import cpu as tiles
+    from .volume import cpu as volume
 
     f = np.float32
     width, height = 40, 40
@@ -95,6 +101,31 @@ def _compile() -> None:
         pixels = np.zeros((height, width, 3), np.uint8)
         photometric.forward_backward(image, pixels, black, np.ones(3, f), True, 0.2, image.copy(), np.zeros((3 * height, 2)))
 
+    layout = Layout(levels=8, features=4, log2_size=8, base=4, finest=16)
+    field = (np.zeros(layout.rows * layout.features, f), layout.table, layout.like)
+    weights = np.zeros(sum(rows * columns for rows, columns in shapes(layout.width)), f)
+    ray, bits = np.array([[0, 0, 1]], f), np.full((1, 8, 8, 1), 255, np.uint8)
+    zero = np.zeros(1, f)
+
+    def march() -> None:
+        starts, _, t, dt, positions, _ = marching.march(0 * ray, ray, bits, 0.1, 0.0, zero, zero, 8)
+        made["samples"] = (starts, t, dt, positions, np.zeros((1, 16), f), *field, weights, 0.5)
+
+    def learn() -> None:
+        made["places"], made["v_features"] = np.zeros((4096, 3), f), np.zeros((4096, layout.width), f)
+        buffers = (made["places"], made["v_features"])
+        made["segments"] = radiance.learn(*made["samples"], ray, ray, False, *buffers)[2]
+
+    def composite() -> None:
+        starts, t, dt, positions = made["samples"][:4]
+        volume.forward(t, positions, t, dt, starts)
+        volume.backward(t, positions, t, dt, starts, ray, zero, zero)
+
+    def step_table() -> None:
+        table = field[0]
+        moments = (table, table.copy(), table.copy(), table.copy())
+        hashgrid.backward_and_step(made["places"], made["v_features"], made["segments"], *field[1:], *moments, 0.01, 1.0, 1)
+
     nobody, done = np.full(simd.WIDTH, -1, np.int32), np.zeros(1, np.int32)
     paces, corrections = np.zeros((deferred.LIMIT, len(table)), f), np.ones(deferred.LIMIT, f)
     moments = (table.copy(), table.copy())
@@ -115,6 +146,12 @@ def _compile() -> None:
         loss,
         lambda: photometric.gain_slopes(image, image, black, np.zeros((3, height))),
         lambda: noise.shake(table, np.zeros(64, f), 0, 0.0),
+        march,
+        composite,
+        lambda: radiance.density(ray, *field, weights, 0.5),
+        lambda: radiance.render(*made["samples"]),
+        learn,
+        step_table,
     ]
     for index, run in enumerate(steps):
         run()

@@ -64,16 +64,23 @@ class Trainer(Model, Protocol):
 
 def new_trainer(settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int) -> Trainer:
     """A trainer for the method that the settings name."""
+    if settings.method == "ngp":
+        from .ngp import NgpTrainer
+
+        return NgpTrainer(settings, capture, views, blend, workers)
     from .splat import SplatTrainer
 
-    return {"splat": SplatTrainer}[settings.method](settings, capture, views, blend, workers)
+    return SplatTrainer(settings, capture, views, blend, workers)
 
 
 def load_model(folder: Path, result: Result, workers: int) -> Model:
     """The finished model of a result."""
-    from .splat import load_splat_model
+    if result.method == "splat":
+        from .splat import load_splat_model
 
-    loaders = {"splat": load_splat_model}
-    if result.method not in loaders:
-        raise UserError(f"{folder} was made by method {result.method}, which this engine does not have.", "Use the engine that made it.")
-    return loaders[result.method](folder, result, workers)
+        return load_splat_model(folder, result, workers)
+    if result.method == "ngp":
+        from .ngp import load_ngp_model
+
+        return load_ngp_model(folder, result, workers)
+    raise UserError(f"{folder} was made by method {result.method}, which this engine does not have.", "Use the engine that made it.")

@@ -18,7 +18,21 @@ from .. import __version__, devices, metrics
 from ..contract.capture import Capture
 from ..contract.errors import UserError
 from ..contract.events import started
-from ..contract.result import CANCEL, CHECKPOINT, EVENTS, LOG, METRICS, PREVIEWS, RESULT, SPLATS, Result, read_result, write_result
+from ..contract.result import (
+    CANCEL,
+    CHECKPOINT,
+    EVENTS,
+    FIELD,
+    LOG,
+    METRICS,
+    POINTS,
+    PREVIEWS,
+    RESULT,
+    SPLATS,
+    Result,
+    read_result,
+    write_result,
+)
 from ..contract.schema import to_mapping
 from ..contract.settings import TrainSettings
 from ..data.views import View, load_views
@@ -32,6 +46,8 @@ from .reporting import Reporter
 from .scoring import background, score, truth, write_metrics, write_picture
 
 DEFAULT_MINUTES = 3.0
+# What a run writes into its folder, and what another that overwrites it removes.
+_OURS = (RESULT, EVENTS, CHECKPOINT, SPLATS, FIELD, POINTS, METRICS, PREVIEWS)
 _REPORT_EVERY = 0.5
 _CHECKPOINT_EVERY = 60.0
 _PREVIEW_EVERY = 10.0
@@ -70,7 +86,7 @@ def prepare_folder(folder: Path, overwrite: bool) -> None:
             # Its writer may be alive: the lock says so before anything is removed. What is not ours stays.
             with locked(folder):
                 for item in folder.iterdir():
-                    if item.name in (RESULT, EVENTS, CHECKPOINT, SPLATS, METRICS, PREVIEWS) or item.name.endswith(".part"):
+                    if item.name in _OURS or item.name.endswith(".part"):
                         shutil.rmtree(item) if item.is_dir() else item.unlink()
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -177,6 +193,7 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
     smooth_loss: float | None = None
     preview_psnr: float | None = None
     step_seconds: float | None = None
+    view_seconds = 0.0
     now = started_at = clock.seconds()
     first_step = trainer.steps_done
     while not budget.finished(trainer.steps_done) and not asked_to_end():
@@ -186,8 +203,9 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
         if budget.seconds is not None:
             # Recent steps count: the first ones see smaller views.
             step_seconds = now - before if step_seconds is None else 0.95 * step_seconds + 0.05 * (now - before)
-            # A scored view costs about a step: the picture is half of one, SSIM in torch the other half.
-            budget.reserve = min(1.0 + 1.2 * step_seconds * len(test) + 2e-5 * trainer.count, 0.3 * budget.seconds)
+            # A scored view costs about a step of splats: the picture is half of one, SSIM in torch the other half. Fields make small steps.
+            scored = max(step_seconds, 1.3 * view_seconds)
+            budget.reserve = min(1.0 + 1.2 * scored * len(test) + 2e-5 * trainer.count, 0.3 * budget.seconds)
         if test and now - last_preview > preview_wait:
             view = test[0]
             display, _ = trainer.render(view.camera, background(view))
@@ -196,6 +214,7 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
             write_picture(job.folder / path, display)
             report("preview", path=path, step=trainer.steps_done, psnr=preview_psnr)
             last_preview = clock.seconds()
+            view_seconds = last_preview - now
             preview_wait = max(_PREVIEW_EVERY, (last_preview - now) / _SHARE)
         if now - last_checkpoint > checkpoint_wait:
             _checkpoint(job.folder, trainer, clock)

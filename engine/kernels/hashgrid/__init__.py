@@ -12,8 +12,6 @@ from torch import Tensor
 
 from . import reference
 
-FEATURES = 2
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -23,9 +21,20 @@ class Layout:
     """
 
     levels: int
+    features: int  # 2, 4 or 8 in a row
     log2_size: int
     base: int
     finest: int
+
+    @property
+    def width(self) -> int:
+        """Features of a place."""
+        return self.levels * self.features
+
+    @property
+    def like(self) -> tuple[int, ...]:
+        """A tuple as long as a row: kernels are compiled for its type."""
+        return (0,) * self.features
 
     @cached_property
     def table(self) -> np.ndarray:
@@ -45,23 +54,23 @@ def encode(positions: Tensor, table: Tensor, layout: Layout) -> Tensor:
     """Features of places.
 
     Args:
-        positions: [S, 3] float32 in [0, 1]. table: [layout.rows, FEATURES] float32.
+        positions: [S, 3] float32 in [0, 1]. table: [layout.rows, layout.features] float32.
 
     Returns:
-        [S, levels * FEATURES] float32, coarse to fine.
+        [S, layout.width] float32, coarse to fine.
     """
     if positions.device.type != "cpu":
         return reference.encode(positions, table, layout)
     from . import cpu
 
-    features = torch.empty(len(positions), layout.levels * FEATURES)
-    cpu.encode(positions.contiguous().numpy(), table.detach().numpy().reshape(-1), layout.table, features.numpy())
+    features = torch.empty(len(positions), layout.width)
+    cpu.encode(positions.contiguous().numpy(), table.detach().numpy().reshape(-1), layout.table, layout.like, features.numpy())
     return features
 
 
 def backward(positions: Tensor, v_features: Tensor, layout: Layout) -> Tensor:
-    """The cotangent of :func:`encode`'s table, [layout.rows, FEATURES], from that of the features."""
-    v_table = positions.new_zeros(layout.rows, FEATURES)
+    """The cotangent of :func:`encode`'s table, [layout.rows, layout.features], from that of the features."""
+    v_table = positions.new_zeros(layout.rows, layout.features)
     if positions.device.type != "cpu":
         with torch.enable_grad():
             leaf = v_table.requires_grad_()
@@ -70,5 +79,5 @@ def backward(positions: Tensor, v_features: Tensor, layout: Layout) -> Tensor:
 
     arrays = (part.contiguous().numpy() for part in (positions, v_features))
     whole = np.array([[0, len(positions)]])
-    cpu.backward(*arrays, whole, layout.table, v_table.numpy().reshape(-1), torch.get_num_threads())
+    cpu.backward(*arrays, whole, layout.table, layout.like, v_table.numpy().reshape(-1), torch.get_num_threads())
     return v_table

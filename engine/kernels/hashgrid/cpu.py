@@ -14,66 +14,68 @@ from numba.extending import intrinsic
 
 from .. import simd
 from ..math import OPTIONS
-from .reference import PRIMES
+from . import reference
 
 WIDTH = simd.WIDTH
 _CORNERS = 8
-_PAIR = ir.VectorType(ir.FloatType(), 2)
 _BLOCKS = 8
 _1 = np.float32(1.0)
-_PRIME_Y, _PRIME_Z = np.uint32(PRIMES[1]), np.uint32(PRIMES[2])
-BETA1, BETA2, EPSILON = np.float32(0.9), np.float32(0.99), np.float32(1e-15)
+_PRIME_Y, _PRIME_Z = np.uint32(reference.PRIMES[1]), np.uint32(reference.PRIMES[2])
+_BETA1, _BETA2, _EPSILON = (np.float32(value) for value in (reference.BETA1, reference.BETA2, reference.EPSILON))
 
 
-def _pair_at(context, builder, kind, array, index):
-    """Pointer to two floats at a flat index."""
+def _row_at(context, builder, kind, array, index, row):
+    """Pointer to a row of features at a flat index."""
     data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(cgutils.gep_inbounds(builder, data, index), _PAIR.as_pointer())
+    return builder.bitcast(cgutils.gep_inbounds(builder, data, index), row.as_pointer())
 
 
-def _corner(context, builder, sig, index, weight, corner, sample):
-    """The flat index of a corner's row, and its weight twice."""
+def _corner(context, builder, sig, index, weight, corner, sample, row):
+    """The flat index of a corner's row within its level, and its weight beside each feature."""
     at = builder.add(sample, ir.Constant(sample.type, corner * WIDTH))
     rows = context.make_array(sig.args[0])(context, builder, index)
     weights = context.make_array(sig.args[1])(context, builder, weight)
-    row = builder.zext(builder.load(cgutils.gep_inbounds(builder, rows.data, at)), ir.IntType(64))
+    which = builder.zext(builder.load(cgutils.gep_inbounds(builder, rows.data, at)), ir.IntType(64))
     share = builder.load(cgutils.gep_inbounds(builder, weights.data, at))
-    both = builder.insert_element(ir.Constant(_PAIR, ir.Undefined), share, ir.Constant(ir.IntType(32), 0))
-    both = builder.shuffle_vector(both, ir.Constant(_PAIR, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), 2), [0, 0]))
-    return builder.shl(row, ir.Constant(row.type, 1)), both
+    nothing = ir.Constant(row, ir.Undefined)
+    first = builder.insert_element(nothing, share, ir.Constant(ir.IntType(32), 0))
+    shares = builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), row.count), [0] * row.count))
+    return builder.mul(which, ir.Constant(which.type, row.count)), shares
 
 
 @intrinsic
-def _gather(typingctx, index, weight, sample, table, first, out, place):
-    """out[place : place + 2] = the weighted sum of a sample's eight pairs; ``first`` is the level's flat index in the table."""
+def _gather(typingctx, index, weight, sample, table, first, out, place, like):
+    """out[place : place + F] = the weighted sum of a sample's eight rows; ``first`` is the level's flat index in the table."""
+    row = ir.VectorType(ir.FloatType(), len(like))
 
     def codegen(context, builder, sig, values):
-        index, weight, sample, table, first, out, place = values
-        total = ir.Constant(_PAIR, [0.0, 0.0])
+        index, weight, sample, table, first, out, place, _ = values
+        total = ir.Constant(row, [0.0] * row.count)
         for corner in range(_CORNERS):
-            row, share = _corner(context, builder, sig, index, weight, corner, sample)
-            pair = builder.load(_pair_at(context, builder, sig.args[3], table, builder.add(first, row)), align=4)
-            total = builder.fadd(total, builder.fmul(pair, share))
-        builder.store(total, _pair_at(context, builder, sig.args[5], out, place), align=4)
+            which, shares = _corner(context, builder, sig, index, weight, corner, sample, row)
+            features = builder.load(_row_at(context, builder, sig.args[3], table, builder.add(first, which), row), align=4)
+            total = builder.fadd(total, builder.fmul(features, shares))
+        builder.store(total, _row_at(context, builder, sig.args[5], out, place, row), align=4)
         return context.get_dummy_value()
 
-    return types.void(index, weight, types.int64, table, types.int64, out, types.int64), codegen
+    return types.void(index, weight, types.int64, table, types.int64, out, types.int64, like), codegen
 
 
 @intrinsic
-def _scatter(typingctx, index, weight, sample, v_table, first, v_features, place):
-    """Adds v_features[place : place + 2] to a sample's eight pairs by their weights, one after the other, since two may share a row."""
+def _scatter(typingctx, index, weight, sample, v_table, first, v_features, place, like):
+    """Adds v_features[place : place + F] to a sample's eight rows by their weights, one after the other, since two may be the same."""
+    row = ir.VectorType(ir.FloatType(), len(like))
 
     def codegen(context, builder, sig, values):
-        index, weight, sample, v_table, first, v_features, place = values
-        pair = builder.load(_pair_at(context, builder, sig.args[5], v_features, place), align=4)
+        index, weight, sample, v_table, first, v_features, place, _ = values
+        given = builder.load(_row_at(context, builder, sig.args[5], v_features, place, row), align=4)
         for corner in range(_CORNERS):
-            row, share = _corner(context, builder, sig, index, weight, corner, sample)
-            target = _pair_at(context, builder, sig.args[3], v_table, builder.add(first, row))
-            builder.store(builder.fadd(builder.load(target, align=4), builder.fmul(pair, share)), target, align=4)
+            which, shares = _corner(context, builder, sig, index, weight, corner, sample, row)
+            target = _row_at(context, builder, sig.args[3], v_table, builder.add(first, which), row)
+            builder.store(builder.fadd(builder.load(target, align=4), builder.fmul(given, shares)), target, align=4)
         return context.get_dummy_value()
 
-    return types.void(index, weight, types.int64, v_table, types.int64, v_features, types.int64), codegen
+    return types.void(index, weight, types.int64, v_table, types.int64, v_features, types.int64, like), codegen
 
 
 @nb.njit(inline="always", **OPTIONS)
@@ -111,19 +113,20 @@ def _corners(places, cells, rows, index, weight):
 
 
 @nb.njit(**OPTIONS)
-def encode_block(places, count, table, levels, index, weight, out, place):
+def encode_block(places, count, table, levels, like, index, weight, out, place):
     """Encodes the first ``count`` of sixteen places.
 
     Args:
-        places: [3 * 16] float32, x, y and z side by side. table: flat. levels: Layout.table.
+        places: [3 * 16] float32, x, y and z side by side. table: flat. levels, like: Layout.table and Layout.like.
         index, weight: [8 * 16] uint32 and float32, scratch.
         out: flat, receives a row of features for each place from ``place`` on.
     """
-    width = 2 * levels.shape[0]
+    features = len(like)
+    width = features * levels.shape[0]
     for level in range(levels.shape[0]):
         _corners(places, levels[level, 0], levels[level, 2], index, weight)
         for s in range(count):
-            _gather(index, weight, s, table, 2 * levels[level, 1], out, place + s * width + 2 * level)
+            _gather(index, weight, s, table, features * levels[level, 1], out, place + s * width + features * level, like)
 
 
 @nb.njit(inline="always", **OPTIONS)
@@ -134,8 +137,8 @@ def _take(positions, start, count, places):
 
 
 @nb.njit(parallel=True, **OPTIONS)
-def encode(positions, table, levels, features):
-    """Writes the features [S, 2 * levels] of positions [S, 3]."""
+def encode(positions, table, levels, like, features):
+    """Writes the features [S, levels * F] of positions [S, 3]."""
     samples, flat = positions.shape[0], features.reshape(-1)
     step = _BLOCKS * WIDTH
     for chunk in nb.prange((samples + step - 1) // step):
@@ -143,11 +146,11 @@ def encode(positions, table, levels, features):
         for start in range(chunk * step, min((chunk + 1) * step, samples), WIDTH):
             count = min(WIDTH, samples - start)
             _take(positions, start, count, places)
-            encode_block(places, count, table, levels, index, weight, flat, start * features.shape[1])
+            encode_block(places, count, table, levels, like, index, weight, flat, start * features.shape[1])
 
 
 @nb.njit(**OPTIONS)
-def _level_backward(positions, v_features, segments, level, cells, rows, v_table, first):
+def _level_backward(positions, v_features, segments, level, cells, rows, like, v_table, first):
     """Adds a level's gradients to its rows, from the flat index ``first`` on."""
     width, flat = v_features.shape[1], v_features.reshape(-1)
     places, index, weight = np.empty(3 * WIDTH, np.float32), np.empty(8 * WIDTH, np.uint32), np.empty(8 * WIDTH, np.float32)
@@ -157,26 +160,28 @@ def _level_backward(positions, v_features, segments, level, cells, rows, v_table
             _take(positions, start, count, places)
             _corners(places, cells, rows, index, weight)
             for s in range(count):
-                _scatter(index, weight, s, v_table, first, flat, (start + s) * width + 2 * level)
+                _scatter(index, weight, s, v_table, first, flat, (start + s) * width + len(like) * level, like)
 
 
 @nb.njit(parallel=True, **OPTIONS)
-def backward(positions, v_features, segments, levels, v_table, workers):
+def backward(positions, v_features, segments, levels, like, v_table, workers):
     """Adds the gradients of the table to v_table, flat; arguments as for backward_and_step."""
     count = levels.shape[0]
     for worker in nb.prange(workers):
         for level in range(worker, count, workers):
             cells, first, rows = levels[level]
-            _level_backward(positions, v_features, segments, level, cells, rows, v_table, 2 * first)
+            _level_backward(positions, v_features, segments, level, cells, rows, like, v_table, len(like) * first)
 
 
 @nb.njit(parallel=True, **OPTIONS)
-def backward_and_step(positions, v_features, segments, levels, table, first_moment, second_moment, gradients, rate, correction2, workers):
+def backward_and_step(
+    positions, v_features, segments, levels, like, table, first_moment, second_moment, gradients, rate, correction2, workers
+):
     """Gradients of the table, and a step of Adam on the rows that have any; others are left as they are, moments too.
 
     Args:
-        positions: [S, 3]. v_features: [S, 2 * levels]. segments: [G, 2] int64, from where to where in both the samples lie.
-        levels: Layout.table.
+        positions: [S, 3]. v_features: [S, levels * F]. segments: [G, 2] int64, from where to where in both the samples lie.
+        levels, like: Layout.table and Layout.like.
         table, first_moment, second_moment: flat, changed.
         gradients: flat like the table, zero before and after.
         rate: learning rate over 1 - BETA1^t. correction2: 1 / (1 - BETA2^t). workers: number of threads.
@@ -186,17 +191,17 @@ def backward_and_step(positions, v_features, segments, levels, table, first_mome
     for worker in nb.prange(workers):
         for level in range(worker, count, workers):
             cells, begin, rows = levels[level]
-            _level_backward(positions, v_features, segments, level, cells, rows, gradients, 2 * begin)
+            _level_backward(positions, v_features, segments, level, cells, rows, like, gradients, len(like) * begin)
             nothing = simd.broadcast(np.float32(0.0))
-            for i in range(2 * begin, 2 * (begin + rows), WIDTH):
+            for i in range(len(like) * begin, len(like) * (begin + rows), WIDTH):
                 gradient = simd.load(gradients, i)
                 touched = simd.absolute(gradient) > np.float32(0.0)
                 if simd.any_of(touched):
                     simd.store(gradients, i, nothing)
                     one, two, value = simd.load(first_moment, i), simd.load(second_moment, i), simd.load(table, i)
-                    new_one = BETA1 * one + (_1 - BETA1) * gradient
-                    new_two = BETA2 * two + (_1 - BETA2) * gradient * gradient
-                    moved = value - rate * new_one / (simd.sqrt(new_two * correction2) + EPSILON)
+                    new_one = _BETA1 * one + (_1 - _BETA1) * gradient
+                    new_two = _BETA2 * two + (_1 - _BETA2) * gradient * gradient
+                    moved = value - rate * new_one / (simd.sqrt(new_two * correction2) + _EPSILON)
                     simd.store(first_moment, i, simd.where(touched, new_one, one))
                     simd.store(second_moment, i, simd.where(touched, new_two, two))
                     simd.store(table, i, simd.where(touched, moved, value))

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from . import Layout
 
 PRIMES = (1, 2654435761, 805459861)
+# Of the table's optimiser, Adam on touched rows.
+BETA1, BETA2, EPSILON = 0.9, 0.99, 1e-15
 
 
 def encode(positions: Tensor, table: Tensor, layout: Layout) -> Tensor:

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..hashgrid import FEATURES, Layout
+from ..hashgrid import Layout
+from ..hashgrid import reference as hashing
 from ..marching import Samples
 from ..project.reference import sh_basis
 from . import reference
@@ -18,7 +19,8 @@ def density(positions: Tensor, table: Tensor, weights: Tensor, layout: Layout, h
     """Density at places of the field's space.
 
     Args:
-        positions: [P, 3] float32 in [-half, half]. table: [layout.rows, 2]. weights: flat, matrices of :func:`shapes` one after the other.
+        positions: [P, 3] float32 in [-half, half]. table: [layout.rows, layout.features].
+        weights: flat, matrices of :func:`shapes` one after the other.
 
     Returns:
         [P] float32, of the inverse unit of the positions.
@@ -29,7 +31,7 @@ def density(positions: Tensor, table: Tensor, weights: Tensor, layout: Layout, h
 
     arrays = (part.contiguous().numpy() for part in (positions, table.view(-1), weights))
     places, flat, packed = arrays
-    return torch.from_numpy(cpu.density(places, flat, layout.table, packed, 0.5 / half))
+    return torch.from_numpy(cpu.density(places, flat, layout.table, layout.like, packed, 0.5 / half))
 
 
 def render(
@@ -53,14 +55,16 @@ def render(
 
 def _given(samples: Samples, directions: Tensor, table: Tensor, weights: Tensor, layout: Layout, half: float) -> tuple:
     parts = (samples.starts, samples.t, samples.dt, samples.positions, sh_basis(3, directions), table.view(-1))
-    return *(part.contiguous().numpy() for part in parts), layout.table, weights.numpy(), 0.5 / half
+    return *(part.contiguous().numpy() for part in parts), layout.table, layout.like, weights.numpy(), 0.5 / half
 
 
 class Learner:
-    """Loss and gradients of batches of rays; keeps its buffers."""
+    """Loss and gradients of batches of rays, and the steps of the hash grid that follow from them; keeps its buffers."""
 
     def __init__(self) -> None:
         self._places, self._v_features = np.empty((0, 3), np.float32), np.empty((0, 0), np.float32)
+        self._segments, self._layout = np.zeros((0, 2), np.int64), None
+        self._gradients: Tensor | None = None
 
     def __call__(
         self,
@@ -73,27 +77,59 @@ class Learner:
         target: Tensor,
         background: Tensor,
         linear: bool,
-    ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Compares rays with what they should show, on the processor.
+    ) -> tuple[float, Tensor, int]:
+        """Compares rays with what they should show.
 
         Args:
             samples … half: as for :func:`render`. target: [R, 3] displayed codes. background: [R, 3] in the light of blending.
             linear: whether that light is linear.
 
         Returns:
-            The loss; cotangents of the weights; and for the samples that count, which lie in segments [G, 2] of what follows: their
-            positions in [0, 1] [N, 3] and cotangents of their features [N, levels * FEATURES], overwritten by the next call.
+            The loss, the cotangents of the weights, and how many samples count.
         """
+        self._layout = layout
+        if self._gradients is None:
+            self._gradients = torch.zeros_like(table)
+        if directions.device.type != "cpu":
+            with torch.enable_grad():
+                leaves = (table.detach().requires_grad_(), weights.detach().requires_grad_())
+                color, _, alpha, used = reference.render(samples, directions, *leaves, layout, half)
+                loss = reference.huber(color, alpha, target, background, linear)
+                self._gradients, v_weights = torch.autograd.grad(loss, leaves)
+            return loss.item(), v_weights, int(used.sum())
         from . import cpu
 
-        width = layout.levels * FEATURES
         needed = len(samples) + cpu.SLOTS * 64 + 64
-        if len(self._places) < needed or self._v_features.shape[1] != width:
-            self._places, self._v_features = np.empty((needed * 5 // 4, 3), np.float32), np.empty((needed * 5 // 4, width), np.float32)
+        if len(self._places) < needed or self._v_features.shape[1] != layout.width:
+            size = needed * 5 // 4
+            self._places, self._v_features = np.empty((size, 3), np.float32), np.empty((size, layout.width), np.float32)
         given = _given(samples, directions, table, weights, layout, half)
         wanted = (target.contiguous().numpy(), background.contiguous().numpy(), linear)
-        loss, v_weights, segments = cpu.learn(*given, *wanted, self._places, self._v_features)
-        return loss, v_weights, segments, self._places, self._v_features
+        loss, v_weights, self._segments = cpu.learn(*given, *wanted, self._places, self._v_features)
+        return loss, torch.from_numpy(v_weights), int((self._segments[:, 1] - self._segments[:, 0]).sum())
+
+    def step(self, table: Tensor, first: Tensor, second: Tensor, rate: float, time: int) -> None:
+        """A step of Adam after a call, on those rows of the table that a sample touched; others are left as they are, moments too.
+
+        Args:
+            table, first, second: parameters and moments, changed. rate: learning rate. time: counts from 1.
+        """
+        rate, correction2 = rate / (1 - hashing.BETA1**time), 1 / (1 - hashing.BETA2**time)
+        if table.device.type != "cpu":
+            gradient = self._gradients
+            touched = gradient != 0
+            one = torch.where(touched, first.lerp(gradient, 1 - hashing.BETA1), first)
+            two = torch.where(touched, second.lerp(gradient * gradient, 1 - hashing.BETA2), second)
+            table.sub_(touched * rate * one / ((two * correction2).sqrt() + hashing.EPSILON))
+            first.copy_(one)
+            second.copy_(two)
+            return
+        from ..hashgrid import cpu
+
+        layout = self._layout
+        given = (self._places, self._v_features, self._segments, layout.table, layout.like)
+        arrays = (part.view(-1).numpy() for part in (table, first, second, self._gradients))
+        cpu.backward_and_step(*given, *arrays, rate, correction2, torch.get_num_threads())
 
 
 __all__ = ["Learner", "density", "reference", "render", "shapes"]

@@ -46,18 +46,18 @@ def _places(positions, start, count, scale, places):
 
 
 @nb.njit(**OPTIONS)
-def _trace(positions, dt, first, last, scale, table, levels, weights, scratch, rows, features, hidden, geometry, density, share):
+def _trace(positions, dt, first, last, scale, table, levels, like, weights, scratch, rows, features, hidden, geometry, density, share):
     """Densities and weights of a ray's samples first..last, into the rows from ``rows`` on, until no light is left.
 
     Returns the number of samples that count.
     """
     places, index, weight = scratch
-    inputs = 2 * levels.shape[0]
+    inputs = len(like) * levels.shape[0]
     through, k = _1, first
     while k < last and through >= LEAST:
         count, at = min(_LANES, last - k), rows + k - first
         _places(positions, k, count, scale, places)
-        encode_block(places, count, table, levels, index, weight, features, at * inputs)
+        encode_block(places, count, table, levels, like, index, weight, features, at * inputs)
         density_forward(features, at, (count + 3) // 4 * 4, inputs, weights, hidden, geometry)
         for s in range(count):
             if through < LEAST:
@@ -136,9 +136,9 @@ def _scratch():
 
 
 @nb.njit(parallel=True, **OPTIONS)
-def density(positions, table, levels, weights, scale):
+def density(positions, table, levels, like, weights, scale):
     """Densities [P] at positions [P, 3]; the other arguments as for :func:`render`."""
-    count, inputs = positions.shape[0], 2 * levels.shape[0]
+    count, inputs = positions.shape[0], len(like) * levels.shape[0]
     made = np.empty(count, np.float32)
     scale = np.float32(scale)
     chunk = 32 * _LANES
@@ -148,7 +148,7 @@ def density(positions, table, levels, weights, scale):
         for start in range(part * chunk, min((part + 1) * chunk, count), _LANES):
             some = min(_LANES, count - start)
             _places(positions, start, some, scale, places)
-            encode_block(places, some, table, levels, index, weight, features, 0)
+            encode_block(places, some, table, levels, like, index, weight, features, 0)
             density_forward(features, 0, _LANES, inputs, weights, hidden, geometry)
             for s in range(some):
                 made[start + s] = exp(min(geometry[s * GEOMETRY], _MOST))
@@ -156,17 +156,17 @@ def density(positions, table, levels, weights, scale):
 
 
 @nb.njit(parallel=True, **OPTIONS)
-def render(starts, t, dt, positions, harmonics, table, levels, weights, scale):
+def render(starts, t, dt, positions, harmonics, table, levels, like, weights, scale):
     """Colour, depth and alpha of rays.
 
     Args:
         starts, t, dt, positions: see marching.Samples. harmonics: [R, 16] float32 of the rays' directions.
-        table: flat float32, levels: see hashgrid. weights: flat, see networks. scale: 1 over the side of the field's cube.
+        table: flat float32, levels, like: see hashgrid. weights: flat, see networks. scale: 1 over the side of the field's cube.
 
     Returns:
         [R, 3], [R], [R] float32, and how many samples of each ray count [R] int64.
     """
-    count, inputs = starts.size - 1, 2 * levels.shape[0]
+    count, inputs = starts.size - 1, len(like) * levels.shape[0]
     color, depth, alpha = np.empty((count, 3), np.float32), np.empty(count, np.float32), np.empty(count, np.float32)
     used = np.empty(count, np.int64)
     scale = np.float32(scale)
@@ -181,7 +181,7 @@ def render(starts, t, dt, positions, harmonics, table, levels, weights, scale):
         held = 0
         for ray in range(begin, end):
             at = begins[held]
-            given = (positions, dt, starts[ray], starts[ray + 1], scale, table, levels, weights, scratch, at)
+            given = (positions, dt, starts[ray], starts[ray + 1], scale, table, levels, like, weights, scratch, at)
             used[ray] = _trace(*given, features, hidden, geometry, thick, share)
             rays[held], begins[held + 1] = ray, at + used[ray]
             held += 1
@@ -209,19 +209,19 @@ def _loss(made, through, target, background, linear, scale, v_made):
 
 
 @nb.njit(parallel=True, **OPTIONS)
-def learn(starts, t, dt, positions, harmonics, table, levels, weights, scale, target, background, linear, places, v_features):
+def learn(starts, t, dt, positions, harmonics, table, levels, like, weights, scale, target, background, linear, places, v_features):
     """Loss and gradients of rays.
 
     Args:
         starts … scale: as for :func:`render`.
         target: [R, 3] float32 displayed codes. background: [R, 3] in the light of blending. linear: whether that is not the codes.
-        places, v_features: [>= S + 64 (SLOTS + 1), 3 and 2 * levels] float32, receive the samples that count, as positions in [0, 1], and
+        places, v_features: [>= S + 64 (SLOTS + 1), 3 and levels * F] float32, receive the samples that count, as positions in [0, 1], and
             the cotangents of their features.
 
     Returns:
         The loss; cotangents of the weights; and segments [SLOTS, 2] int64, from where to where in places and v_features there is something.
     """
-    count, inputs = starts.size - 1, 2 * levels.shape[0]
+    count, inputs = starts.size - 1, len(like) * levels.shape[0]
     scale = np.float32(scale)
     share_of_loss = np.float32(1.0 / max(3 * count, 1))
     capacity = _TOGETHER + _longest(starts) + _MARGIN
@@ -244,7 +244,7 @@ def learn(starts, t, dt, positions, harmonics, table, levels, weights, scale, ta
         held = 0
         for ray in range(begin, end):
             at = begins[held]
-            given = (positions, dt, starts[ray], starts[ray + 1], scale, table, levels, weights, scratch, at)
+            given = (positions, dt, starts[ray], starts[ray + 1], scale, table, levels, like, weights, scratch, at)
             used = _trace(*given, features, hidden, geometry, thick, share)
             rays[held], begins[held + 1] = ray, at + used
             held += 1

@@ -47,7 +47,7 @@ def density(positions: Tensor, table: Tensor, weights: Tensor, layout: hashgrid.
 def shade(rays: Tensor, positions: Tensor, directions: Tensor, table: Tensor, weights: Tensor, layout: hashgrid.Layout, half: float):
     """Density [S] and colour [S, 3] of samples; ``rays`` [S] says which of the directions [R, 3] each has."""
     solid, geometry = density(positions, table, weights, layout, half)
-    *_, turned, given, across, last = matrices(weights, layout.levels * hashgrid.FEATURES)
+    *_, turned, given, across, last = matrices(weights, layout.width)
     hidden = (sh_basis(3, directions) @ turned)[rays] + geometry @ given
     return solid, (hidden.relu() @ across).relu().matmul(last)[:, :3].sigmoid()
 

@@ -47,7 +47,7 @@ def test_some_cells_at_a_time_reach_the_same():
 
 def test_excluded_cells_stay_empty():
     grid, rng = OccupancyGrid(0.01, 16), np.random.default_rng(0)
-    grid.exclude(grid.centers(0)[None, ..., 0] > 0)
+    grid.exclude(0, grid.centers(0)[..., 0] > 0)
     for count in (10**9, 500):
         grid.update(lambda places: torch.full((len(places),), 100.0), rng, count)
     assert grid.occupied[0, :8].all() and not grid.occupied[0, 8:].any()

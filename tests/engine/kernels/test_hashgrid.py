@@ -8,7 +8,7 @@ import torch
 from engine.kernels import hashgrid
 from engine.kernels.hashgrid import Layout, cpu, reference
 
-SMALL = Layout(levels=8, log2_size=9, base=4, finest=200)
+SMALL = Layout(levels=8, features=2, log2_size=9, base=4, finest=200)
 
 
 def places(count, seed=0):
@@ -20,18 +20,18 @@ def places(count, seed=0):
 
 
 def test_layout():
-    table = Layout(16, 17, 16, 2048).table
+    table = Layout(16, 2, 17, 16, 2048).table
     assert table[0, 0] == 16 and table[-1, 0] == 2048 and (np.diff(table[:, 0]) > 0).all()
     assert table[0, 2] == 4920 and table[-1, 2] == 1 << 17
-    assert (table[1:, 1] == table[:-1, 1] + table[:-1, 2]).all() and Layout(16, 17, 16, 2048).rows == table[-1, 1] + table[-1, 2]
+    assert (table[1:, 1] == table[:-1, 1] + table[:-1, 2]).all() and Layout(16, 2, 17, 16, 2048).rows == table[-1, 1] + table[-1, 2]
 
 
 @pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 1000])
-@pytest.mark.parametrize("layout", [SMALL, Layout(16, 15, 16, 1024), Layout(1, 4, 2, 2)])
+@pytest.mark.parametrize("layout", [SMALL, Layout(8, 4, 15, 16, 1024), Layout(2, 8, 4, 2, 3)])
 def test_features_and_gradients_equal_the_reference(count, layout):
     generator = torch.Generator().manual_seed(1)
     positions = places(count)
-    table = torch.randn(layout.rows, 2, generator=generator)
+    table = torch.randn(layout.rows, layout.features, generator=generator)
     leaf = table.clone().requires_grad_()
     expected = reference.encode(positions, leaf, layout)
     torch.testing.assert_close(hashgrid.encode(positions, table, layout), expected.detach(), atol=2e-4, rtol=1e-4)
@@ -52,7 +52,7 @@ def test_the_number_of_threads_does_not_change_a_bit():
     made = []
     for workers in (1, 2, 3, 20):
         v_table = np.zeros(2 * SMALL.rows, np.float32)
-        cpu.backward(positions, v_features, np.array([[0, 1000], [1000, 3000]]), SMALL.table, v_table, workers)
+        cpu.backward(positions, v_features, np.array([[0, 1000], [1000, 3000]]), SMALL.table, SMALL.like, v_table, workers)
         made.append(v_table.tobytes())
     assert len(set(made)) == 1
 
@@ -71,7 +71,7 @@ def test_a_step_is_adam_on_touched_rows_and_leaves_others():
         optimiser.step()
         corrections = (0.01 / (1 - 0.9**step), 1 / (1 - 0.99**step))
         whole = np.array([[0, 40]])
-        given = (positions.numpy(), v_features.numpy(), whole, SMALL.table)
+        given = (positions.numpy(), v_features.numpy(), whole, SMALL.table, SMALL.like)
         cpu.backward_and_step(*given, table, one, two, gradients, *corrections, 2)
     assert not gradients.any()
     touched = leaf.grad.view(-1).numpy() != 0

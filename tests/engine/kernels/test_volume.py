@@ -32,9 +32,7 @@ def test_forward_and_backward_equal_the_reference(counts, density):
         torch.testing.assert_close(mine.double(), theirs.detach().double(), rtol=2e-4, atol=2e-4)
     generator = torch.Generator().manual_seed(1)
     cotangents = [torch.randn(part.shape, generator=generator) for part in made[:3]]
-    gradients = torch.autograd.grad(
-        expected[:3], leaves, [v.double() for v in cotangents], allow_unused=True, materialize_grads=True
-    )
+    gradients = torch.autograd.grad(expected[:3], leaves, [v.double() for v in cotangents], allow_unused=True, materialize_grads=True)
     for mine, theirs in zip(volume.backward(*values, *cotangents), gradients, strict=True):
         torch.testing.assert_close(mine.double(), theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()) if theirs.numel() else 0)
 

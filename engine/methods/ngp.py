@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Method ngp: Instant-NGP (Müller et al. 2022)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..cameras import Camera, unproject
+from ..contract.capture import Capture
+from ..contract.errors import UserError
+from ..contract.result import FIELD, POINTS, Result, replacing
+from ..contract.settings import NgpSettings, TrainSettings
+from ..data.carving import empty_cells
+from ..data.rays import RayBank, camera_rays
+from ..data.scene import scene_box
+from ..data.views import View
+from ..fields.ngp import NgpField
+from ..fields.occupancy import OccupancyGrid
+from ..formats.points import read_points, write_points
+from ..kernels.hashgrid import Layout
+from ..kernels.marching import march
+from ..kernels.photometric.reference import srgb_decode, srgb_encode
+
+# Rays that are marched together, for pictures and at most in a step: the distances of their samples fit in the caches.
+_RAYS = 8192
+_MOST_SAMPLES = 1024
+# Rays begin at this distance from their camera, in the field's unit.
+_NEAR = 0.05
+# Stretches grow with the distance where cells do.
+_CONE = 1 / 256
+# Steps between looks at the occupancy grid, and the share of the time that they take, a training sample being so many looks.
+_LOOK_EVERY, _LOOK_SHARE, _LOOK_COST = 16, 0.1, 3
+# Views that points are made of, and their side, px.
+_POINT_VIEWS, _POINT_SIDE = 16, 200
+
+
+class NgpModel:
+    """A field that can be looked at; ``center`` and ``radius`` put its cube into the world."""
+
+    def __init__(self, settings: NgpSettings, cascades: int, center: np.ndarray, radius: float, blend: str, rng: np.random.Generator):
+        if settings.features not in (2, 4, 8) or settings.levels * settings.features % 16 or settings.cells % 8:
+            raise UserError(
+                f"ngp cannot compute {settings.levels} levels of {settings.features} features with an occupancy grid of {settings.cells}.",
+                "Take 2, 4 or 8 features, levels times features a multiple of 16, and cells a multiple of 8.",
+                "bad_input",
+            )
+        self.center, self.radius, self.blend, self.antialias = center, radius, blend, False
+        half = 2.0 ** (cascades - 1)
+        layout = Layout(settings.levels, settings.features, settings.log2_table, settings.base, round(settings.finest * half))
+        self.field = NgpField(layout, half, rng)
+        self.cone = _CONE if cascades > 1 else 0.0
+        self.grid = OccupancyGrid(2 * 3**0.5 / settings.ray_steps, settings.cells, cascades)
+
+    def render(self, camera: Camera, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`engine.methods.Model`."""
+        color, _, alpha = self._look(camera)
+        behind = torch.from_numpy(np.asarray(background, np.float32))
+        if self.blend == "linear":
+            made = srgb_encode(color + (1 - alpha)[..., None] * srgb_decode(behind))
+        else:
+            made = color + (1 - alpha)[..., None] * behind
+        return np.ascontiguousarray(made.permute(2, 0, 1).numpy()), alpha.numpy()
+
+    def layers(self, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See :class:`engine.methods.Model`."""
+        color, depth, alpha = self._look(camera)
+        if self.blend == "srgb":
+            # What was blended are codes: they stand for light once they no longer hold the share that shines through.
+            color = srgb_decode(color / alpha[..., None].clamp(min=1e-6)) * alpha[..., None]
+        return np.ascontiguousarray(color.permute(2, 0, 1).numpy()), alpha.numpy(), depth.numpy()
+
+    def _look(self, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
+        """Colour over nothing [H, W, 3], planar depth [H, W] where half of the light stops, else 0, and alpha [H, W]."""
+        origins, directions = camera_rays(camera, self.center, self.radius)
+        parts = []
+        for first in range(0, len(origins), _RAYS):
+            chunk = slice(first, first + _RAYS)
+            samples = self._march(origins[chunk], directions[chunk], None)
+            parts.append(self.field.render(samples, directions[chunk])[:3])
+        color, depth, alpha = (torch.cat(part) for part in zip(*parts, strict=True))
+        along = directions @ torch.from_numpy(camera.direction.astype(np.float32))
+        depth = torch.where(alpha > 0.5, depth / alpha.clamp(min=0.5) * along * self.radius, 0)
+        shape = (camera.height, camera.width)
+        return color.view(*shape, 3), depth.view(shape), alpha.view(shape)
+
+    def _march(self, origins: Tensor, directions: Tensor, jitter: Tensor | None):
+        begin = origins.new_full((len(origins),), _NEAR)
+        return march(origins, directions, self.grid.bits, self.grid.step, cone=self.cone, begin=begin, jitter=jitter, most=_MOST_SAMPLES)
+
+
+def load_ngp_model(folder: Path, result: Result, workers: int) -> NgpModel:
+    """The field of a result."""
+    from safetensors import SafetensorError, safe_open
+
+    path = result.artifact("field")
+    if path is None:
+        raise UserError(f"{folder} holds no field yet.", "Let its training finish, or resume it.")
+    torch.set_num_threads(workers)
+    try:
+        with safe_open(folder / path, "numpy") as tensors:
+            arrays = {name: tensors.get_tensor(name) for name in ("table", "weights", "thickness")}
+            facts = json.loads(tensors.metadata()["field"])
+        settings = NgpSettings(**facts["settings"])
+        center = np.array(facts["center"], np.float64)
+        model = NgpModel(settings, facts["cascades"], center, facts["radius"], result.blend, np.random.default_rng(0))
+        model.field.mean_table.copy_(torch.from_numpy(arrays["table"]))
+        model.field.mean_weights.copy_(torch.from_numpy(arrays["weights"]))
+        if arrays["thickness"].shape != tuple(model.grid.thickness.shape):
+            raise ValueError("the occupancy grid has another shape")
+        model.grid.load_state(arrays)
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise UserError(f"{folder / path} is damaged: {error}.", "Train anew with --overwrite.") from None
+    return model
+
+
+class NgpTrainer(NgpModel):
+    """Trains a field on posed views."""
+
+    def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
+        torch.set_num_threads(workers)
+        self.settings, self.views = settings.ngp, views
+        self.rng = np.random.default_rng(settings.seed)
+        transparent = views[0].image.shape[2] == 4
+        cameras = [view.camera for view in views]
+        points = read_points(capture.points).positions if capture.points is not None else None
+        center, radius = scene_box(cameras, points)
+        # What has no background ends where the cameras' views meet; a room or a place goes on.
+        cascades = settings.ngp.cascades or (1 if transparent else 4)
+        super().__init__(settings.ngp, cascades, center, radius, blend, self.rng)
+        self.background = settings.background if settings.background != "auto" else ("random" if transparent else "black")
+        self.bank = RayBank(views, center, radius)
+        for cascade in range(cascades):
+            places = self.grid.centers(cascade).reshape(-1, 3).double() * radius + torch.from_numpy(center)
+            empty = empty_cells(places, 2.0 ** (cascade + 1) / settings.ngp.cells * radius, views)
+            self.grid.exclude(cascade, empty.view(self.grid.thickness.shape[1:]))
+        self.count = int(self.grid.occupied.sum())
+        self._rays = 1024
+        self.steps_done = 0
+
+    def step(self, progress: float) -> float:
+        """See :class:`engine.methods.Trainer`."""
+        if self.steps_done % _LOOK_EVERY == 0 and self.steps_done > 0:
+            looks = int(_LOOK_SHARE * _LOOK_COST * _LOOK_EVERY * self.settings.batch)
+            self.grid.update(self.field.density, self.rng, looks)
+            self.count = int(self.grid.occupied.sum())
+        self.steps_done += 1
+        origins, directions, pixels = self.bank.pick(self.rng, self._rays)
+        jitter = torch.from_numpy(self.rng.random(len(origins), np.float32))
+        samples = self._march(origins, directions, jitter)
+        # A batch of more than twice the wanted size, as may come before the grid is known, is cut.
+        rays = max(1, int(torch.searchsorted(samples.starts, 2 * self.settings.batch, right=True)) - 1)
+        if rays < len(origins):
+            samples, directions, pixels = samples.first(rays), directions[:rays], pixels[:rays]
+        behind = self._behind(len(directions))
+        target = self._target(pixels, behind)
+        linear = self.blend == "linear"
+        loss, used = self.field.step(
+            samples,
+            directions,
+            target,
+            srgb_decode(behind) if linear else behind,
+            linear,
+            rate=self.settings.rate * self._fall(progress),
+            decay=self.settings.weight_decay,
+            time=self.steps_done,
+        )
+        self._rays = int(np.clip(len(directions) * self.settings.batch / max(used, 1), 64, _RAYS))
+        return loss
+
+    def _fall(self, progress: float) -> float:
+        """The learning rate's share: full for a time, then falling evenly by factors."""
+        late = max(0.0, (progress - self.settings.full_until) / max(1 - self.settings.full_until, 1e-6))
+        return self.settings.rates_fall**late
+
+    def _behind(self, rays: int) -> Tensor:
+        """Background codes [R, 3]."""
+        if self.background == "random":
+            return torch.from_numpy(self.rng.random((rays, 3), np.float32))
+        return torch.full((rays, 3), 1.0 if self.background == "white" else 0.0)
+
+    def _target(self, pixels: Tensor, behind: Tensor) -> Tensor:
+        """What pixels [R, 3 or 4] show over a background of codes, in codes [R, 3]."""
+        codes = pixels.float() / 255
+        if pixels.shape[1] == 3:
+            return codes
+        share = codes[:, 3:]
+        if self.blend == "linear":
+            return srgb_encode(srgb_decode(codes[:, :3]) * share + srgb_decode(behind) * (1 - share))
+        return codes[:, :3] * share + behind * (1 - share)
+
+    def artifacts(self, folder: Path) -> list[tuple[str, str]]:
+        """Writes field.safetensors, and points.ply where the field shows any."""
+        from safetensors.numpy import save
+
+        facts = {
+            "settings": vars(self.settings),
+            "cascades": len(self.grid.thickness),
+            "center": self.center.tolist(),
+            "radius": self.radius,
+        }
+        arrays = {"table": self.field.mean_table.numpy(), "weights": self.field.mean_weights.numpy(), **self.grid.state()}
+        with replacing(folder / FIELD) as temporary:
+            temporary.write_bytes(save(arrays, {"field": json.dumps(facts)}))
+        write_points(folder / POINTS, *self._points())
+        return [("field", FIELD), ("points", POINTS)]
+
+    def _points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Places [N, 3], colours [N, 3] uint8 and normals [N, 3] of the surfaces that some of the views show."""
+        places, colors, normals = [], [], []
+        for view in self.views[:: max(1, -(-len(self.views) // _POINT_VIEWS))]:
+            scale = _POINT_SIDE / max(view.camera.width, view.camera.height)
+            camera = view.camera.resized(max(2, round(view.camera.width * scale)), max(2, round(view.camera.height * scale)))
+            color, depth, alpha = (part.numpy() for part in self._look(camera))
+            world = unproject(camera, depth)
+            normal = np.cross(np.gradient(world, axis=0), np.gradient(world, axis=1))
+            length = np.linalg.norm(normal, axis=-1, keepdims=True)
+            normal = normal / np.maximum(length, 1e-12)
+            # Towards the camera; and not where the depth jumps, as it does about an outline.
+            normal *= -np.sign(((world - camera.position) * normal).sum(-1, keepdims=True))
+            slopes = [np.abs(np.gradient(depth, axis=axis)) for axis in (0, 1)]
+            smooth = np.maximum(*slopes) < 0.02 * np.maximum(depth, 1e-9)
+            solid = (alpha > 0.9) & (depth > 0) & smooth & (length[..., 0] > 0)
+            codes = color / np.maximum(alpha, 1e-6)[..., None]
+            codes = srgb_encode(torch.from_numpy(codes)).numpy() if self.blend == "linear" else codes
+            places.append(world[solid])
+            colors.append(np.rint(np.clip(codes[solid], 0, 1) * 255).astype(np.uint8))
+            normals.append(normal[solid])
+        return np.concatenate(places).astype(np.float32), np.concatenate(colors), np.concatenate(normals)
+
+    def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        """The box of all but the outermost hundredth of the cells that something is in."""
+        found = [self.grid.centers(c)[self.grid.occupied[c]].numpy() for c in range(len(self.grid.thickness))]
+        chosen = next((part for part in found if len(part)), np.zeros((1, 3)))
+        low, high = np.percentile(chosen.astype(np.float64), (0.5, 99.5), axis=0) * self.radius + self.center
+        return tuple(low.tolist()), tuple(high.tolist())
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """See :class:`engine.methods.Trainer`."""
+        facts = {
+            "step": self.steps_done,
+            "rays": self._rays,
+            "rng": self.rng.bit_generator.state,
+            "center": self.center.tolist(),
+            "radius": self.radius,
+            "views": [view.name for view in self.views],
+        }
+        return {**self.field.state(), **self.grid.state()}, facts
+
+    def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+        """See :class:`engine.methods.Trainer`."""
+        if facts["views"] != [view.name for view in self.views]:
+            raise UserError("The capture has other views than when this training began.", "Train anew with --overwrite.")
+        self.field.load_state(arrays)
+        self.grid.load_state(arrays)
+        self.count = int(self.grid.occupied.sum())
+        self.steps_done, self._rays = facts["step"], facts["rays"]
+        self.rng.bit_generator.state = facts["rng"]

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Instant-NGP from capture to result, on a small capture of coloured blobs."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine import cli, metrics
+from engine.contract.errors import UserError
+from engine.contract.result import read_result
+from engine.contract.settings import NgpSettings, TrainSettings
+from engine.data.views import load_views
+from engine.formats.capture import read_capture
+from engine.formats.points import read_points
+from engine.kernels import use_threads
+from engine.methods import load_model, new_trainer
+from engine.training.scoring import background, truth
+
+SMALL = NgpSettings(log2_table=12, finest=128, batch=2048, ray_steps=256, cells=32)
+
+
+def trainer(folder, blend="srgb", ngp=SMALL, **more):
+    use_threads(2)
+    capture = read_capture(folder)
+    return new_trainer(TrainSettings(method="ngp", ngp=ngp, **more), capture, load_views(capture, "train"), blend, 2)
+
+
+def train(made, steps, of):
+    return [made.step(made.steps_done / of) for _ in range(steps)]
+
+
+def score(made, folder, blend="srgb"):
+    views = load_views(read_capture(folder), "test")
+    return np.mean([metrics.psnr(made.render(view.camera, background(view))[0], truth(view, blend)) for view in views])
+
+
+@pytest.mark.parametrize("blend", ["srgb", "linear"])
+def test_blobs_are_learnt(small_capture, blend):
+    made = trainer(small_capture, blend)
+    losses = train(made, 300, 300)
+    assert np.mean(losses[-20:]) < 0.2 * np.mean(losses[:5])
+    assert score(made, small_capture, blend) > 22
+    low, high = made.bounds()
+    assert -1.5 < min(low) < -0.2 and 0.2 < max(high) < 1.5
+
+
+def test_opaque_views_far_from_the_origin(capture_writer, tmp_path):
+    center = (2000.0, -500.0, 30.0)
+    folder = capture_writer(tmp_path / "opaque", center=center, alpha=False)
+    made = trainer(folder)
+    assert len(made.grid.thickness) == 4
+    train(made, 200, 200)
+    assert score(made, folder) > 20
+    view = load_views(read_capture(folder), "test")[0]
+    light, alpha, depth = made.layers(view.camera)
+    assert light.shape == (3, 40, 48) and np.isfinite(light).all()
+    seen = depth[(alpha > 0.9) & (depth > 0)]
+    assert len(seen) and 1 < np.median(seen) < 5
+
+
+def test_the_same_steps_give_the_same_bytes_also_over_a_resume(small_capture):
+    whole = trainer(small_capture)
+    train(whole, 60, 100)
+    parts = trainer(small_capture)
+    train(parts, 25, 100)
+    arrays, facts = parts.state()
+    saved = {name: array.copy() for name, array in arrays.items()}
+    resumed = trainer(small_capture)
+    resumed.load_state(saved, json.loads(json.dumps(facts)))
+    train(resumed, 35, 100)
+    for name, array in whole.state()[0].items():
+        assert array.tobytes() == resumed.state()[0][name].tobytes(), name
+    other = trainer(small_capture, seed=1)
+    train(other, 60, 100)
+    assert other.state()[0]["table"].tobytes() != whole.state()[0]["table"].tobytes()
+
+
+def test_a_checkpoint_of_other_views_is_refused(small_capture):
+    made = trainer(small_capture)
+    arrays, facts = made.state()
+    with pytest.raises(UserError, match="other views"):
+        made.load_state(arrays, {**facts, "views": ["another.png"]})
+
+
+def test_from_the_command_line(small_capture, tmp_path, capsys):
+    flags = [f"--ngp.{name.replace('_', '-')}={getattr(SMALL, name)}" for name in ("log2_table", "finest", "batch", "cells")]
+    folder = tmp_path / "result"
+    assert cli.main(["train", str(small_capture), "--out", str(folder), "--method", "ngp", "--steps", "120", *flags]) == 0
+    result = read_result(folder)
+    assert result.method == "ngp" and result.status == "done" and result.metrics["psnr"] > 18
+    assert {item.kind for item in result.artifacts} == {"field", "points", "metrics"}
+    points = read_points(folder / "points.ply")
+    assert len(points) > 50 and (np.linalg.norm(points.positions, axis=1) < 2).mean() > 0.9
+    np.testing.assert_allclose(np.linalg.norm(points.normals, axis=1), 1, atol=1e-3)
+    assert cli.main(["eval", str(folder)]) == 0
+    assert json.loads((folder / "metrics.json").read_text())["psnr"] == pytest.approx(result.metrics["psnr"], abs=0.01)
+    assert cli.main(["render", str(folder), "--out", str(tmp_path / "pictures")]) == 0
+    assert len(list((tmp_path / "pictures").iterdir())) == 2
+    assert cli.main(["train", "--resume", str(folder), "--steps", "130"]) == 0
+    assert read_result(folder).step == 130
+
+
+def test_a_damaged_field_is_refused(small_capture, tmp_path):
+    made = trainer(small_capture)
+    made.step(0.0)
+    folder = tmp_path
+    kinds = made.artifacts(folder)
+    from engine.contract.result import Result
+
+    result = Result(status="done", method="ngp", capture="", blend="srgb")
+    for kind, path in kinds:
+        result = result.with_artifact(kind, path)
+    view = load_views(read_capture(small_capture), "test")[0]
+    expected = made.render(view.camera, np.ones(3))[0]
+    assert np.array_equal(load_model(folder, result, 2).render(view.camera, np.ones(3))[0], expected)
+    file = folder / "field.safetensors"
+    whole = file.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], whole[:8] + b"x" * 100 + whole[108:]):
+        file.write_bytes(damaged)
+        with pytest.raises(UserError, match="damaged"):
+            load_model(folder, result, 2)
+    with pytest.raises(UserError, match="no field"):
+        load_model(folder, replace(result, artifacts=()), 2)
