@@ -143,7 +143,7 @@ class NgpSettings:
     batch: int = setting(
         32_768, "Samples that a step learns from; the number of rays follows.", minimum=256, maximum=4_194_304, advanced=True
     )
-    ray_steps: int = setting(1024, "Steps of a ray along the diagonal of the scene's box.", minimum=32, maximum=16_384, advanced=True)
+    ray_steps: int = setting(512, "Steps of a ray along the diagonal of the scene's box.", minimum=32, maximum=16_384, advanced=True)
     cells: int = setting(64, "Cells along a side of the occupancy grid; a multiple of 8.", minimum=8, maximum=512, advanced=True)
     cascades: int = setting(
         0,

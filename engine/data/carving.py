@@ -12,6 +12,10 @@ from torch.nn.functional import max_pool2d
 
 from .views import View
 
+# More views hardly find more that is empty.
+_CARVING_VIEWS = 48
+_BOX_CELLS = 64
+
 
 def empty_cells(centers: Tensor, size: float, views: Sequence[View]) -> Tensor:
     """Cells that no view sees, or that lie behind nothing but transparent pixels in one.
@@ -23,27 +27,54 @@ def empty_cells(centers: Tensor, size: float, views: Sequence[View]) -> Tensor:
         [N] bool.
     """
     places = torch.cat([centers.double(), torch.ones(len(centers), 1, dtype=torch.float64)], dim=1)
-    seen, empty = torch.zeros(len(places), dtype=torch.bool), torch.zeros(len(places), dtype=torch.bool)
     reach = size * 3**0.5 / 2
+    empty = torch.ones(len(places), dtype=torch.bool)
     for view in views:
-        camera = view.camera
-        transparent = view.image.shape[2] == 4
-        left = torch.nonzero(~empty if transparent else ~seen)[:, 0]
-        local = (places[left] @ torch.from_numpy(camera.viewmat).T)[:, :3]
-        depth = local[:, 2].clamp(min=1e-9)
-        x, y = local[:, 0] / depth * camera.fx + camera.cx, local[:, 1] / depth * camera.fy + camera.cy
-        radius = reach / depth * max(camera.fx, camera.fy)
-        ahead = local[:, 2] > -reach
-        near = local[:, 2] < 2 * reach
-        inside = (x > -radius) & (x < camera.width + radius) & (y > -radius) & (y < camera.height + radius)
-        seen[left[ahead & (inside | near)]] = True
-        if not transparent:
+        left = torch.nonzero(empty)[:, 0]
+        x, y, depth, radius = _seen_from(view, places[left], reach)
+        inside = (x > -radius) & (x < view.camera.width + radius) & (y > -radius) & (y < view.camera.height + radius)
+        empty[left[(depth > -reach) & (inside | (depth < 2 * reach))]] = False
+    if views[0].image.shape[2] == 3:
+        return empty
+    for view in views[:: -(-len(views) // _CARVING_VIEWS)]:
+        left = torch.nonzero(~empty)[:, 0]
+        x, y, depth, radius = _seen_from(view, places[left], reach)
+        whole = (depth > 2 * reach) & (x >= 0) & (x < view.camera.width) & (y >= 0) & (y < view.camera.height)
+        if not whole.any():
             continue
-        whole = ahead & ~near & (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height)
-        widest = int(np.ceil(float(radius[whole].max()))) + 1 if bool(whole.any()) else 1
         # A window that holds the cell of the most pixels holds all others.
-        opaque = torch.from_numpy((view.image[..., 3] > 0).astype(np.float32))[None, None]
-        shown = max_pool2d(opaque, 2 * widest + 1, stride=1, padding=widest)[0, 0]
-        pixel = y[whole].long() * camera.width + x[whole].long()
-        empty[left[whole][shown.reshape(-1)[pixel] == 0]] = True
-    return empty | ~seen
+        window = 2 * int(np.ceil(float(radius[whole].max()))) + 3
+        shown = torch.from_numpy((view.image[..., 3] > 0).astype(np.float32))[None, None]
+        shown = max_pool2d(shown, (window, 1), stride=1, padding=(window // 2, 0))
+        shown = max_pool2d(shown, (1, window), stride=1, padding=(0, window // 2))
+        pixel = y[whole].long() * view.camera.width + x[whole].long()
+        empty[left[whole][shown.view(-1)[pixel] == 0]] = True
+    return empty
+
+
+def object_box(center: np.ndarray, radius: float, views: Sequence[View]) -> tuple[np.ndarray, float]:
+    """The cube about what transparent views show within a larger one.
+
+    Args:
+        center, radius: middle [3] and half side of the larger cube, world. views: all with alpha.
+
+    Returns:
+        Its middle and half its side; the larger cube where nothing is shown in it.
+    """
+    axis = (torch.arange(_BOX_CELLS) + 0.5) * (2 / _BOX_CELLS) - 1
+    centers = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).view(-1, 3).double() * radius + torch.from_numpy(center)
+    size = 2 * radius / _BOX_CELLS
+    filled = centers[~empty_cells(centers, size, views)].numpy()
+    if not len(filled):
+        return center, radius
+    low, high = filled.min(axis=0) - size / 2, filled.max(axis=0) + size / 2
+    return (low + high) / 2, float((high - low).max()) / 2
+
+
+def _seen_from(view: View, places: Tensor, reach: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Pixel x and y, planar depth, and the pixels that ``reach`` is there, of homogeneous places [N, 4]."""
+    camera = view.camera
+    local = places @ torch.from_numpy(camera.viewmat[:3]).T
+    ahead = local[:, 2].clamp(min=1e-9)
+    x, y = local[:, 0] / ahead * camera.fx + camera.cx, local[:, 1] / ahead * camera.fy + camera.cy
+    return x, y, local[:, 2], reach / ahead * max(camera.fx, camera.fy)

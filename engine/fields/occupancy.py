@@ -25,19 +25,24 @@ class OccupancyGrid:
     def __init__(self, step: float, cells: int = 64, cascades: int = 1, device: str = "cpu"):
         self.step = step
         self.thickness = torch.full((cascades, cells, cells, cells), _UNKNOWN, device=device)
-        self._pack()
+        self._prepare()
 
     @property
     def occupied(self) -> Tensor:
         """[C, N, N, N] bool."""
-        known = self.thickness[self.thickness.isfinite() & (self.thickness >= 0)]
-        mean = float(known.double().mean()) if known.numel() else 0.0
-        return self.thickness > min(LEAST_THICKNESS, mean)
+        mask = torch.zeros(self.thickness.shape, dtype=torch.bool, device=self.thickness.device)
+        mask.view(-1)[self._allowed[self._full]] = True
+        return mask
+
+    @property
+    def count(self) -> int:
+        """How many cells are occupied."""
+        return int(self._full.sum())
 
     def exclude(self, cascade: int, cells: Tensor) -> None:
         """Has cells of a cascade, [N, N, N] bool, stay empty for good, such as those that no camera sees."""
         self.thickness[cascade][cells] = _EXCLUDED
-        self._pack()
+        self._prepare()
 
     def centers(self, cascade: int) -> Tensor:
         """The middles of a cascade's cells, [N, N, N, 3]."""
@@ -55,15 +60,15 @@ class OccupancyGrid:
         """
         flat = self.thickness.view(-1)
         device, cells = flat.device, self.thickness.shape[1]
-        if count >= len(flat):
-            chosen = torch.nonzero(flat >= 0)[:, 0]
+        if count >= len(self._allowed):
+            chosen = self._allowed
         else:
-            chosen = torch.from_numpy(rng.integers(0, len(flat), count // 2)).to(device)
-            occupied = torch.nonzero(self.occupied.view(-1))[:, 0]
-            if len(occupied):
-                chosen = torch.cat([chosen, occupied[torch.from_numpy(rng.integers(0, len(occupied), count - count // 2)).to(device)]])
+            parts = []
+            for some, number in ((self._allowed, count // 2), (self._allowed[self._full], count - count // 2)):
+                if len(some):
+                    parts.append(some[torch.from_numpy(rng.integers(0, len(some), number)).to(device)])
             # In the order of space, which caches like.
-            chosen = chosen[flat[chosen] >= 0].sort()[0]
+            chosen = torch.cat(parts).sort()[0]
         if not len(chosen):
             return
         rest = chosen
@@ -87,9 +92,19 @@ class OccupancyGrid:
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Takes back what :meth:`state` gave."""
         self.thickness = torch.from_numpy(arrays["thickness"].copy()).to(self.thickness.device)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What follows from which cells are excluded."""
+        self._allowed = torch.nonzero(self.thickness.view(-1) >= 0)[:, 0]
+        self._bytes, self._weights = self._allowed >> 3, torch.ones_like(self._allowed, dtype=torch.uint8) << (self._allowed & 7).byte()
+        self.bits = self.thickness.new_zeros((*self.thickness.shape[:3], self.thickness.shape[3] // 8), dtype=torch.uint8)
         self._pack()
 
     def _pack(self) -> None:
-        weights = torch.tensor([1, 2, 4, 8, 16, 32, 64, 128], dtype=torch.uint8, device=self.thickness.device)
-        cells = self.occupied
-        self.bits = (cells.view(*cells.shape[:3], -1, 8) * weights).sum(-1, dtype=torch.uint8)
+        """The bits of the cells' thickness."""
+        thickness = self.thickness.view(-1)[self._allowed]
+        known = thickness[thickness.isfinite()]
+        mean = float(known.double().mean()) if known.numel() else 0.0
+        self._full = thickness > min(LEAST_THICKNESS, mean)
+        self.bits.zero_().view(-1).index_add_(0, self._bytes, self._weights * self._full)

@@ -51,7 +51,7 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
 
 
 def _compile() -> None:
-    """Compiles every kernel by running it once on a single gaussian or ray, with the types that training uses; prints how many of how many."""
+    """Compiles every kernel by running it once on one gaussian or ray, with the types that training uses; prints how many of how many."""
     from . import simd
     from .adam import deferred
     from .hashgrid import Layout

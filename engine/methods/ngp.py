@@ -16,7 +16,7 @@ from ..contract.capture import Capture
 from ..contract.errors import UserError
 from ..contract.result import FIELD, POINTS, Result, replacing
 from ..contract.settings import NgpSettings, TrainSettings
-from ..data.carving import empty_cells
+from ..data.carving import empty_cells, object_box
 from ..data.rays import RayBank, camera_rays
 from ..data.scene import scene_box
 from ..data.views import View
@@ -29,6 +29,7 @@ from ..kernels.photometric.reference import srgb_decode, srgb_encode
 
 # Rays that are marched together, for pictures and at most in a step: the distances of their samples fit in the caches.
 _RAYS = 8192
+# Samples of a ray where cells grow with the distance; within a box, its diagonal says.
 _MOST_SAMPLES = 1024
 # Rays begin at this distance from their camera, in the field's unit.
 _NEAR = 0.05
@@ -54,7 +55,7 @@ class NgpModel:
         half = 2.0 ** (cascades - 1)
         layout = Layout(settings.levels, settings.features, settings.log2_table, settings.base, round(settings.finest * half))
         self.field = NgpField(layout, half, rng)
-        self.cone = _CONE if cascades > 1 else 0.0
+        self.cone, self.most = (_CONE, _MOST_SAMPLES) if cascades > 1 else (0.0, settings.ray_steps + 2)
         self.grid = OccupancyGrid(2 * 3**0.5 / settings.ray_steps, settings.cells, cascades)
 
     def render(self, camera: Camera, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +92,7 @@ class NgpModel:
 
     def _march(self, origins: Tensor, directions: Tensor, jitter: Tensor | None):
         begin = origins.new_full((len(origins),), _NEAR)
-        return march(origins, directions, self.grid.bits, self.grid.step, cone=self.cone, begin=begin, jitter=jitter, most=_MOST_SAMPLES)
+        return march(origins, directions, self.grid.bits, self.grid.step, cone=self.cone, begin=begin, jitter=jitter, most=self.most)
 
 
 def load_ngp_model(folder: Path, result: Result, workers: int) -> NgpModel:
@@ -128,9 +129,12 @@ class NgpTrainer(NgpModel):
         self.rng = np.random.default_rng(settings.seed)
         transparent = views[0].image.shape[2] == 4
         cameras = [view.camera for view in views]
-        points = read_points(capture.points).positions if capture.points is not None else None
-        center, radius = scene_box(cameras, points)
-        # What has no background ends where the cameras' views meet; a room or a place goes on.
+        if transparent:
+            # Seed points mark surfaces, not how far what is shown reaches.
+            center, radius = object_box(*scene_box(cameras), views)
+        else:
+            center, radius = scene_box(cameras, read_points(capture.points).positions if capture.points is not None else None)
+        # An object ends somewhere; a room or a place goes on.
         cascades = settings.ngp.cascades or (1 if transparent else 4)
         super().__init__(settings.ngp, cascades, center, radius, blend, self.rng)
         self.background = settings.background if settings.background != "auto" else ("random" if transparent else "black")
@@ -139,7 +143,7 @@ class NgpTrainer(NgpModel):
             places = self.grid.centers(cascade).reshape(-1, 3).double() * radius + torch.from_numpy(center)
             empty = empty_cells(places, 2.0 ** (cascade + 1) / settings.ngp.cells * radius, views)
             self.grid.exclude(cascade, empty.view(self.grid.thickness.shape[1:]))
-        self.count = int(self.grid.occupied.sum())
+        self.count = self.grid.count
         self._rays = 1024
         self.steps_done = 0
 
@@ -148,7 +152,7 @@ class NgpTrainer(NgpModel):
         if self.steps_done % _LOOK_EVERY == 0 and self.steps_done > 0:
             looks = int(_LOOK_SHARE * _LOOK_COST * _LOOK_EVERY * self.settings.batch)
             self.grid.update(self.field.density, self.rng, looks)
-            self.count = int(self.grid.occupied.sum())
+            self.count = self.grid.count
         self.steps_done += 1
         origins, directions, pixels = self.bank.pick(self.rng, self._rays)
         jitter = torch.from_numpy(self.rng.random(len(origins), np.float32))
@@ -258,6 +262,6 @@ class NgpTrainer(NgpModel):
             raise UserError("The capture has other views than when this training began.", "Train anew with --overwrite.")
         self.field.load_state(arrays)
         self.grid.load_state(arrays)
-        self.count = int(self.grid.occupied.sum())
+        self.count = self.grid.count
         self.steps_done, self._rays = facts["step"], facts["rays"]
         self.rng.bit_generator.state = facts["rng"]

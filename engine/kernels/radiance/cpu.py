@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import simd
 from ..hashgrid.cpu import encode_block
-from ..math import OPTIONS, exp, srgb_encode, srgb_encode_slope
+from ..math import OPTIONS, aligned, exp, srgb_encode, srgb_encode_slope
 from ..volume.cpu import LEAST, opacity
 from .networks import backward, color_forward, density_forward, multiply, transposed
 from .reference import DIRECTIONS, GEOMETRY, HIDDEN, HUBER, MOST, RAW
@@ -31,10 +31,8 @@ _MOST, _HUBER = np.float32(MOST), np.float32(HUBER)
 
 @nb.njit(**OPTIONS)
 def _rows(count, columns):
-    """Flat float32 zeros on a cache line's edge."""
-    block = np.zeros(count * columns + _LANES, np.float32)
-    skip = (64 - block.ctypes.data % 64) % 64 // 4
-    return block[skip : skip + count * columns]
+    """Uninitialised flat float32 on a cache line's edge."""
+    return aligned(count * columns)
 
 
 @nb.njit(inline="always", **OPTIONS)
@@ -70,13 +68,22 @@ def _trace(positions, dt, first, last, scale, table, levels, like, weights, scra
 
 
 @nb.njit(**OPTIONS)
-def _colors(harmonics, rays, begins, inputs, weights, geometry, first, second, raw):
-    """Colours of the samples of rays; ray i of them has the rows begins[i]..begins[i + 1]. They take the place of the logits in ``raw``."""
+def _colors(harmonics, rays, begins, inputs, weights, features, hidden, geometry, first, second, raw):
+    """Colours of the samples of rays; ray i of them has the rows begins[i]..begins[i + 1]. They take the place of the logits in ``raw``.
+
+    Returns the number of rows with those that fill the last block, which are zero.
+    """
     rows = begins[rays.size]
+    padded = (rows + _LANES - 1) // _LANES * _LANES
+    # Whatever lies in memory there, NaN too, would go into sums.
+    features[rows * inputs : padded * inputs] = _0
+    hidden[rows * HIDDEN : padded * HIDDEN] = _0
+    geometry[rows * GEOMETRY : padded * GEOMETRY] = _0
+    first[rows * HIDDEN : padded * HIDDEN] = _0
     turned = inputs * HIDDEN + HIDDEN * GEOMETRY
-    one = np.zeros(4 * HIDDEN, np.float32)
+    one = _rows(1, HIDDEN)
     for i in range(rays.size):
-        one[:HIDDEN] = _0
+        one[:] = _0
         ray = rays[i]
         for d in range(DIRECTIONS):
             factor = simd.broadcast(harmonics[ray, d])
@@ -85,12 +92,11 @@ def _colors(harmonics, rays, begins, inputs, weights, geometry, first, second, r
         for row in range(begins[i], begins[i + 1]):
             for c in range(0, HIDDEN, _LANES):
                 simd.store(first, row * HIDDEN + c, simd.load(one, c))
-    padded = (rows + _LANES - 1) // _LANES * _LANES
     for row in range(0, padded, _BACK):
         color_forward(geometry, row, min(_BACK, padded - row), inputs, weights, first, second, raw)
-    for row in range(rows):
-        for c in range(3):
-            raw[row * RAW + c] = _1 / (_1 + exp(-raw[row * RAW + c]))
+    for at in range(0, padded * RAW, _LANES):
+        simd.store(raw, at, _1 / (_1 + simd.exp(-simd.load(raw, at))))
+    return padded
 
 
 @nb.njit(**OPTIONS)
@@ -186,7 +192,8 @@ def render(starts, t, dt, positions, harmonics, table, levels, like, weights, sc
             rays[held], begins[held + 1] = ray, at + used[ray]
             held += 1
             if begins[held] >= _TOGETHER or ray == end - 1:
-                _colors(harmonics, rays[:held], begins, inputs, weights, geometry, first, second, raw)
+                given = (inputs, weights, features, hidden, geometry, first, second, raw)
+                _colors(harmonics, rays[:held], begins, *given)
                 _composite(rays[:held], begins, t, starts, share, raw, color, depth, alpha)
                 held = 0
     return color, depth, alpha, used
@@ -236,7 +243,9 @@ def learn(starts, t, dt, positions, harmonics, table, levels, like, weights, sca
         first, second, raw = tinted
         v_raw, v_density, v_first = _rows(capacity, RAW), _rows(capacity, 1), _rows(capacity, HIDDEN)
         v_hidden, v_geometry = _rows(_BACK, HIDDEN), _rows(_BACK, GEOMETRY)
-        made, v_made, one = np.empty(3, np.float32), np.empty(3, np.float32), _rows(1, HIDDEN)
+        made, v_made, one = np.empty(3, np.float32), _rows(1, RAW), _rows(1, HIDDEN)
+        # Only three of the raw numbers are colours.
+        v_made[:] = _0
         scratch = _scratch()
         rays, begins = np.empty(end - begin, np.int64), np.zeros(end - begin + 1, np.int64)
         out = starts[begin] + _MARGIN * slot
@@ -250,8 +259,8 @@ def learn(starts, t, dt, positions, harmonics, table, levels, like, weights, sca
             held += 1
             if begins[held] < _TOGETHER and ray < end - 1:
                 continue
-            _colors(harmonics, rays[:held], begins, inputs, weights, geometry, first, second, raw)
-            rows = begins[held]
+            given = (inputs, weights, features, hidden, geometry, first, second, raw)
+            rows, padded = begins[held], _colors(harmonics, rays[:held], begins, *given)
             for i in range(held):
                 one_ray, low, high = rays[i], begins[i], begins[i + 1]
                 made[:] = _0
@@ -272,12 +281,10 @@ def learn(starts, t, dt, positions, harmonics, table, levels, like, weights, sca
                     v_density[row] = density_slope(thick[row]) * dt[k] * (through * gain - behind)
                     behind += w * gain
                     through += w
-                    v_raw[row * RAW] = w * red * r * (_1 - r)
-                    v_raw[row * RAW + 1] = w * green * g * (_1 - g)
-                    v_raw[row * RAW + 2] = w * blue * b * (_1 - b)
+                    shown = simd.load(raw, row * RAW)
+                    simd.store(v_raw, row * RAW, w * shown * (_1 - shown) * simd.load(v_made, 0))
                     for axis in range(3):
                         places[out + row, axis] = positions[k, axis] * scale + np.float32(0.5)
-            padded = (rows + _LANES - 1) // _LANES * _LANES
             v_density[rows:padded] = _0
             v_raw[rows * RAW : padded * RAW] = _0
             for row in range(0, padded, _BACK):

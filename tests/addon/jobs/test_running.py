@@ -163,7 +163,7 @@ def test_continue_adds_its_steps_to_those_done(shown, tmp_path):
 def test_an_import_that_fails_leaves_no_scene(shown, tmp_path):
     assert bpy.ops.reconstruct.train() == {"FINISHED"}
     bpy.context.scene.reconstruct.import_.new_scene = True
-    with pytest.raises(RuntimeError, match="holds no splats"):
+    with pytest.raises(RuntimeError, match="holds neither splats nor points"):
         bpy.ops.reconstruct.import_result()
     assert len(bpy.data.scenes) == 1
 

@@ -12,6 +12,7 @@ from reconstruct.addon.results.splats import splat_modifiers
 from reconstruct.addon.results.tagging import kind_of, tagged
 from reconstruct.addon.rooms.rendering import render_picture
 from reconstruct.engine.contract.errors import UserError
+from reconstruct.engine.contract.result import Artifact, Result, write_result
 from reconstruct.engine.contract.settings import ImportSettings, RenderSettings
 from reconstruct.engine.formats.points import write_points
 from reconstruct.engine.formats.splats import write_splats
@@ -47,6 +48,18 @@ def test_a_result_comes_back_where_it_was_taken(scene, splats, result, unit, off
     assert made.type == "POINTCLOUD" and made.users_collection[0].name == "chair" and made.name in scene.objects
     # Far from the origin the data stays near the object's own, where float32 is fine.
     assert np.abs(values(made, "position", 3, "vector")).max() * unit < 3
+
+
+def test_a_radiance_field_comes_back_as_its_points(scene, tmp_path):
+    folder = tmp_path / "chair"
+    folder.mkdir()
+    points = np.random.default_rng(0).uniform(-1, 1, (300, 3)).astype(np.float32) + 5
+    write_points(folder / "points.ply", points, np.full((300, 3), 128, np.uint8))
+    artifacts = (Artifact("field", "field.safetensors"), Artifact("points", "points.ply"))
+    write_result(folder, Result("done", "ngp", "capture", artifacts=artifacts, scale="metric"))
+    (made,) = import_result(scene, folder, ImportSettings())
+    np.testing.assert_allclose(places(made), points, atol=1e-5)
+    assert made.users_collection[0].name == "chair" and tagged(made)["scale"] == "metric"
 
 
 def test_the_tag_says_what_it_is(scene, splats, result):

@@ -14,7 +14,7 @@ from engine.kernels.marching import reference
 def grid_of(cells, cascades, share, seed=0):
     grid = OccupancyGrid(0.01, cells, cascades)
     grid.thickness = (torch.rand(grid.thickness.shape, generator=torch.Generator().manual_seed(seed)) < share).float()
-    grid._pack()
+    grid._prepare()
     return grid
 
 

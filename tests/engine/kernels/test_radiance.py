@@ -26,7 +26,7 @@ def rays(count, cascades=1, seed=2, share=0.3):
     grid = OccupancyGrid(0.01, 16, cascades)
     generator = torch.Generator().manual_seed(seed)
     grid.thickness = (torch.rand(grid.thickness.shape, generator=generator) < share).float()
-    grid._pack()
+    grid._prepare()
     origins = 2 * torch.randn(count, 3, generator=generator)
     directions = 0.4 * torch.randn(count, 3, generator=generator) - origins
     directions /= directions.norm(dim=1, keepdim=True)
