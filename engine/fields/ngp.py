@@ -14,6 +14,8 @@ from ..kernels.marching import Samples
 
 # The averages follow the parameters by this a step; looked after once in so many steps, since they touch all memory.
 _FOLLOW, _AVERAGE_EVERY = 0.95, 16
+# Weight below which samples are learnt from by chance.
+_RARE = 1 / 512
 
 
 class NgpField:
@@ -36,7 +38,7 @@ class NgpField:
         self._moments = [torch.zeros_like(self.table), torch.zeros_like(self.table)]
         self._weight_moments = [torch.zeros_like(self.weights), torch.zeros_like(self.weights)]
         self.mean_table, self.mean_weights = self.table.clone(), self.weights.clone()
-        self._learner = radiance.Learner()
+        self._learner = radiance.Learner(_RARE)
 
     def density(self, places: Tensor) -> Tensor:
         """Densities [P] at places [P, 3]."""
@@ -64,9 +66,9 @@ class NgpField:
             samples … linear: see radiance.Learner. rate: learning rate. decay: of the networks' weights. time: counts from 1.
 
         Returns:
-            The loss, and how many samples counted.
+            The loss, and how many samples it learnt from.
         """
-        given = (samples, directions, self.table, self.weights, self.layout, self.half, target, background, linear)
+        given = (samples, directions, self.table, self.weights, self.layout, self.half, target, background, linear, time)
         loss, v_weights, used = self._learner(*given)
         self._learner.step(self.table, *self._moments, rate, time)
         gradient = v_weights + decay * self.weights

@@ -114,7 +114,7 @@ def _compile() -> None:
     def learn() -> None:
         made["places"], made["v_features"] = np.zeros((4096, 3), f), np.zeros((4096, layout.width), f)
         buffers = (made["places"], made["v_features"])
-        made["segments"] = radiance.learn(*made["samples"], ray, ray, False, *buffers)[2]
+        made["segments"] = radiance.learn(*made["samples"], ray, ray, False, 0.0, 0, *buffers)[2]
 
     def composite() -> None:
         starts, t, dt, positions = made["samples"][:4]

@@ -150,7 +150,9 @@ class NgpTrainer(NgpModel):
     def step(self, progress: float) -> float:
         """See :class:`engine.methods.Trainer`."""
         if self.steps_done % _LOOK_EVERY == 0 and self.steps_done > 0:
-            looks = int(_LOOK_SHARE * _LOOK_COST * _LOOK_EVERY * self.settings.batch)
+            # At first every cell, then as many as the time allows.
+            first = self.steps_done == _LOOK_EVERY
+            looks = len(self.grid.thickness.view(-1)) if first else int(_LOOK_SHARE * _LOOK_COST * _LOOK_EVERY * self.settings.batch)
             self.grid.update(self.field.density, self.rng, looks)
             self.count = self.grid.count
         self.steps_done += 1

@@ -24,6 +24,8 @@ _TOGETHER = 256
 # Samples that go back together: what is made on the way stays in the first cache.
 _BACK = 64
 _MARGIN = 64
+# The share of rare samples that stays.
+_KEPT = np.float32(0.25)
 _LANES = simd.WIDTH
 _0, _1 = np.float32(0.0), np.float32(1.0)
 _MOST, _HUBER = np.float32(MOST), np.float32(HUBER)
@@ -43,36 +45,67 @@ def _places(positions, start, count, scale, places):
             places[axis * _LANES + s] = positions[start + s, axis] * scale + np.float32(0.5) if s < count else _0
 
 
+@nb.njit(inline="always", **OPTIONS)
+def _chance(sample, seed):
+    """A number in [0, 1) of a sample and a seed."""
+    bits = (np.uint32(sample) ^ np.uint32(seed)) * np.uint32(0x9E3779B1)
+    bits = (bits ^ (bits >> np.uint32(15))) * np.uint32(0x85EBCA77)
+    bits = (bits ^ (bits >> np.uint32(13))) * np.uint32(0xC2B2AE3D)
+    return np.float32((bits ^ (bits >> np.uint32(16))) >> np.uint32(8)) * np.float32(1 / (1 << 24))
+
+
+@nb.njit(inline="always", **OPTIONS)
+def _move(values, source, target, width):
+    for i in range(0, width, _LANES):
+        simd.store(values, target * width + i, simd.load(values, source * width + i))
+
+
 @nb.njit(**OPTIONS)
-def _trace(positions, dt, first, last, scale, table, levels, like, weights, scratch, rows, features, hidden, geometry, density, share):
+def _trace(positions, dt, first, last, scale, table, levels, like, weights, scratch, rows, rare, seed, solid, marks):
     """Densities and weights of a ray's samples first..last, into the rows from ``rows`` on, until no light is left.
 
-    Returns the number of samples that count.
+    Of the samples whose weight is below ``rare``, only a share stays, by chance, which then stands for the others.
+
+    Returns:
+        The number of samples that count, of those that stay, and the transmittance that is left.
     """
     places, index, weight = scratch
+    features, hidden, geometry = solid
+    density, share, after, counts, source = marks
     inputs = len(like) * levels.shape[0]
-    through, k = _1, first
+    through, k, row = _1, first, rows
     while k < last and through >= LEAST:
-        count, at = min(_LANES, last - k), rows + k - first
+        count, at = min(_LANES, last - k), row
         _places(positions, k, count, scale, places)
         encode_block(places, count, table, levels, like, index, weight, features, at * inputs)
         density_forward(features, at, (count + 3) // 4 * 4, inputs, weights, hidden, geometry)
         for s in range(count):
             if through < LEAST:
                 break
-            density[at + s] = exp(min(geometry[(at + s) * GEOMETRY], _MOST))
-            share[at + s] = through * opacity(density[at + s] * dt[k])
-            through -= share[at + s]
+            thick = exp(min(geometry[(at + s) * GEOMETRY], _MOST))
+            w = through * opacity(thick * dt[k])
+            through -= w
             k += 1
-    return k - first
+            if w < rare and _chance(k, seed) >= _KEPT:
+                continue
+            if row < at + s:
+                _move(features, at + s, row, inputs)
+                _move(hidden, at + s, row, HIDDEN)
+                _move(geometry, at + s, row, GEOMETRY)
+            density[row], share[row], after[row], source[row] = thick, w, through, k - 1
+            counts[row] = _1 / _KEPT if w < rare else _1
+            row += 1
+    return k - first, row - rows, through
 
 
 @nb.njit(**OPTIONS)
-def _colors(harmonics, rays, begins, inputs, weights, features, hidden, geometry, first, second, raw):
-    """Colours of the samples of rays; ray i of them has the rows begins[i]..begins[i + 1]. They take the place of the logits in ``raw``.
+def _colors(harmonics, rays, begins, inputs, weights, solid, tinted):
+    """Colours of the samples of rays; ray i of them has the rows begins[i]..begins[i + 1]. They take the place of the logits in raw.
 
     Returns the number of rows with those that fill the last block, which are zero.
     """
+    features, hidden, geometry = solid
+    first, second, raw = tinted
     rows = begins[rays.size]
     padded = (rows + _LANES - 1) // _LANES * _LANES
     # Whatever lies in memory there, NaN too, would go into sums.
@@ -100,7 +133,8 @@ def _colors(harmonics, rays, begins, inputs, weights, features, hidden, geometry
 
 
 @nb.njit(**OPTIONS)
-def _composite(rays, begins, t, starts, share, raw, color, depth, alpha):
+def _composite(rays, begins, t, marks, raw, color, depth, alpha):
+    _, share, _, _, source = marks
     for i in range(rays.size):
         ray = rays[i]
         red, green, blue, far, full = _0, _0, _0, _0, _0
@@ -109,7 +143,7 @@ def _composite(rays, begins, t, starts, share, raw, color, depth, alpha):
             red += w * raw[row * RAW]
             green += w * raw[row * RAW + 1]
             blue += w * raw[row * RAW + 2]
-            far += w * t[starts[ray] + row - begins[i]]
+            far += w * t[source[row]]
             full += w
         color[ray, 0], color[ray, 1], color[ray, 2], depth[ray], alpha[ray] = red, green, blue, far, full
 
@@ -129,10 +163,12 @@ def _longest(starts):
 
 @nb.njit(**OPTIONS)
 def _buffers(capacity, inputs):
-    """features, hidden, geometry, density, share; first, second, raw."""
+    """Activations: features, hidden and geometry; first, second and raw. And of each sample its density, its weight, the transmittance
+    after it, how many it stands for, and which it is."""
     return (
-        (_rows(capacity, inputs), _rows(capacity, HIDDEN), _rows(capacity, GEOMETRY), _rows(capacity, 1), _rows(capacity, 1)),
+        (_rows(capacity, inputs), _rows(capacity, HIDDEN), _rows(capacity, GEOMETRY)),
         (_rows(capacity, HIDDEN), _rows(capacity, HIDDEN), _rows(capacity, RAW)),
+        (_rows(capacity, 1), _rows(capacity, 1), _rows(capacity, 1), _rows(capacity, 1), np.empty(capacity, np.int64)),
     )
 
 
@@ -149,7 +185,7 @@ def density(positions, table, levels, like, weights, scale):
     scale = np.float32(scale)
     chunk = 32 * _LANES
     for part in nb.prange((count + chunk - 1) // chunk):
-        (features, hidden, geometry, _, _), _ = _buffers(_LANES, inputs)
+        (features, hidden, geometry), _, _ = _buffers(_LANES, inputs)
         places, index, weight = _scratch()
         for start in range(part * chunk, min((part + 1) * chunk, count), _LANES):
             some = min(_LANES, count - start)
@@ -179,22 +215,19 @@ def render(starts, t, dt, positions, harmonics, table, levels, like, weights, sc
     capacity = _TOGETHER + _longest(starts) + _MARGIN
     for slot in nb.prange(SLOTS):
         begin, end = _bounds(count, slot)
-        solid, tinted = _buffers(capacity, inputs)
-        features, hidden, geometry, thick, share = solid
-        first, second, raw = tinted
+        solid, tinted, marks = _buffers(capacity, inputs)
         scratch = _scratch()
         rays, begins = np.empty(end - begin, np.int64), np.zeros(end - begin + 1, np.int64)
         held = 0
         for ray in range(begin, end):
             at = begins[held]
-            given = (positions, dt, starts[ray], starts[ray + 1], scale, table, levels, like, weights, scratch, at)
-            used[ray] = _trace(*given, features, hidden, geometry, thick, share)
-            rays[held], begins[held + 1] = ray, at + used[ray]
+            given = (positions, dt, starts[ray], starts[ray + 1], scale, table, levels, like, weights, scratch)
+            used[ray], kept, _ = _trace(*given, at, _0, 0, solid, marks)
+            rays[held], begins[held + 1] = ray, at + kept
             held += 1
             if begins[held] >= _TOGETHER or ray == end - 1:
-                given = (inputs, weights, features, hidden, geometry, first, second, raw)
-                _colors(harmonics, rays[:held], begins, *given)
-                _composite(rays[:held], begins, t, starts, share, raw, color, depth, alpha)
+                _colors(harmonics, rays[:held], begins, inputs, weights, solid, tinted)
+                _composite(rays[:held], begins, t, marks, tinted[2], color, depth, alpha)
                 held = 0
     return color, depth, alpha, used
 
@@ -216,12 +249,15 @@ def _loss(made, through, target, background, linear, scale, v_made):
 
 
 @nb.njit(parallel=True, **OPTIONS)
-def learn(starts, t, dt, positions, harmonics, table, levels, like, weights, scale, target, background, linear, places, v_features):
+def learn(
+    starts, t, dt, positions, harmonics, table, levels, like, weights, scale, target, background, linear, rare, seed, places, v_features
+):
     """Loss and gradients of rays.
 
     Args:
         starts … scale: as for :func:`render`.
         target: [R, 3] float32 displayed codes. background: [R, 3] in the light of blending. linear: whether that is not the codes.
+        rare: samples of less weight are learnt from by chance, a share of them for all. seed: of that chance.
         places, v_features: [>= S + 64 (SLOTS + 1), 3 and levels * F] float32, receive the samples that count, as positions in [0, 1], and
             the cotangents of their features.
 
@@ -229,7 +265,7 @@ def learn(starts, t, dt, positions, harmonics, table, levels, like, weights, sca
         The loss; cotangents of the weights; and segments [SLOTS, 2] int64, from where to where in places and v_features there is something.
     """
     count, inputs = starts.size - 1, len(like) * levels.shape[0]
-    scale = np.float32(scale)
+    scale, rare = np.float32(scale), np.float32(rare)
     share_of_loss = np.float32(1.0 / max(3 * count, 1))
     capacity = _TOGETHER + _longest(starts) + _MARGIN
     v_weights, losses = np.zeros((SLOTS, weights.size), np.float32), np.zeros(SLOTS)
@@ -238,9 +274,10 @@ def learn(starts, t, dt, positions, harmonics, table, levels, like, weights, sca
     from_directions = inputs * HIDDEN + HIDDEN * GEOMETRY
     for slot in nb.prange(SLOTS):
         begin, end = _bounds(count, slot)
-        solid, tinted = _buffers(capacity, inputs)
-        features, hidden, geometry, thick, share = solid
+        solid, tinted, marks = _buffers(capacity, inputs)
+        features, hidden, geometry = solid
         first, second, raw = tinted
+        thick, share, after, counts, source = marks
         v_raw, v_density, v_first = _rows(capacity, RAW), _rows(capacity, 1), _rows(capacity, HIDDEN)
         v_hidden, v_geometry = _rows(_BACK, HIDDEN), _rows(_BACK, GEOMETRY)
         made, v_made, one = np.empty(3, np.float32), _rows(1, RAW), _rows(1, HIDDEN)
@@ -248,39 +285,35 @@ def learn(starts, t, dt, positions, harmonics, table, levels, like, weights, sca
         v_made[:] = _0
         scratch = _scratch()
         rays, begins = np.empty(end - begin, np.int64), np.zeros(end - begin + 1, np.int64)
+        left = np.empty(end - begin, np.float32)
         out = starts[begin] + _MARGIN * slot
         segments[slot, 0] = out
         held = 0
         for ray in range(begin, end):
             at = begins[held]
-            given = (positions, dt, starts[ray], starts[ray + 1], scale, table, levels, like, weights, scratch, at)
-            used = _trace(*given, features, hidden, geometry, thick, share)
-            rays[held], begins[held + 1] = ray, at + used
+            given = (positions, dt, starts[ray], starts[ray + 1], scale, table, levels, like, weights, scratch)
+            _, kept, left[held] = _trace(*given, at, rare, seed, solid, marks)
+            rays[held], begins[held + 1] = ray, at + kept
             held += 1
             if begins[held] < _TOGETHER and ray < end - 1:
                 continue
-            given = (inputs, weights, features, hidden, geometry, first, second, raw)
-            rows, padded = begins[held], _colors(harmonics, rays[:held], begins, *given)
+            rows, padded = begins[held], _colors(harmonics, rays[:held], begins, inputs, weights, solid, tinted)
             for i in range(held):
-                one_ray, low, high = rays[i], begins[i], begins[i + 1]
+                one_ray = rays[i]
                 made[:] = _0
-                full = _0
-                for row in range(low, high):
-                    full += share[row]
+                for row in range(begins[i], begins[i + 1]):
                     for c in range(3):
-                        made[c] += share[row] * raw[row * RAW + c]
-                loss, v_through = _loss(made, _1 - full, target[one_ray], background[one_ray], linear, share_of_loss, v_made)
+                        made[c] += counts[row] * share[row] * raw[row * RAW + c]
+                loss, v_through = _loss(made, left[i], target[one_ray], background[one_ray], linear, share_of_loss, v_made)
                 losses[slot] += loss
                 red, green, blue = v_made[0], v_made[1], v_made[2]
-                through, behind = _1 - full, _0
-                for row in range(high - 1, low - 1, -1):
-                    w, k = share[row], starts[one_ray] + row - low
-                    r, g, b = raw[row * RAW], raw[row * RAW + 1], raw[row * RAW + 2]
-                    gain = red * r + green * g + blue * b - v_through
+                behind = _0
+                for row in range(begins[i + 1] - 1, begins[i] - 1, -1):
+                    w, k = counts[row] * share[row], source[row]
+                    gain = red * raw[row * RAW] + green * raw[row * RAW + 1] + blue * raw[row * RAW + 2] - v_through
                     # As in volume, and on to the logarithm of the density.
-                    v_density[row] = density_slope(thick[row]) * dt[k] * (through * gain - behind)
+                    v_density[row] = counts[row] * _slope(thick[row]) * dt[k] * (after[row] * gain - behind)
                     behind += w * gain
-                    through += w
                     shown = simd.load(raw, row * RAW)
                     simd.store(v_raw, row * RAW, w * shown * (_1 - shown) * simd.load(v_made, 0))
                     for axis in range(3):
@@ -310,6 +343,6 @@ def learn(starts, t, dt, positions, harmonics, table, levels, like, weights, sca
 
 
 @nb.njit(inline="always", **OPTIONS)
-def density_slope(density):
+def _slope(density):
     """Of the density by its logarithm; none where that was cut off."""
     return density if density < np.float32(np.exp(MOST) * 0.999) else _0

@@ -85,3 +85,18 @@ def test_rays_without_samples_show_the_background():
     target = torch.full((50, 3), 0.5)
     loss, v_weights, counting = radiance.Learner()(samples, directions, table, weights, SMALL, 1.0, target, target, False)
     assert loss == 0 and not v_weights.any() and counting == 0
+
+
+def test_learning_by_chance_from_rare_samples_is_right_on_average():
+    table, weights = field(density=0.4)
+    samples, directions = rays(300)
+    generator = torch.Generator().manual_seed(5)
+    target, background = torch.rand(300, 3, generator=generator), torch.rand(300, 3, generator=generator)
+    given = (samples, directions, table, weights, SMALL, 1.0, target, background, False)
+    _, exact, all = radiance.Learner()(*given)
+    learner = radiance.Learner(rare=0.01)
+    made = [learner(*given, seed) for seed in range(200)]
+    assert 0.25 * all < np.mean([used for *_, used in made]) < 0.95 * all
+    mean = torch.stack([v_weights for _, v_weights, _ in made]).mean(0)
+    assert (mean - exact).norm() < 0.05 * exact.norm()
+    assert torch.equal(made[3][1], learner(*given, 3)[1]) and not torch.equal(made[3][1], made[4][1])
