@@ -310,3 +310,51 @@ def pose_to_colmap(camera_to_world: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     if qvec[0] < 0:
         qvec = -qvec
     return qvec, -rotation @ pose[:3, 3]
+
+
+def ray_matrix(camera: Camera) -> np.ndarray:
+    """What turns places in the picture into directions: ``matrix @ (x, y, 1)`` reaches planar depth 1.
+
+    Returns:
+        [3, 3] float64, from pixels to the world's axes.
+    """
+    inverse = np.array([[1 / camera.fx, 0, -camera.cx / camera.fx], [0, 1 / camera.fy, -camera.cy / camera.fy], [0, 0, 1]])
+    return np.asarray(camera.camera_to_world, dtype=np.float64)[:3, :3] @ _FLIP[:3, :3] @ inverse
+
+
+def llff_to_pose(matrix: np.ndarray) -> np.ndarray:
+    """A pose of LLFF, whose axes are down, right and back, as camera-to-world with OpenGL axes.
+
+    Args:
+        matrix: [3, 4].
+
+    Returns:
+        [4, 4] float64.
+    """
+    pose = np.eye(4)
+    pose[:3, 0], pose[:3, 1], pose[:3, 2:] = matrix[:, 1], -matrix[:, 0], matrix[:, 2:]
+    return pose
+
+
+def average_pose(poses: np.ndarray) -> np.ndarray:
+    """The pose in the middle of others: the mean place, looking the mean way, as upright as they are on the whole.
+
+    Args:
+        poses: [N, 4, 4] camera-to-world.
+
+    Returns:
+        [4, 4] float64.
+
+    Raises:
+        ValueError: they look every way, so that there is none.
+    """
+    back, up = poses[:, :3, 2].mean(axis=0), poses[:, :3, 1].mean(axis=0)
+    if np.linalg.norm(back) < 0.1 or np.linalg.norm(np.cross(up, back)) < 0.1 * np.linalg.norm(back):
+        raise ValueError("the cameras look every way")
+    pose = np.eye(4)
+    pose[:3, 2] = back / np.linalg.norm(back)
+    right = np.cross(up, pose[:3, 2])
+    pose[:3, 0] = right / np.linalg.norm(right)
+    pose[:3, 1] = np.cross(pose[:3, 2], pose[:3, 0])
+    pose[:3, 3] = poses[:, :3, 3].mean(axis=0)
+    return pose

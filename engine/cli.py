@@ -74,7 +74,9 @@ def _argument(help: str, metavar: str = "") -> Any:
 
 
 def train(
-    capture: Annotated[str, _Positional, _argument("Folder of the capture: transforms.json, NeRF-synthetic or COLMAP.", "CAPTURE")] = "",
+    capture: Annotated[
+        str, _Positional, _argument("Folder of the capture: transforms.json, NeRF-synthetic, LLFF or COLMAP.", "CAPTURE")
+    ] = "",
     /,
     out: Annotated[str, _argument("Folder that receives the result.", "RESULT")] = "",
     resume: Annotated[str, _argument("Folder of a result to go on with, instead of a capture.", "RESULT")] = "",

@@ -20,7 +20,7 @@ ALLOWED = {
     "fields": {"contract", "cameras", "formats", "kernels", "data"},
     "metrics": {"kernels"},
     "devices": {"contract"},
-    "methods": {"contract", "cameras", "formats", "kernels", "data", "splats", "fields"},
+    "methods": {"contract", "cameras", "formats", "kernels", "data", "splats", "fields", "devices"},
     "training": {"", "contract", "cameras", "formats", "kernels", "data", "methods", "metrics", "devices"},
     "rendering": {"", "contract", "cameras", "formats", "data", "methods", "training"},
     "doctor": {"", "kernels", "devices"},

@@ -4,59 +4,105 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..cameras import Camera
+from ..cameras import Camera, ray_matrix
+from ..contract.errors import UserError
 from .views import View
 
 
-class RayBank:
-    """Every pixel that can be learnt from, and the ray behind it."""
+@dataclass(frozen=True, eq=False)
+class Space:
+    """A field's own coordinates: the world moved to ``center``, turned, and divided by ``radius``; float32 is exact enough there."""
 
-    def __init__(self, views: Sequence[View], center: np.ndarray, radius: float, device: str = "cpu"):
-        counts = [view.camera.width * view.camera.height for view in views]
-        self.pixels = torch.from_numpy(np.concatenate([view.image.reshape(-1, view.image.shape[2]) for view in views])).to(device)
-        self._starts = torch.tensor(np.cumsum([0, *counts]), device=device)
-        cameras = [view.camera for view in views]
-        self._widths = torch.tensor([camera.width for camera in cameras], device=device)
-        self._lenses = torch.tensor([[c.fx, c.fy, c.cx, c.cy] for c in cameras], dtype=torch.float32, device=device)
-        poses = [_pose(camera, center, radius) for camera in cameras]
-        self._turns, self._places = (torch.from_numpy(np.stack(part)).to(device) for part in zip(*poses, strict=True))
+    center: np.ndarray  # [3] float64, world
+    radius: float  # world units that become 1
+    rotation: np.ndarray = field(default_factory=lambda: np.eye(3))  # [3, 3] from the world's axes to the field's
+
+    def rays_of(self, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+        """A camera's place [3], and the [3, 3] that makes directions of (x, y, 1); a direction reaches one unit of planar depth."""
+        return self.rotation @ (camera.position - self.center) / self.radius, self.rotation @ ray_matrix(camera)
+
+    def to_world(self, points: np.ndarray) -> np.ndarray:
+        """Points [N, 3] of the field in the world, float64."""
+        return np.asarray(points, dtype=np.float64) @ self.rotation * self.radius + self.center
+
+    def from_world(self, points: np.ndarray) -> np.ndarray:
+        """Points [N, 3] of the world in the field's coordinates, float64."""
+        return (np.asarray(points, dtype=np.float64) - self.center) @ self.rotation.T / self.radius
+
+
+def picture_rays(camera: Camera, space: Space, device: str = "cpu") -> tuple[Tensor, Tensor]:
+    """The rays through the middles of all pixels, row by row.
+
+    Returns:
+        origins and directions, [H * W, 3] float32; a direction reaches one unit of planar depth.
+    """
+    origin, matrix = space.rays_of(camera)
+    y, x = np.mgrid[: camera.height, : camera.width] + 0.5
+    directions = np.stack([x.ravel(), y.ravel(), np.ones(x.size)], axis=1) @ matrix.T
+    origins = np.broadcast_to(origin, directions.shape)
+    return torch.from_numpy(origins.astype(np.float32)).to(device), torch.from_numpy(directions.astype(np.float32)).to(device)
+
+
+class RayBank:
+    """Every pixel that can be learnt from, and the ray behind it.
+
+    Args:
+        views: the training views, in pictures of any sizes but one number of channels.
+        space: the field's coordinates.
+        device: where the pixels are kept, a byte a channel.
+    """
+
+    def __init__(self, views: Sequence[View], space: Space, device: str = "cpu"):
+        rays = [space.rays_of(view.camera) for view in views]
+        self._places, self._matrices = (torch.tensor(np.stack(part), dtype=torch.float32, device=device) for part in zip(*rays, strict=True))
+        self._pixels = torch.from_numpy(np.concatenate([view.image.reshape(-1, view.image.shape[2]) for view in views])).to(device)
+        self._sizes = np.array([view.image.shape[:2] for view in views])  # [V, 2] height, width
+        self._starts = np.cumsum([0, *self._sizes.prod(axis=1)])  # [V + 1]
         self._known = None
         if any(view.mask is not None for view in views):
             masks = [np.ones(view.image.shape[:2], bool) if view.mask is None else view.mask > 0 for view in views]
-            self._known = torch.from_numpy(np.flatnonzero(np.concatenate([mask.reshape(-1) for mask in masks]))).to(device)
+            self._known = np.flatnonzero(np.concatenate([mask.ravel() for mask in masks]))
+            if not len(self._known):
+                raise UserError("The masks of the training views leave no pixel to learn from.", "Masks are 0 where pixels are left out.")
 
-    def pick(self, rng: np.random.Generator, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Random pixels.
+    def pick(
+        self, rng: np.random.Generator, count: int, *, one_view: bool = False, share: float = 1.0
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Random pixels, each as likely as any other.
+
+        Args:
+            rng: the source of randomness.
+            count: how many.
+            one_view: all of one random view.
+            share: how much of width and height about the middle they are from.
 
         Returns:
-            origins and unit directions [count, 3] float32, and what the pixels hold [count, 3 or 4] uint8.
+            The views [R], origins and directions [R, 3] float32, of which a direction reaches one unit of planar depth, and what the
+            pixels hold [R, 3 or 4] uint8. R is ``count``; less where a part of the views is wanted and pixels of it are masked.
         """
-        known = self._known
-        index = torch.from_numpy(rng.integers(0, len(self.pixels if known is None else known), count)).to(self.pixels.device)
-        index = index if known is None else known[index]
-        view = torch.searchsorted(self._starts, index, right=True) - 1
-        place, width = index - self._starts[view], self._widths[view]
-        x, y = (place % width).float() + 0.5, (place // width).float() + 0.5
-        fx, fy, cx, cy = self._lenses[view].unbind(1)
-        local = torch.stack([(x - cx) / fx, (cy - y) / fy, -torch.ones_like(x)], dim=1)
-        directions = torch.nn.functional.normalize((self._turns[view] @ local[..., None])[..., 0], dim=1)
-        return self._places[view], directions, self.pixels[index]
-
-
-def camera_rays(camera: Camera, center: np.ndarray, radius: float, device: str = "cpu") -> tuple[Tensor, Tensor]:
-    """The rays of a whole picture: origins and unit directions, [H W, 3] float32, row after row."""
-    turn, place = _pose(camera, center, radius)
-    y, x = np.mgrid[: camera.height, : camera.width].astype(np.float32) + np.float32(0.5)
-    local = np.stack([(x - camera.cx) / camera.fx, (camera.cy - y) / camera.fy, -np.ones_like(x)], axis=-1).reshape(-1, 3)
-    directions = torch.from_numpy((local @ turn.T).astype(np.float32)).to(device)
-    return torch.from_numpy(place).to(device).expand(len(directions), 3), torch.nn.functional.normalize(directions, dim=1)
-
-
-def _pose(camera: Camera, center: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
-    """Camera-to-field rotation [3, 3] and the camera's place [3], float32."""
-    return camera.camera_to_world[:3, :3].astype(np.float32), ((camera.position - center) / radius).astype(np.float32)
+        if one_view or share < 1:
+            if one_view:
+                view = np.repeat(rng.integers(0, len(self._sizes)), count)
+            else:
+                view = np.searchsorted(self._starts, rng.integers(0, self._starts[-1], count), side="right") - 1
+            sizes = self._sizes[view]
+            inside = np.minimum(((rng.random((count, 2)) * share + (1 - share) / 2) * sizes).astype(np.int64), sizes - 1)
+            index = self._starts[view] + inside[:, 0] * sizes[:, 1] + inside[:, 1]
+            index = index if self._known is None else index[np.isin(index, self._known)]
+        elif self._known is None:
+            index = rng.integers(0, self._starts[-1], count)
+        else:
+            index = self._known[rng.integers(0, len(self._known), count)]
+        view = np.searchsorted(self._starts, index, side="right") - 1
+        row, column = np.divmod(index - self._starts[view], self._sizes[view, 1])
+        places = np.stack([column + 0.5, row + 0.5, np.ones(len(row))], axis=1).astype(np.float32)
+        device = self._pixels.device
+        which = torch.from_numpy(view).to(device)
+        directions = (self._matrices[which] @ torch.from_numpy(places).to(device)[..., None])[..., 0]
+        return which, self._places[which], directions, self._pixels[torch.from_numpy(index).to(device)]

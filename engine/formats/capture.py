@@ -10,11 +10,12 @@ from ..contract.capture import Capture, Frame, check_frame, hold_out
 from ..contract.errors import UserError
 from ..contract.result import inside
 from .colmap import model_folder, read_model
+from .llff import POSES, read_llff
 from .transforms import TRANSFORMS, Transforms, read_transforms
 
 
 def read_capture(folder: Path) -> Capture:
-    """Reads a capture: ours or nerfstudio's transforms.json, NeRF-synthetic, or a COLMAP model.
+    """Reads a capture: ours or nerfstudio's transforms.json, NeRF-synthetic, LLFF, or a COLMAP model.
 
     The world's axes and scale stay as they are in the files. Held-out views are those of transforms_test.json where there is one, else
     every 8th by name. Pictures that are not there are left out, with one warning.
@@ -35,11 +36,15 @@ def read_capture(folder: Path) -> Capture:
         return _nerfstudio(folder)
     if (folder / "transforms_train.json").is_file():
         return _nerf_synthetic(folder)
+    # Before COLMAP, whose model LLFF's own scenes hold as well: the depths that each camera reaches are only here.
+    if (folder / POSES).is_file():
+        return Capture(folder=folder, frames=tuple(hold_out(read_llff(folder))), source="llff")
     model = model_folder(folder)
     if model is not None:
         return _colmap(folder, model)
     raise UserError(
-        f"{folder} is not a capture: it has no transforms.json, no transforms_train.json and no COLMAP model in sparse/0.",
+        f"{folder} is not a capture: it has no transforms.json, no transforms_train.json, no poses_bounds.npy and no COLMAP "
+        "model in sparse/0.",
         "Choose the folder that a capture was written to.",
     )
 

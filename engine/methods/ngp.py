@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from ..cameras import Camera, unproject
 from ..contract.capture import Capture
@@ -17,7 +18,7 @@ from ..contract.errors import UserError
 from ..contract.result import FIELD, POINTS, Result, replacing
 from ..contract.settings import NgpSettings, TrainSettings
 from ..data.carving import empty_cells, object_box
-from ..data.rays import RayBank, camera_rays
+from ..data.rays import RayBank, Space, picture_rays
 from ..data.scene import scene_box
 from ..data.views import View
 from ..fields.ngp import NgpField
@@ -78,7 +79,8 @@ class NgpModel:
 
     def _look(self, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
         """Colour over nothing [H, W, 3], planar depth [H, W] where half of the light stops, else 0, and alpha [H, W]."""
-        origins, directions = camera_rays(camera, self.center, self.radius)
+        origins, directions = picture_rays(camera, Space(self.center, self.radius))
+        directions = normalize(directions, dim=1)
         parts = []
         for first in range(0, len(origins), _RAYS):
             chunk = slice(first, first + _RAYS)
@@ -138,7 +140,7 @@ class NgpTrainer(NgpModel):
         cascades = settings.ngp.cascades or (1 if transparent else 4)
         super().__init__(settings.ngp, cascades, center, radius, blend, self.rng)
         self.background = settings.background if settings.background != "auto" else ("random" if transparent else "black")
-        self.bank = RayBank(views, center, radius)
+        self.bank = RayBank(views, Space(center, radius))
         for cascade in range(cascades):
             places = self.grid.centers(cascade).reshape(-1, 3).double() * radius + torch.from_numpy(center)
             empty = empty_cells(places, 2.0 ** (cascade + 1) / settings.ngp.cells * radius, views)
@@ -156,7 +158,8 @@ class NgpTrainer(NgpModel):
             self.grid.update(self.field.density, self.rng, looks)
             self.count = self.grid.count
         self.steps_done += 1
-        origins, directions, pixels = self.bank.pick(self.rng, self._rays)
+        _, origins, directions, pixels = self.bank.pick(self.rng, self._rays)
+        directions = normalize(directions, dim=1)
         jitter = torch.from_numpy(self.rng.random(len(origins), np.float32))
         samples = self._march(origins, directions, jitter)
         # A batch of more than twice the wanted size, as may come before the grid is known, is cut.

@@ -210,3 +210,16 @@ def test_half_turns_are_found(angle, axis):
     qvec = np.array([math.cos(half), *(vector * math.sin(half))])
     pose = cameras.colmap_to_pose(qvec, (1, 2, 3))
     assert np.allclose(cameras.colmap_to_pose(*cameras.pose_to_colmap(pose)), pose, atol=1e-9)
+
+
+def test_the_average_of_poses_stands_and_looks_between_them():
+    left, right = np.eye(4), np.eye(4)
+    turn = np.radians(20)
+    for pose, sign in ((left, 1), (right, -1)):
+        pose[:3, :3] = [[np.cos(turn), 0, sign * np.sin(turn)], [0, 1, 0], [-sign * np.sin(turn), 0, np.cos(turn)]]
+        pose[:3, 3] = (sign, 2, 3)
+    middle = cameras.average_pose(np.stack([left, right]))
+    assert np.allclose(middle[:3, :3], np.eye(3)) and np.allclose(middle[:3, 3], (0, 2, 3))
+    behind = np.diag([-1.0, 1, -1, 1])
+    with pytest.raises(ValueError):
+        cameras.average_pose(np.stack([np.eye(4), behind]))

@@ -1,104 +1,98 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rays of pixels against the cameras' own projection, and cells that views show to be empty."""
-
-from dataclasses import replace
+"""Rays against the projection of the points on them."""
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from engine.cameras import Camera, project
-from engine.data.carving import empty_cells
-from engine.data.rays import RayBank, camera_rays
+from engine.cameras import Camera, project, rigid_pose
+from engine.contract.errors import UserError
+from engine.data.rays import RayBank, Space, picture_rays
 from engine.data.views import View
 
 
-def camera(angle=0.0, width=31, height=20, distance=4.0):
-    pose = np.eye(4)
-    c, s = np.cos(angle), np.sin(angle)
-    # Looks at the origin from a place on a circle about Z.
-    pose[:3, :3] = np.array([[-s, 0, c], [c, 0, s], [0, 1, 0]])
-    pose[:3, 3] = distance * pose[:3, 2]
-    return Camera(width, height, 30.0, 33.0, 15.2, 9.7, pose)
-
-
-def views(count=3, channels=4, seed=0):
+def some_camera(seed, width=7, height=5, far=0.0):
+    """Any pose, with lens shift and pixels that are not square."""
     rng = np.random.default_rng(seed)
-    made = []
-    for index in range(count):
-        one = camera(index * 1.3, 31 + index, 20)
-        made.append(View(str(index), one, rng.integers(0, 256, (one.height, one.width, channels)).astype(np.uint8)))
-    return made
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    matrix[:3, 3] = rng.normal(size=3) + far
+    return Camera(width, height, 9.0, 11.0, width / 2 + 1.3, height / 2 - 0.7, rigid_pose(matrix))
 
 
-@pytest.mark.parametrize("center", [(0.0, 0.0, 0.0), (1000.0, -50.0, 3.0)])
-def test_rays_lead_back_to_their_pixels(center):
-    center, radius = np.array(center), 2.5
-    moved = []
-    for view in views():
-        pose = view.camera.camera_to_world.copy()
-        pose[:3, 3] += center
-        moved.append(replace(view, camera=replace(view.camera, camera_to_world=pose)))
-    origins, directions, pixels = RayBank(moved, center, radius).pick(np.random.default_rng(1), 500)
-    np.testing.assert_allclose(directions.norm(dim=1), 1, atol=1e-6)
+def some_view(seed, width=7, height=5, mask=None):
+    image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return View(str(seed), some_camera(seed, width, height), image, None, mask)
+
+
+def turned(seed):
+    return np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))[0]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from([0.0, 1e5]), st.floats(0.1, 100))
+def test_points_on_a_pixels_ray_are_seen_in_the_middle_of_that_pixel(seed, far, radius):
+    camera = some_camera(seed, far=far)
+    space = Space(np.full(3, far), radius, turned(seed + 1))
+    origins, directions = picture_rays(camera, space)
+    points = space.to_world((origins + 3 * directions).double().numpy())
+    pixels, depth = project(camera, points)
+    y, x = np.mgrid[:5, :7] + 0.5
+    assert pixels == pytest.approx(np.stack([x.ravel(), y.ravel()], axis=1), abs=1e-2 if far else 1e-3)
+    assert depth == pytest.approx(3 * radius, rel=1e-4)
+    assert space.from_world(points) == pytest.approx((origins + 3 * directions).numpy(), abs=1e-4)
+
+
+def test_picked_pixels_have_the_rays_and_the_colours_of_their_pictures():
+    views = [some_view(1), some_view(2, 4, 9), some_view(3, 1, 1)]
+    space = Space(np.array([0.2, 0.1, 0.0]), 2.0, turned(9))
+    which, origins, directions, pixels = RayBank(views, space).pick(np.random.default_rng(0), 500)
+    for index, view in enumerate(views):
+        mine = which == index
+        wanted = picture_rays(view.camera, space)
+        # Which pixel it is shows in the direction.
+        found = torch.cdist(directions[mine], wanted[1]).min(dim=1)
+        assert len(found.values) > 2 and found.values.max() < 1e-5
+        assert torch.allclose(origins[mine], wanted[0][found.indices], atol=1e-6)
+        assert np.array_equal(pixels[mine].numpy(), view.image.reshape(-1, 3)[found.indices.numpy()])
+
+
+def numbered(width, height, first, mask=None):
+    """A view whose pixels hold their own number: row in red, column in green, the view in blue."""
+    rows, columns = np.mgrid[:height, :width]
+    image = np.stack([rows, columns, np.full_like(rows, first)], axis=-1).astype(np.uint8)
+    return View(str(first), some_camera(first, width, height), image, None, mask)
+
+
+def test_every_pixel_is_picked_as_often_as_any_other():
+    bank = RayBank([numbered(7, 5, 0), numbered(3, 2, 1)], Space(np.zeros(3), 1.0))
+    for share in (1.0, 1 - 1e-9):
+        pixels = bank.pick(np.random.default_rng(0), 41_000, share=share)[3].long()
+        counts = np.bincount(pixels[:, 2] * 35 + pixels[:, 0] * torch.tensor([7, 3])[pixels[:, 2]] + pixels[:, 1], minlength=41)
+        assert len(counts) == 41 and counts.min() > 850 and counts.max() < 1150
+
+
+def test_the_middle_of_one_view():
+    bank = RayBank([numbered(40, 20, 0), numbered(40, 20, 1)], Space(np.zeros(3), 1.0))
     seen = set()
-    for origin, direction, pixel in zip(origins.numpy(), directions.numpy(), pixels.numpy(), strict=True):
-        distances = [np.abs((view.camera.position - center) / radius - origin).max() for view in moved]
-        view = moved[int(np.argmin(distances))]
-        assert min(distances) < 1e-4
-        place, depth = project(view.camera, ((origin + 2 * direction.astype(np.float64)) * radius + center)[None])
-        x, y = place[0] - 0.5
-        assert depth[0] > 0 and abs(x - round(x)) < 0.01 and abs(y - round(y)) < 0.01
-        assert np.array_equal(view.image[round(y), round(x)], pixel)
-        seen.add(view.name)
-    assert len(seen) == 3
+    for seed in range(6):
+        which, _, _, pixels = bank.pick(np.random.default_rng(seed), 3000, one_view=True, share=0.5)
+        assert len(which.unique()) == 1
+        row, column = pixels[:, 0], pixels[:, 1]
+        assert (row.min(), row.max(), column.min(), column.max()) == (5, 14, 10, 29)
+        seen.add(int(which[0]))
+    assert seen == {0, 1}
 
 
 def test_masked_pixels_are_never_picked():
-    given = views()
-    for view in given:
-        view.image[:, 10:] = 0
-        view.image[:, :10] = 255
-    mask = np.zeros((20, 31), np.uint8)
-    mask[:, :10] = 1
-    given[0] = replace(given[0], mask=mask)
-    for index in (1, 2):
-        given[index] = replace(given[index], mask=np.pad(mask, ((0, 0), (0, index))))
-    _, _, pixels = RayBank(given, np.zeros(3), 1.0).pick(np.random.default_rng(0), 1000)
-    assert (pixels == 255).all()
-
-
-def test_rays_of_a_whole_picture():
-    one = camera(0.7)
-    origins, directions = camera_rays(one, np.array([0.1, 0.2, 0.3]), 2.0)
-    places = (origins + 1.7 * directions).double().numpy() * 2.0 + (0.1, 0.2, 0.3)
-    pixels, depth = project(one, places)
-    y, x = np.mgrid[:20, :31] + 0.5
-    np.testing.assert_allclose(pixels, np.stack([x.ravel(), y.ravel()], axis=1), atol=1e-3)
-    assert (depth > 0).all()
-
-
-def test_cells_behind_transparent_pixels_are_empty_and_those_of_the_object_are_not():
-    rng = np.random.default_rng(0)
-    inside = rng.normal(size=(4000, 3))
-    inside *= 0.5 * rng.random((4000, 1)) ** (1 / 3) / np.linalg.norm(inside, axis=1, keepdims=True)
-    shown = []
-    for index in range(8):
-        one = camera(index * 0.8, 60, 60)
-        one = replace(one, cx=30.0, cy=30.0)
-        image = np.zeros((60, 60, 4), np.uint8)
-        pixels, _ = project(one, inside)
-        image[pixels[:, 1].astype(int), pixels[:, 0].astype(int)] = 255
-        shown.append(View(str(index), one, image))
-    axis = (torch.arange(32) + 0.5) / 16 - 1
-    centers = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
-    empty = empty_cells(centers, 1 / 16, shown)
-    distance = centers.norm(dim=1)
-    assert not empty[distance < 0.5 + 1 / 32].any()
-    assert empty[(distance > 0.9) & (centers[:, 2].abs() < 0.5)].float().mean() > 0.9
-
-
-def test_cells_that_no_opaque_view_sees_are_empty():
-    view = View("0", camera(), np.zeros((20, 31, 3), np.uint8))
-    centers = torch.tensor([[0.0, 0, 0], [3.9, 0, 0], [9.0, 0, 0], [0, 9.0, 0], [-50, 0, 0]])
-    assert empty_cells(centers, 0.1, [view]).tolist() == [False, False, True, True, False]
+    mask = np.zeros((5, 7), np.uint8)
+    mask[2, 3] = 255
+    bank = RayBank([numbered(7, 5, 0, mask), numbered(3, 2, 1)], Space(np.zeros(3), 1.0))
+    for more in ({}, {"one_view": True}, {"share": 0.9}):
+        pixels = bank.pick(np.random.default_rng(0), 1000, **more)[3]
+        masked = pixels[pixels[:, 2] == 0]
+        assert (masked == torch.tensor([2, 3, 0], dtype=torch.uint8)).all()
+    with pytest.raises(UserError, match="no pixel"):
+        RayBank([numbered(7, 5, 0, mask * 0)], Space(np.zeros(3), 1.0))
