@@ -13,17 +13,26 @@ import bpy
 from ..engine.contract.job import TrainStage
 from ..engine.contract.presets import PRESETS, with_preset
 from ..engine.contract.schema import about, check, from_mapping
-from ..engine.contract.settings import CaptureSettings, ImportSettings, NgpSettings, PlaceSettings, SplatSettings, TrainSettings
+from ..engine.contract.settings import (
+    CaptureSettings,
+    ImportSettings,
+    NerfSettings,
+    NgpSettings,
+    PlaceSettings,
+    SplatSettings,
+    TrainSettings,
+)
 
 _LARGEST = 2**31 - 1
 _UNITS = {"degrees": "°", "m": "m", "min": "min", "stops": "stops"}
 _NAMES = {
-    "out": "Folder",
     "log2_table": "Table Size (log2)",
+    "ndc": "Cameras' Perspective",
+    "out": "Folder",
+    "result": "Folder",
     "sh_degree": "Colour Detail",
     "sh_rate": "Colour Rate",
     "ssim_weight": "D-SSIM Weight",
-    "result": "Folder",
 }
 _CHOICES = {
     "auto": "Automatic",
@@ -33,7 +42,11 @@ _CHOICES = {
     "gsplat": "gsplat",
     "gsplat-mcmc": "gsplat, MCMC",
     "ngp": "Instant-NGP",
+    "nerf": "NeRF",
+    "nerf-simple": "NeRF, the Smallest",
     "orbit": "Around an Object",
+    "paper-fern": "NeRF as Published, Fern",
+    "paper-lego": "NeRF as Published, Lego",
     "room": "Inside the Room",
     "scene": "The Scene's Cameras",
     "splat": "Gaussian Splats",
@@ -136,7 +149,9 @@ def _group_classes(*settings: type) -> dict[type, type]:
     return groups
 
 
-_GROUPS = _group_classes(CaptureSettings, SplatSettings, NgpSettings, TrainSettings, TrainStage, ImportSettings, PlaceSettings)
+_GROUPS = _group_classes(
+    CaptureSettings, SplatSettings, NgpSettings, NerfSettings, TrainSettings, TrainStage, ImportSettings, PlaceSettings
+)
 
 T = typing.TypeVar("T")
 

@@ -25,7 +25,7 @@ from .contract.errors import UserError
 from .contract.presets import PRESETS, with_preset
 from .contract.result import EVENTS, read_result
 from .contract.schema import about, check, from_mapping
-from .contract.settings import NgpSettings, SplatSettings, TrainSettings
+from .contract.settings import TrainSettings
 
 PROGRAM = "python -m engine"
 
@@ -56,10 +56,17 @@ def _train_defaults(arguments: list[str]) -> Any:
     # No budget, because steps of the preset would stand beside minutes that are given.
     preset = {"preset": named[-1], "minutes": None} if named and named[-1] in PRESETS else {}
     chosen = from_mapping(TrainSettings, with_preset(preset))
-    return _TrainFlags(**{**vars(chosen), "splat": type(_TrainFlags().splat)(**vars(chosen.splat))})
+    return _like(_TrainFlags(), chosen)
+
+
+def _like(twin: Any, values: Any) -> Any:
+    """Settings as their twin of flags has them, or the other way; nested ones too."""
+    inner = {name: _like(value, getattr(values, name)) for name, value in vars(twin).items() if dataclasses.is_dataclass(value)}
+    return type(twin)(**{**vars(values), **inner})
 
 
 _Positional = tyro.conf.Positional
+_Method = typing.get_type_hints(TrainSettings)["method"]
 
 
 _Axes = typing.Literal["auto", "z-up", "y-up", "y-down"]
@@ -85,7 +92,7 @@ def train(
     settings: Annotated[_TrainFlags, tyro.conf.arg(name="")] = _TrainFlags(),  # type: ignore[valid-type]  # noqa: B008
 ) -> int:
     """Train on a capture, within a time budget or for a number of steps."""
-    given = TrainSettings(**{**vars(settings), "splat": SplatSettings(**vars(settings.splat)), "ngp": NgpSettings(**vars(settings.ngp))})
+    given = _like(TrainSettings(), settings)
     check(given)
     if given.minutes is not None and given.steps is not None:
         raise UserError("Give either --minutes or --steps, not both.")
@@ -182,7 +189,8 @@ def eval_(
     folder = Path(result).resolve()
     known = read_result(folder)
     reporter = Reporter(None, None)
-    views = load_views(read_capture(Path(known.capture)), split)
+    scale = 1 / from_mapping(TrainSettings, known.settings, "settings").downscale
+    views = load_views(read_capture(Path(known.capture)), split, scale=scale)
     if not views:
         raise UserError(f"{known.capture} has no {split} views.", "Try --split train.")
     model = load_model(folder, known, devices.threads(0))
@@ -346,6 +354,7 @@ def convert(
 def doctor(
     json_: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="json", help="Print JSON for a program.")] = False,
     compile: Annotated[bool, tyro.conf.FlagCreatePairsOff, _argument("Compile the kernels if that was not done yet.")] = False,
+    method: Annotated[_Method | None, _argument("Also say what training by this method, and its pictures, cost here.")] = None,
 ) -> int:
     """Say what this machine has, what will be used, and why."""
     from .doctor import examine, plain
@@ -358,7 +367,7 @@ def doctor(
             reporter = Reporter(None, None)
             compiling.compile_all(lambda done, steps: reporter("progress", stage="compile", step=done, steps=steps, seconds=0.0))
             reporter.close()
-    facts = examine()
+    facts = examine(method)
     print(json.dumps(facts, indent=1) if json_ else plain(facts))
     return 0
 

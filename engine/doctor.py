@@ -9,13 +9,15 @@ from typing import Any
 import psutil
 
 from . import __version__, devices
+from .contract.settings import TrainSettings
 from .kernels import CACHE, compiling
+from .methods import training_cost
 
 _LIBRARIES = ("torch", "numba", "numpy", "scipy", "safetensors")
 
 
-def examine() -> dict[str, Any]:
-    """The facts, as plain values for JSON."""
+def examine(method: str | None = None) -> dict[str, Any]:
+    """The facts, as plain values for JSON; with what training by a method costs where one is named."""
     choices = {method: devices.choose(method, "auto") for method in devices.SUPPORTED}
     return {
         "engine": __version__,
@@ -25,6 +27,7 @@ def examine() -> dict[str, Any]:
         "devices": list(devices.devices()),
         "methods": {method: {"device": choice.device, "reason": choice.reason} for method, choice in choices.items()},
         "libraries": {name: _version(name) for name in _LIBRARIES},
+        **({} if method is None else {"cost": _cost(method)}),
         "kernels": {"compiled": compiling.is_compiled(), "cache": str(CACHE)},
     }
 
@@ -40,7 +43,17 @@ def plain(facts: dict[str, Any]) -> str:
         f"Libraries   {', '.join(f'{name} {number}' for name, number in facts['libraries'].items())}",
         f"Kernels     {state}; {facts['kernels']['cache']}",
     ]
+    if "cost" in facts:
+        lines.append(f"Cost        {facts['cost']['words']}")
     return "\n".join(lines)
+
+
+def _cost(method: str) -> dict[str, Any]:
+    cost = training_cost(TrainSettings(method=method))
+    if cost is None:
+        return {"method": method, "words": f"A step of method {method} takes a moment; how long depends on the scene."}
+    large = cost.picture(1024, 1024)
+    return {"method": method, **vars(cost), "words": f"{cost.plain(400, 400)} {large[0].upper()}{large[1:]}."}
 
 
 def _version(name: str) -> str:

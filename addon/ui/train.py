@@ -3,14 +3,18 @@
 
 import bpy
 
-from ...engine.contract.settings import NgpSettings, SplatSettings, TrainSettings
+from ...engine.contract.settings import NerfSettings, NgpSettings, SplatSettings, TrainSettings
 from ..jobs.folders import absolute, capture_folder
 from . import facts
 from .base import Advanced, Step, draw_advanced, draw_button, settings_column
 from .job import draw_job
 
 # The settings of each method, and which of them are changed often.
-_METHODS = {"splat": (SplatSettings, ("sh_degree", "max_gaussians")), "ngp": (NgpSettings, ("log2_table",))}
+_METHODS = {
+    "splat": (SplatSettings, ("sh_degree", "max_gaussians")),
+    "ngp": (NgpSettings, ("log2_table",)),
+    "nerf": (NerfSettings, ("width",)),
+}
 
 
 class RECONSTRUCT_PT_train(Step, bpy.types.Panel):

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from .schema import SCHEMA
 
-Kind = Literal["started", "progress", "preview", "metric", "artifact", "warning", "failed", "done"]
+Kind = Literal["started", "progress", "preview", "metric", "artifact", "note", "warning", "failed", "done"]
 KINDS = get_args(Kind)
 
 
@@ -29,7 +29,7 @@ class Event:
         preview: path, step
         metric: name, value
         artifact: kind, path
-        warning: message
+        note, warning: message
         failed: code, message, hint
         done: seconds, cancelled
     Numbers that are not known yet are left out.

@@ -44,6 +44,35 @@ _GSPLAT: dict[str, Any] = {
     },
 }
 
+# What the configurations lego.txt and fern.txt of nerf-pytorch set, with its defaults below them. Its rates fall to a tenth in 500 000 and
+# 250 000 steps, of which 200 000 are made.
+_NERF_LEGO: dict[str, Any] = {
+    "method": "nerf",
+    "steps": 200_000,
+    "downscale": 2,
+    "blend": "srgb",
+    "background": "white",
+    "nerf": {
+        "network": "published",
+        "width": 256,
+        "depth": 8,
+        "position_octaves": 10,
+        "direction_octaves": 4,
+        "coarse_samples": 64,
+        "fine_samples": 128,
+        "rays": 1024,
+        "one_view": True,
+        "learning_rate": 5e-4,
+        "rate_fall": 0.1 ** (200 / 500),
+        "crop_steps": 500,
+        "crop_share": 0.5,
+        "density_noise": 0.0,
+        "near": 2.0,
+        "far": 6.0,
+        "ndc": "off",
+    },
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     "gsplat": _GSPLAT,
     "gsplat-mcmc": _GSPLAT
@@ -59,6 +88,24 @@ PRESETS: dict[str, dict[str, Any]] = {
             "scale_weight": 0.01,
         }
     },
+    "paper-lego": _NERF_LEGO,
+    "paper-fern": _NERF_LEGO
+    | {
+        "downscale": 8,
+        "background": "black",
+        "nerf": _NERF_LEGO["nerf"]
+        | {
+            "fine_samples": 64,
+            "one_view": False,
+            "rate_fall": 0.1 ** (200 / 250),
+            "crop_steps": 0,
+            "density_noise": 1.0,
+            "near": 0.0,
+            "far": 0.0,
+            "ndc": "on",
+        },
+    },
+    "nerf-simple": {"method": "nerf", "nerf": {"network": "simple", "width": 256, "coarse_samples": 192, "fine_samples": 0, "rays": 1024}},
 }
 
 

@@ -159,17 +159,66 @@ class NgpSettings:
 
 
 @dataclass(frozen=True)
+class NerfSettings:
+    """NeRF (Mildenhall et al. 2020). Defaults are its published ones, except that bounds are found in the capture."""
+
+    network: Literal["published", "simple"] = setting(
+        "published",
+        "published has the layers of the paper; simple is the smallest one, for reading and first steps.",
+        advanced=True,
+    )
+    width: int = setting(256, "Numbers in a layer of the networks; time grows with the square.", minimum=8, maximum=2048)
+    depth: int = setting(8, "Layers before the density, for the published network.", minimum=1, maximum=64, advanced=True)
+    position_octaves: int = setting(
+        10, "Octaves in which places are encoded; more show finer detail.", minimum=0, maximum=16, advanced=True
+    )
+    direction_octaves: int = setting(4, "Octaves in which directions are encoded.", minimum=0, maximum=16, advanced=True)
+    coarse_samples: int = setting(64, "Samples of a ray that are spread evenly.", minimum=2, maximum=4096, advanced=True)
+    fine_samples: int = setting(
+        128,
+        "Further samples of a ray, where the first ones found something, looked up in a second network; 0 does without it.",
+        minimum=0,
+        maximum=4096,
+        advanced=True,
+    )
+    rays: int = setting(1024, "Rays of a step.", minimum=1, maximum=1_000_000, advanced=True)
+    one_view: bool = setting(False, "Take all rays of a step from one view, as published for synthetic scenes.", advanced=True)
+    learning_rate: float = setting(5e-4, "Learning rate at the start.", minimum=0.0, advanced=True)
+    rate_fall: float = setting(0.1, "Share to which the learning rate falls until the end.", minimum=1e-6, maximum=1.0, advanced=True)
+    crop_steps: int = setting(
+        0, "First steps, in which only the middle of the views is learnt: it keeps empty margins from winning.", minimum=0, advanced=True
+    )
+    crop_share: float = setting(0.5, "Share of width and height that this middle has.", minimum=0.01, maximum=1.0, advanced=True)
+    density_noise: float = setting(
+        0.0, "Strength of the random numbers that are added to densities while training, against haze.", minimum=0.0, advanced=True
+    )
+    near: float = setting(0.0, "Depth at which rays begin; 0 finds it in the capture.", unit="world units", minimum=0.0, advanced=True)
+    far: float = setting(0.0, "Depth at which rays end; 0 finds it in the capture.", unit="world units", minimum=0.0, advanced=True)
+    ndc: Literal["auto", "on", "off"] = setting(
+        "auto",
+        "Learn in the cameras' perspective, for scenes that are only seen from the front and reach far back; auto does it for LLFF.",
+        advanced=True,
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto", "Numbers that the networks compute with: auto takes bfloat16 where the device has it.", advanced=True
+    )
+    points: int = setting(20_000, "Points of the cloud that is made at the end; 0 makes none.", minimum=0, maximum=10_000_000)
+
+
+@dataclass(frozen=True)
 class TrainSettings:
     """What is trained, and for how long."""
 
     preset: Literal["none", *PRESETS] = setting(
         "none",
         "Named set of settings, from which those given beside it deviate: gsplat and gsplat-mcmc are the defaults of gsplat's own trainer, "
-        "so that results compare.",
+        "so that results compare; paper-lego and paper-fern are those with which NeRF was published, nerf-simple is the smallest NeRF.",
         advanced=True,
     )
-    method: Literal["splat", "ngp"] = setting(
-        "splat", "What is trained: splat is 3D Gaussian splatting, ngp the radiance field of Instant-NGP."
+    method: Literal["splat", "ngp", "nerf"] = setting(
+        "splat",
+        "What is trained: splat is 3D Gaussian splatting, ngp the radiance field of Instant-NGP, nerf the first one as it was published, "
+        "which takes hours.",
     )
     minutes: float | None = setting(
         None,
@@ -184,19 +233,21 @@ class TrainSettings:
     device: Literal["auto", "cpu", "xpu", "cuda"] = setting(
         "auto", "Where to compute: auto takes the best device that the method supports."
     )
+    downscale: int = setting(1, "Train and score on views of so many times less width and height.", minimum=1, maximum=64, advanced=True)
     blend: Literal["auto", "linear", "srgb"] = setting(
         "auto",
         "Light in which splats are blended: linear for Blender, srgb for other viewers; auto takes linear for captures made by Blender.",
     )
     background: Literal["auto", "black", "white", "random"] = setting(
         "auto",
-        "What stands behind transparent views while training; auto is random where views are transparent, else black.",
+        "What stands behind transparent views while training; auto is random (nerf: white) where views are transparent, else black.",
         advanced=True,
     )
     seed: int = setting(0, "Seed of everything random in training.", minimum=0, maximum=2**31 - 1, advanced=True)
     threads: int = setting(0, "Processor threads; 0 takes all.", minimum=0, maximum=1024, advanced=True)
     splat: SplatSettings = setting(SplatSettings, "Settings of method splat.")
     ngp: NgpSettings = setting(NgpSettings, "Settings of method ngp.")
+    nerf: NerfSettings = setting(NerfSettings, "Settings of method nerf.")
 
 
 @dataclass(frozen=True)

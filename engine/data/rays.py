@@ -60,7 +60,8 @@ class RayBank:
 
     def __init__(self, views: Sequence[View], space: Space, device: str = "cpu"):
         rays = [space.rays_of(view.camera) for view in views]
-        self._places, self._matrices = (torch.tensor(np.stack(part), dtype=torch.float32, device=device) for part in zip(*rays, strict=True))
+        stacked = (np.stack(part).astype(np.float32) for part in zip(*rays, strict=True))
+        self._places, self._matrices = (torch.from_numpy(part).to(device) for part in stacked)
         self._pixels = torch.from_numpy(np.concatenate([view.image.reshape(-1, view.image.shape[2]) for view in views])).to(device)
         self._sizes = np.array([view.image.shape[:2] for view in views])  # [V, 2] height, width
         self._starts = np.cumsum([0, *self._sizes.prod(axis=1)])  # [V + 1]

@@ -67,6 +67,18 @@ def near_distance(cameras: Sequence[Camera], points: np.ndarray) -> float:
     return float(np.median(near)) if near else np.inf
 
 
+def seed_positions(capture: Capture) -> np.ndarray | None:
+    """Where the capture's own points are, [N, 3] float64 in the world; None where it has none.
+
+    Raises:
+        UserError: they cannot be read.
+    """
+    if capture.points is None:
+        return None
+    positions = read_points(capture.points).positions
+    return positions if len(positions) else None
+
+
 def seed_cloud(
     capture: Capture, views: Sequence[View], count: int, rng: np.random.Generator, *, most: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -33,9 +33,7 @@ class Frustum:
         ox, oy, oz = (origins + start[:, None] * directions).unbind(-1)
         dx, dy, dz = directions.unbind(-1)
         moved = torch.stack([-ox / oz / self.half_width, -oy / oz / self.half_height, 1 + 2 * self.near / oz], dim=-1)
-        turned = torch.stack(
-            [-(dx / dz - ox / oz) / self.half_width, -(dy / dz - oy / oz) / self.half_height, -2 * self.near / oz], dim=-1
-        )
+        turned = torch.stack([-(dx / dz - ox / oz) / self.half_width, -(dy / dz - oy / oz) / self.half_height, -2 * self.near / oz], dim=-1)
         return moved, turned
 
     def back(self, points: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from ..contract.errors import UserError
 from ..contract.result import Result
 from ..contract.settings import TrainSettings
 from ..data.views import View
+from ..fields.cost import Cost
 
 
 class Model(Protocol):
@@ -39,10 +40,15 @@ class Model(Protocol):
 
 
 class Trainer(Model, Protocol):
-    """What the training loop drives. ``steps_done`` counts steps; ``count`` is how many gaussians (or the like) there are."""
+    """What the training loop drives. ``steps_done`` counts steps; ``count`` is how many gaussians there are, None for other methods.
+    ``pixel_seconds`` is about what a pixel of a picture takes where pictures are slow, else 0; ``note`` says what the user should know of
+    the cost, "" where there is nothing.
+    """
 
     steps_done: int
-    count: int
+    count: int | None
+    pixel_seconds: float
+    note: str
     blend: str
     antialias: bool
 
@@ -68,9 +74,22 @@ def new_trainer(settings: TrainSettings, capture: Capture, views: list[View], bl
         from .ngp import NgpTrainer
 
         return NgpTrainer(settings, capture, views, blend, workers)
+    if settings.method == "nerf":
+        from .nerf import NerfTrainer
+
+        return NerfTrainer(settings, capture, views, blend, workers)
     from .splat import SplatTrainer
 
     return SplatTrainer(settings, capture, views, blend, workers)
+
+
+def training_cost(settings: TrainSettings) -> Cost | None:
+    """What training and rendering would take here, measured in a moment; None where a method's cost is not that of its networks."""
+    if settings.method != "nerf":
+        return None
+    from .nerf import nerf_cost
+
+    return nerf_cost(settings)
 
 
 def load_model(folder: Path, result: Result, workers: int) -> Model:
@@ -83,4 +102,8 @@ def load_model(folder: Path, result: Result, workers: int) -> Model:
         from .ngp import load_ngp_model
 
         return load_ngp_model(folder, result, workers)
+    if result.method == "nerf":
+        from .nerf import load_nerf_model
+
+        return load_nerf_model(folder, result, workers)
     raise UserError(f"{folder} was made by method {result.method}, which this engine does not have.", "Use the engine that made it.")

@@ -125,6 +125,8 @@ def load_ngp_model(folder: Path, result: Result, workers: int) -> NgpModel:
 class NgpTrainer(NgpModel):
     """Trains a field on posed views."""
 
+    pixel_seconds, note = 0.0, ""
+
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         torch.set_num_threads(workers)
         self.settings, self.views = settings.ngp, views

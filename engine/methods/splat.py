@@ -74,6 +74,8 @@ def load_splat_model(folder: Path, result: Result, workers: int) -> SplatModel:
 class SplatTrainer(SplatModel):
     """Trains gaussians on posed views."""
 
+    pixel_seconds, note = 0.0, ""
+
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         self.settings, self.views = settings.splat, views
         self.half_views = [shrunk(view, 0.5) for view in views] if settings.splat.half_until > 0 else views

@@ -35,7 +35,7 @@ from ..contract.result import (
 )
 from ..contract.schema import to_mapping
 from ..contract.settings import TrainSettings
-from ..data.views import View, load_views
+from ..data.views import View, load_views, shrunk
 from ..formats.capture import read_capture
 from ..kernels import compiling, use_threads
 from ..methods import Trainer, new_trainer
@@ -51,6 +51,8 @@ _OURS = (RESULT, EVENTS, CHECKPOINT, SPLATS, FIELD, POINTS, METRICS, PREVIEWS)
 _REPORT_EVERY = 0.5
 _CHECKPOINT_EVERY = 60.0
 _PREVIEW_EVERY = 10.0
+# Slow pictures are previewed so small that they take about as long.
+_PREVIEW_SECONDS = 2.0
 # Previews and checkpoints each take at most this share of the time.
 _SHARE = 0.02
 
@@ -153,8 +155,10 @@ def _train(job: Run, asked_to_end: EndRequest) -> Result:
             report("warning", message=warning)
         blend = settings.blend if settings.blend != "auto" else ("linear" if capture.source == "blender" else "srgb")
         result = replace(result, blend=blend, scale=capture.scale)
-        views, test = _load(capture, stage_progress("load"))
+        views, test = _load(capture, stage_progress("load"), 1 / settings.downscale)
         trainer = new_trainer(settings, capture, views, blend, workers)
+        if trainer.note:
+            report("note", message=trainer.note)
         transparent = views[0].image.shape[2] == 4
         result = replace(result, antialias=trainer.antialias, background="white" if transparent else "black")
         saved = read_checkpoint(job.folder) if job.resume else None
@@ -176,12 +180,12 @@ def _train(job: Run, asked_to_end: EndRequest) -> Result:
     return result
 
 
-def _load(capture: Capture, progress) -> tuple[list[View], list[View]]:
+def _load(capture: Capture, progress, scale: float) -> tuple[list[View], list[View]]:
     frames = len(capture.frames)
-    views = load_views(capture, "train", progress=lambda done, _: progress(done, frames))
+    views = load_views(capture, "train", scale=scale, progress=lambda done, _: progress(done, frames))
     if not views:
         raise UserError(f"{capture.folder} has no view to train on.", "Capture more views.")
-    test = load_views(capture, "test", progress=lambda done, _: progress(len(views) + done, frames))
+    test = load_views(capture, "test", scale=scale, progress=lambda done, _: progress(len(views) + done, frames))
     return views, test
 
 
@@ -191,6 +195,7 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
     last_report = last_preview = last_checkpoint = clock.seconds()
     preview_wait, checkpoint_wait = 3.0, _CHECKPOINT_EVERY
     smooth_loss: float | None = None
+    preview: View | None = None
     preview_psnr: float | None = None
     step_seconds: float | None = None
     view_seconds = 0.0
@@ -203,11 +208,9 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
         if budget.seconds is not None:
             # Recent steps count: the first ones see smaller views.
             step_seconds = now - before if step_seconds is None else 0.95 * step_seconds + 0.05 * (now - before)
-            # A scored view costs about a step of splats: the picture is half of one, SSIM in torch the other half. Fields make small steps.
-            scored = max(step_seconds, 1.3 * view_seconds)
-            budget.reserve = min(1.0 + 1.2 * scored * len(test) + 2e-5 * trainer.count, 0.3 * budget.seconds)
+            budget.reserve = min(_ending(trainer, test, max(step_seconds, 1.3 * view_seconds)), 0.3 * budget.seconds)
         if test and now - last_preview > preview_wait:
-            view = test[0]
+            view = preview = preview or _preview_view(trainer, test[0])
             display, _ = trainer.render(view.camera, background(view))
             preview_psnr = metrics.psnr(display, truth(view, trainer.blend))
             path = f"{PREVIEWS}/{trainer.steps_done:07d}.png"
@@ -238,6 +241,31 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
     return replace(result, timing={"train": seconds, "step": seconds / made})
 
 
+def _ending(trainer: Trainer, test: list[View], view_seconds: float) -> float:
+    """About how many seconds pass after the last step."""
+    if trainer.pixel_seconds:
+        return 1.0 + trainer.pixel_seconds * sum(view.camera.width * view.camera.height for view in test)
+    # A scored view costs about a step of splats: the picture is half of one, SSIM in torch the other half. Fields make small steps.
+    return 1.0 + 1.2 * view_seconds * len(test) + 2e-5 * (trainer.count or 0)
+
+
+def _preview_view(trainer: Trainer, view: View) -> View:
+    """The view that previews show, small enough to be there in time."""
+    pixels = view.camera.width * view.camera.height
+    if trainer.pixel_seconds * pixels <= _PREVIEW_SECONDS:
+        return view
+    return shrunk(view, (_PREVIEW_SECONDS / trainer.pixel_seconds / pixels) ** 0.5)
+
+
+def _affordable(trainer: Trainer, test: list[View], seconds: float) -> list[View]:
+    """Those test views, spread evenly, that can be scored in a time; one at least."""
+    if not test or not trainer.pixel_seconds:
+        return test
+    cost = trainer.pixel_seconds * sum(view.camera.width * view.camera.height for view in test) / len(test)
+    count = min(max(int(seconds / cost), 1), len(test))
+    return [test[index * len(test) // count] for index in range(count)]
+
+
 def _finish(job: Run, trainer: Trainer, test: list[View], clock: Clock, result: Result, asked_to_end: EndRequest) -> Result:
     """Writes checkpoint and artifacts, and scores them unless the user waits for the end."""
     report = job.reporter
@@ -259,13 +287,20 @@ def _finish(job: Run, trainer: Trainer, test: list[View], clock: Clock, result: 
 
     if not test or asked_to_end():
         return result
+    if job.settings.minutes is not None:
+        chosen = _affordable(trainer, test, 60 * job.settings.minutes - clock.seconds())
+        if len(chosen) < len(test):
+            report("warning", message=f"Only {len(chosen)} of {len(test)} held-out views were scored in the time; eval scores them all.")
+        test = chosen
     try:
         scores = score(trainer, test, trainer.blend, progress)
     except Cancelled:
         return result
     write_metrics(job.folder, scores)
     result = result.with_artifact("metrics", METRICS)
-    result = replace(result, metrics={"psnr": scores["psnr"], "ssim": scores["ssim"], "count": trainer.count})
+    result = replace(result, metrics={"psnr": scores["psnr"], "ssim": scores["ssim"]})
+    if trainer.count is not None:
+        result = replace(result, metrics={**result.metrics, "count": trainer.count})
     write_result(job.folder, result)
     report("artifact", kind="metrics", path=METRICS)
     for name, value in result.metrics.items():

@@ -56,8 +56,8 @@ class Reporter:
         values = event.values
         if event.kind == "progress":
             self._bar(values)
-        elif event.kind == "warning":
-            self._say(values["message"], "yellow")
+        elif event.kind in ("note", "warning"):
+            self._say(values["message"], "yellow" if event.kind == "warning" else "")
         elif event.kind == "failed":
             self.close()
             self._say(f"{values['message']} {values.get('hint', '')}".strip(), "red")

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Between which depths a camera's rays meet what a capture shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..cameras import Camera, project
+from ..contract.capture import Capture
+from ..contract.errors import UserError
+from .views import View
+
+# Half the diagonal of a side of the scene's box, in half sides: a thing that fills its pictures fits into this ball.
+_BALL = 2**0.5
+# Where nothing is known of an opaque scene: from a share of the distance to its middle, to a multiple.
+_NEAREST, _FARTHEST = 0.05, 8.0
+# What lies before and behind all but the outermost hundredth of the known depths.
+_MARGIN = 0.8
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """``near`` and ``far``: planar depths for all cameras; where they are None, everything lies in the ball of ``radius`` about ``center``.
+    All in the world's unit.
+    """
+
+    center: tuple[float, float, float]
+    radius: float
+    near: float | None = None
+    far: float | None = None
+
+    def of(self, camera: Camera) -> tuple[float, float]:
+        """Planar depth at which a camera's rays begin and end; 0 < near < far."""
+        if self.near is not None and self.far is not None:
+            return self.near, self.far
+        middle = float((np.array(self.center) - camera.position) @ camera.direction)
+        near = max(middle - self.radius, 0.02 * self.radius)
+        return near, max(middle + self.radius, 2 * near)
+
+
+def find_bounds(capture: Capture, views: Sequence[View], points: np.ndarray | None, center: np.ndarray, radius: float) -> Bounds:
+    """The bounds of a capture, from the best that is known of them: what its file says; the depth pictures; for things on nothing the
+    box that the cameras look at; the seed points; and else a range that reaches from close by to far behind the middle.
+
+    Args:
+        capture, views: all, and those that are trained on.
+        points: [N, 3] seed points where there are any.
+        center, radius: of the scene's box.
+    """
+    ball = Bounds(tuple(center.tolist()), _BALL * radius)
+    stated = [(frame.near, frame.far) for frame in capture.frames if frame.near is not None and frame.far is not None]
+    if stated:
+        # As published for such captures.
+        return Bounds(ball.center, ball.radius, 0.9 * min(near for near, _ in stated), max(far for _, far in stated))
+    depths = [view.depth[::4, ::4][view.depth[::4, ::4] > 0] for view in views if view.depth is not None]
+    if not any(len(some) for some in depths):
+        if any(view.image.shape[2] == 4 for view in views):
+            return ball
+        depths = _point_depths(points, views)
+    known = np.concatenate(depths) if depths else np.zeros(0)
+    if len(known) >= 8:
+        low, high = np.percentile(known, (1, 99))
+        return Bounds(ball.center, ball.radius, float(low) * _MARGIN, float(high) / _MARGIN)
+    away = max(float(np.median([np.linalg.norm(view.camera.position - center) for view in views])), radius)
+    return Bounds(ball.center, ball.radius, _NEAREST * away, _FARTHEST * away)
+
+
+def check_parallax(views: Sequence[View]) -> None:
+    """Refuses views from which no depth can be learnt.
+
+    Raises:
+        UserError: there is one, or all are from one place.
+    """
+    places = np.array([view.camera.position for view in views])
+    if len(views) == 1:
+        raise UserError(
+            "There is only one view to train on, and from one view no depth can be learnt.", "Add pictures from other places.", "bad_input"
+        )
+    if np.ptp(places, axis=0).max() <= 1e-6 * max(1.0, float(np.abs(places).max())):
+        raise UserError(
+            "All cameras stand in one place, and from one place no depth can be learnt.", "Add pictures from other places.", "bad_input"
+        )
+
+
+def _point_depths(points: np.ndarray | None, views: Sequence[View]) -> list[np.ndarray]:
+    """The depths of points in the views that see them."""
+    if points is None:
+        return []
+    found = []
+    for view in views:
+        pixels, depth = project(view.camera, points)
+        with np.errstate(invalid="ignore"):
+            seen = (depth > 0) & (pixels >= 0).all(axis=1) & (pixels < (view.camera.width, view.camera.height)).all(axis=1)
+        found.append(depth[seen])
+    return found

@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Method nerf: neural radiance fields as they were published (Mildenhall et al. 2020)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from .. import devices
+from ..cameras import Camera, average_pose
+from ..contract.capture import Capture
+from ..contract.errors import UserError
+from ..contract.result import FIELD, POINTS, Result, replacing
+from ..contract.schema import from_mapping, to_mapping
+from ..contract.settings import NerfSettings, TrainSettings
+from ..data.bounds import Bounds, check_parallax, find_bounds
+from ..data.rays import RayBank, Space, picture_rays
+from ..data.scene import scene_box, seed_positions
+from ..data.views import View
+from ..fields.cost import Cost, duration
+from ..fields.ndc import Frustum
+from ..fields.renderer import NerfRenderer, Rays
+from ..formats.points import write_points
+from ..kernels.photometric.reference import srgb_decode, srgb_encode
+
+# In NDC the nearest thing lies at so many near planes, as published.
+_BEFORE = 4 / 3
+# What find_bounds takes off the nearest known depth.
+_BOUNDS_MARGIN = 0.9
+# Past this ratio of depths, even steps would leave what is near to one or two samples.
+_DEEP = 10.0
+# At most this share of a time budget goes into the point cloud.
+_POINTS_SHARE = 0.1
+
+
+class NerfModel:
+    """Networks that can be looked at."""
+
+    def __init__(self, renderer: NerfRenderer, space: Space, bounds: Bounds):
+        self.renderer, self.space, self.known = renderer, space, bounds
+        self.blend = "linear" if renderer.linear else "srgb"
+
+    def render(self, camera: Camera, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`engine.methods.Model`."""
+        light, alpha, _ = self._see(camera)
+        behind = torch.as_tensor(background, dtype=torch.float32, device=light.device)
+        return _picture(_display(light, alpha, behind, self.blend), camera), alpha.cpu().numpy().reshape(camera.height, camera.width)
+
+    def layers(self, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See :class:`engine.methods.Model`."""
+        light, alpha, depth = self._see(camera)
+        if self.blend == "srgb":
+            # What was blended are codes: they stand for light once they no longer hold the share that shines through.
+            light = srgb_decode(light / alpha.clamp_min(1e-6)[:, None]) * alpha[:, None]
+        size = (camera.height, camera.width)
+        return _picture(light, camera), alpha.cpu().numpy().reshape(size), (depth * self.space.radius).cpu().numpy().reshape(size)
+
+    def _see(self, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
+        origins, directions = picture_rays(camera, self.space, self.renderer.device)
+        near, far = (torch.full_like(origins[:, 0], depth / self.space.radius) for depth in self.known.of(camera))
+        return self.renderer.look(Rays(origins, directions, near, far))
+
+
+def load_nerf_model(folder: Path, result: Result, workers: int) -> NerfModel:
+    """The networks of a result, on the device that it was trained on where that is here."""
+    path = result.artifact("field")
+    if path is None:
+        raise UserError(f"{folder} holds no field yet.", "Let its training finish, or resume it.")
+    torch.set_num_threads(workers)
+    device = result.device if result.device in devices.devices() else "cpu"
+    try:
+        with safe_open(folder / path, "pt") as file:
+            facts = json.loads(file.metadata()["field"])
+            settings = from_mapping(NerfSettings, facts["settings"])
+            space = Space(np.array(facts["center"]), float(facts["radius"]), np.array(facts["rotation"]))
+            renderer = NerfRenderer(
+                settings,
+                None if facts["frustum"] is None else Frustum(*facts["frustum"]),
+                disparity=bool(facts["disparity"]),
+                linear=bool(facts["linear"]),
+                device=device,
+                bfloat16=_bfloat16(settings, device),
+                rng=np.random.default_rng(0),
+            )
+            renderer.load_state_dict({name: file.get_tensor(name) for name in file.keys()})
+            return NerfModel(renderer, space, Bounds(**facts["bounds"]))
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise UserError(f"{folder / path} is damaged: {str(error).splitlines()[0]}.", "Train again, or choose another result.") from None
+
+
+def nerf_cost(settings: TrainSettings) -> Cost:
+    """What training and rendering would take here; measured in a fifth of a second."""
+    device = devices.choose("nerf", settings.device).device
+    torch.set_num_threads(devices.threads(settings.threads))
+    bfloat16 = _bfloat16(settings.nerf, device)
+    rng = np.random.default_rng(0)
+    return NerfRenderer(settings.nerf, None, disparity=False, linear=False, device=device, bfloat16=bfloat16, rng=rng).cost()
+
+
+class NerfTrainer(NerfModel):
+    """Trains the networks on posed views."""
+
+    antialias = False
+    count = None
+
+    def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
+        check_parallax(views)
+        torch.set_num_threads(workers)
+        self.settings, self.views, self.minutes = settings.nerf, views, settings.minutes
+        self.seed = settings.seed
+        device = devices.choose("nerf", settings.device).device
+        positions = seed_positions(capture)
+        center, radius = scene_box([view.camera for view in views], positions)
+        bounds = find_bounds(capture, views, positions, center, radius)
+        if self.settings.near or self.settings.far:
+            near, far = self.settings.near or bounds.near, self.settings.far or bounds.far
+            if near is None or far is None or not near < far:
+                raise UserError("--nerf.near and --nerf.far do not enclose anything.", "Give both, near below far, or neither.")
+            bounds = replace(bounds, near=near, far=far)
+        frustum, space = None, Space(center, radius)
+        if self.settings.ndc == "on" or (self.settings.ndc == "auto" and capture.source == "llff"):
+            found = _in_front(views, bounds)
+            if found is None and self.settings.ndc == "on":
+                raise UserError("These cameras do not all face one way, as NDC needs.", "Use --nerf.ndc off.")
+            frustum, space = found or (None, space)
+        self.rng = np.random.default_rng(settings.seed)
+        renderer = NerfRenderer(
+            self.settings,
+            frustum,
+            disparity=frustum is None and bounds.near is not None and bounds.far > _DEEP * bounds.near,
+            linear=blend == "linear",
+            device=device,
+            bfloat16=_bfloat16(self.settings, device),
+            rng=self.rng,
+        )
+        super().__init__(renderer, space, bounds)
+        self.bank = RayBank(views, space, device)
+        self._depths = torch.tensor([bounds.of(view.camera) for view in views], dtype=torch.float32, device=device) / space.radius
+        transparent = views[0].image.shape[2] == 4
+        self.background = settings.background if settings.background != "auto" else ("white" if transparent else "black")
+        self.optimizer = torch.optim.Adam(renderer.parameters(), lr=self.settings.learning_rate)
+        self.steps_done = 0
+        self.cost = renderer.cost()
+        self.pixel_seconds = self.cost.pixel_seconds
+        self._cloud: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    @property
+    def note(self) -> str:
+        """What this training costs, in words."""
+        size = self.views[0].camera
+        note = self.cost.plain(size.width, size.height)
+        if self.minutes is not None:
+            return f"{note} {duration(60 * self.minutes)} are enough for about {60 * self.minutes / self.cost.step_seconds:.0f} steps."
+        return note
+
+    def step(self, progress: float) -> float:
+        """See :class:`engine.methods.Trainer`."""
+        share = self.settings.crop_share if self.steps_done < self.settings.crop_steps else 1.0
+        rays, pixels = self._pick(self.rng, self.settings.rays, one_view=self.settings.one_view, share=share)
+        random = self.renderer.random(len(rays), self.rng)
+        noise = self.renderer.noise(len(rays), self.rng)
+        if self.background == "random":
+            behind = torch.from_numpy(self.rng.random(3, np.float32)).to(pixels.device)
+        else:
+            behind = torch.full((3,), float(self.background == "white"), device=pixels.device)
+        target = self._target(pixels, behind)
+        self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * self.settings.rate_fall**progress
+        self.optimizer.zero_grad()
+        total = torch.zeros((), device=pixels.device)
+        for start in range(0, len(rays), self.renderer.rays_at_once):
+            part = slice(start, start + self.renderer.rays_at_once)
+            seen = self.renderer.trace(
+                rays.part(part), tuple(some[part] for some in random), None if noise is None else tuple(some[part] for some in noise)
+            )
+            errors = sum((_display(some.color, some.alpha, behind, self.blend) - target[part]) ** 2 for some in seen)
+            loss = errors.sum() / (3 * len(rays))
+            loss.backward()
+            total += loss.detach()
+        self.optimizer.step()
+        self.steps_done += 1
+        self._cloud = None
+        return float(total)
+
+    def artifacts(self, folder: Path) -> list[tuple[str, str]]:
+        """Writes field.safetensors, and points.ply where points are wanted and there are any."""
+        facts = {
+            "settings": to_mapping(self.settings),
+            "center": self.space.center.tolist(),
+            "radius": self.space.radius,
+            "rotation": self.space.rotation.tolist(),
+            "bounds": asdict(self.known),
+            "frustum": None if self.renderer.frustum is None else list(asdict(self.renderer.frustum).values()),
+            "disparity": self.renderer.disparity,
+            "linear": self.renderer.linear,
+        }
+        weights = {name: value.cpu().contiguous() for name, value in self.renderer.state_dict().items()}
+        with replacing(folder / FIELD) as temporary:
+            temporary.write_bytes(save(weights, {"field": json.dumps(facts)}))
+        made = [("field", FIELD)]
+        positions, colors, normals = self._points()
+        if len(positions):
+            write_points(folder / POINTS, positions, colors, normals)
+            made.append(("points", POINTS))
+        return made
+
+    def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+        """The box of all but the outermost hundredth of the points on what is seen."""
+        positions = self._points()[0]
+        if not len(positions):
+            center, reach = np.array(self.known.center), self.known.radius
+            return tuple((center - reach).tolist()), tuple((center + reach).tolist())
+        low, high = np.percentile(positions, (0.5, 99.5), axis=0)
+        return tuple(low.tolist()), tuple(high.tolist())
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """See :class:`engine.methods.Trainer`."""
+        arrays = {}
+        for name, value in self.renderer.named_parameters():
+            arrays[name] = value.detach().cpu().numpy()
+            for moment in ("exp_avg", "exp_avg_sq") if self.optimizer.state else ():
+                arrays[f"{moment}.{name}"] = self.optimizer.state[value][moment].cpu().numpy()
+        return arrays, {"step": self.steps_done, "rng": self.rng.bit_generator.state, "views": [view.name for view in self.views]}
+
+    def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+        """See :class:`engine.methods.Trainer`."""
+        if facts["views"] != [view.name for view in self.views]:
+            raise UserError("The capture has other views than when this training began.", "Train anew with --overwrite.")
+        self.steps_done = facts["step"]
+        self.rng.bit_generator.state = facts["rng"]
+        for name, value in self.renderer.named_parameters():
+            with torch.no_grad():
+                value.copy_(torch.from_numpy(arrays[name]))
+            if f"exp_avg.{name}" in arrays:
+                moments = {kind: torch.tensor(arrays[f"{kind}.{name}"], device=value.device) for kind in ("exp_avg", "exp_avg_sq")}
+                self.optimizer.state[value] = {"step": torch.tensor(float(self.steps_done)), **moments}
+
+    def _pick(self, rng: np.random.Generator, count: int, **where: Any) -> tuple[Rays, Tensor]:
+        """The rays of random pixels, and what they hold; see :meth:`engine.data.rays.RayBank.pick`."""
+        view, origins, directions, pixels = self.bank.pick(rng, count, **where)
+        return Rays(origins, directions, *self._depths[view].unbind(-1)), pixels
+
+    def _target(self, pixels: Tensor, behind: Tensor) -> Tensor:
+        """The codes of pixels over a background, [R, 3]."""
+        codes = pixels.float() / 255
+        if codes.shape[1] == 3:
+            return codes
+        alpha = codes[:, 3]
+        straight = srgb_decode(codes[:, :3]) if self.blend == "linear" else codes[:, :3]
+        return _display(straight * alpha[:, None], alpha, behind, self.blend)
+
+    def _points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Places [N, 3] in the world, codes [N, 3] uint8 and normals [N, 3] of what random pixels of the training views see."""
+        if self._cloud is None:
+            count = self.settings.points
+            if self.minutes is not None:
+                count = min(count, int(_POINTS_SHARE * 60 * self.minutes / self.pixel_seconds))
+            # A source of its own: what is written must not change what is trained.
+            rays, _ = self._pick(np.random.default_rng(self.seed), count)
+            parts = [np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros((0, 3), np.float32)]
+            if count:
+                light, alpha, depth = self.renderer.look(rays)
+                # Beyond what is known to be there, places are guesses.
+                solid = (alpha > 0.5) & (depth > 0) & (depth <= rays.far)
+                places = (rays.origins + depth[:, None] * rays.directions)[solid]
+                codes = light[solid] / alpha[solid, None]
+                codes = (srgb_encode(codes) if self.blend == "linear" else codes).clamp(0, 1)
+                if len(places):
+                    normals = self.renderer.normals(places).cpu().numpy() @ self.space.rotation
+                    parts = [self.space.to_world(places.cpu().numpy()), (codes * 255).round().byte().cpu().numpy(), normals]
+            self._cloud = tuple(parts)
+        return self._cloud
+
+
+def _display(light: Tensor, alpha: Tensor, behind: Tensor, blend: str) -> Tensor:
+    """sRGB codes [R, 3] of light over a background. light: [R, 3], multiplied by alpha [R]. behind: [3] codes."""
+    if blend == "srgb":
+        return light + (1 - alpha)[:, None] * behind
+    return srgb_encode(light + (1 - alpha)[:, None] * srgb_decode(behind))
+
+
+def _picture(values: Tensor, camera: Camera) -> np.ndarray:
+    """[H * W, 3] as [3, H, W]."""
+    return values.T.reshape(3, camera.height, camera.width).cpu().numpy()
+
+
+def _bfloat16(settings: NerfSettings, device: str) -> bool:
+    return settings.precision == "bfloat16" or (settings.precision == "auto" and devices.has_bfloat16(device))
+
+
+def _in_front(views: Sequence[View], bounds: Bounds) -> tuple[Frustum, Space] | None:
+    """The cameras' common perspective and the coordinates in which they look along -Z; None where they do not face one way."""
+    poses = np.stack([view.camera.camera_to_world for view in views])
+    try:
+        middle = average_pose(poses)
+    except ValueError:
+        return None
+    if (poses[:, :3, 2] @ middle[:3, 2]).min() < 0.5:
+        return None
+    first = views[0].camera
+    nearest = min(bounds.of(view.camera)[0] for view in views) / _BOUNDS_MARGIN
+    return Frustum(first.width / 2 / first.fx, first.height / 2 / first.fy, 1.0), Space(middle[:3, 3], nearest / _BEFORE, middle[:3, :3].T)
