@@ -13,7 +13,7 @@ from .job import draw_job
 _METHODS = {
     "splat": (SplatSettings, ("sh_degree", "max_gaussians")),
     "ngp": (NgpSettings, ("log2_table",)),
-    "nerf": (NerfSettings, ("width",)),
+    "nerf": (NerfSettings, ("sampler", "width")),
 }
 
 

@@ -54,6 +54,7 @@ _NERF_LEGO: dict[str, Any] = {
     "background": "white",
     "nerf": {
         "network": "published",
+        "sampler": "paper",
         "width": 256,
         "depth": 8,
         "position_octaves": 10,

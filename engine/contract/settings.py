@@ -173,6 +173,11 @@ class NerfSettings:
         10, "Octaves in which places are encoded; more show finer detail.", minimum=0, maximum=16, advanced=True
     )
     direction_octaves: int = setting(4, "Octaves in which directions are encoded.", minimum=0, maximum=16, advanced=True)
+    sampler: Literal["paper", "occupancy"] = setting(
+        "paper",
+        "How rays are sampled: paper takes coarse and fine samples, occupancy one network and only places where something may be, which "
+        "is many times as fast.",
+    )
     coarse_samples: int = setting(64, "Samples of a ray that are spread evenly.", minimum=2, maximum=4096, advanced=True)
     fine_samples: int = setting(
         128,

@@ -36,6 +36,11 @@ class Frustum:
         turned = torch.stack([-(dx / dz - ox / oz) / self.half_width, -(dy / dz - oy / oz) / self.half_height, -2 * self.near / oz], dim=-1)
         return moved, turned
 
+    def points(self, points: Tensor) -> Tensor:
+        """Points [..., 3] with Z below 0 in the cube."""
+        z = points[..., 2].clamp_max(-1e-6)
+        return torch.stack([-points[..., 0] / z / self.half_width, -points[..., 1] / z / self.half_height, 1 + 2 * self.near / z], dim=-1)
+
     def back(self, points: Tensor) -> Tensor:
         """Points of the cube, [..., 3] with Z below 1, where they came from."""
         z = 2 * self.near / (points[..., 2] - 1)

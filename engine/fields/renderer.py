@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rays through the networks of NeRF: coarse samples, fine ones where they found something, and what is seen."""
+"""Rays through the networks of NeRF, and what is seen."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,103 +41,68 @@ class Rays:
         return Rays(self.origins[chosen], self.directions[chosen], self.near[chosen], self.far[chosen])
 
 
-class NerfRenderer(nn.Module):
-    """The networks, and how they are looked through.
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What rays see over nothing. ``depth`` is where half of the light is held up, in multiples of the directions, 0 = none; it is only
+    there for pictures.
+    """
+
+    color: Tensor  # [R, 3], multiplied by alpha
+    alpha: Tensor  # [R]
+    depth: Tensor | None = None  # [R]
+
+
+class Renderer(nn.Module):
+    """Networks, and what all ways of looking through them share.
 
     Args:
         settings: of the method.
-        frustum: what becomes the cube where the scene is learnt in NDC.
-        disparity: whether coarse samples are spread evenly in 1/depth.
         linear: whether colours are composited as scene-linear light; the networks give codes all the same.
+        networks: how many there are.
         device: where all is computed. bfloat16: whether matrix products are.
         rng: draws the networks.
     """
 
-    def __init__(
-        self,
-        settings: NerfSettings,
-        frustum: Frustum | None,
-        *,
-        disparity: bool,
-        linear: bool,
-        device: str,
-        bfloat16: bool,
-        rng: np.random.Generator,
-    ):
+    frustum: Frustum | None = None
+    # How many samples a ray takes, over all networks.
+    ray_samples = 0.0
+
+    def __init__(self, settings: NerfSettings, *, linear: bool, networks: int, device: str, bfloat16: bool, rng: np.random.Generator):
         super().__init__()
-        self.settings, self.frustum, self.disparity, self.linear = settings, frustum, disparity, linear
-        self.device, self.bfloat16 = device, bfloat16
-        self.coarse = self.field(settings)
-        self.fine = self.field(settings) if settings.fine_samples else None
+        self.settings, self.linear, self.device, self.bfloat16 = settings, linear, device, bfloat16
+        octaves = (settings.position_octaves, settings.direction_octaves)
+        self.networks = nn.ModuleList(
+            SimpleField(settings.width, *octaves) if settings.network == "simple" else NerfField(settings.width, settings.depth, *octaves)
+            for _ in range(networks)
+        )
         initialise(self, rng)
         self.to(device)
 
-    @staticmethod
-    def field(settings: NerfSettings) -> nn.Module:
-        """A new network of the kind that the settings want."""
-        octaves = (settings.position_octaves, settings.direction_octaves)
-        if settings.network == "simple":
-            return SimpleField(settings.width, *octaves)
-        return NerfField(settings.width, settings.depth, *octaves)
-
     @property
-    def rays_at_once(self) -> int:
-        """How many rays are best computed together."""
-        samples = self.settings.coarse_samples + self.settings.fine_samples
-        return max(1, _AT_ONCE.get(self.device, _AT_ONCE_ELSEWHERE) // samples)
+    def at_once(self) -> int:
+        """How many samples are best computed together."""
+        return _AT_ONCE.get(self.device, _AT_ONCE_ELSEWHERE)
 
-    def random(self, rays: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """The random numbers that training on so many rays takes, [R, coarse_samples] and [R, fine_samples]."""
-        counts = (self.settings.coarse_samples, self.settings.fine_samples)
-        return tuple(torch.from_numpy(rng.random((rays, count), np.float32)).to(self.device) for count in counts)
+    def prepare(self, step: int, rng: np.random.Generator) -> None:
+        """Called before each training step."""
 
-    def noise(self, rays: int, rng: np.random.Generator) -> tuple[Tensor, Tensor] | None:
-        """What is added to the raw densities of so many rays while training."""
-        if not self.settings.density_noise:
-            return None
-        coarse, fine = self.settings.coarse_samples, self.settings.fine_samples
-        drawn = (rng.standard_normal((rays, count), np.float32) for count in (coarse, coarse + fine))
-        return tuple(torch.from_numpy(noise * np.float32(self.settings.density_noise)).to(self.device) for noise in drawn)
-
-    def trace(self, rays: Rays, random: tuple[Tensor, Tensor] | None = None, noise: tuple[Tensor, Tensor] | None = None) -> list[Composite]:
-        """What rays see: by the coarse network, and by the fine one where there is one. Light is over nothing.
+    def parts(self, rays: Rays, rng: np.random.Generator | None = None) -> Iterator[tuple[slice, list[Seen]]]:
+        """Looks along rays, as many at a time as are best computed together.
 
         Args:
             rays: R of them.
-            random: see :meth:`random`; None takes the middles, as for pictures.
-            noise: see :meth:`noise`.
+            rng: the source of the randomness of training; None looks as for pictures.
+
+        Yields:
+            Which of them, and what they see: by each of the networks, of which the last counts.
         """
-        coarse_random, fine_random = random or (None, None)
-        coarse_noise, fine_noise = noise or (None, None)
-        views = normalize(rays.directions, dim=-1)
-        origins, directions, near, far = rays.origins, rays.directions, rays.near, rays.far
-        if self.frustum is not None:
-            origins, directions = self.frustum.rays(origins, directions)
-            near, far = torch.zeros_like(near), torch.ones_like(far)
-        lengths = directions.norm(dim=-1)
-        places = stratified(near, far, self.settings.coarse_samples, coarse_random, disparity=self.disparity)
-
-        def look(field: nn.Module, places: Tensor, noise: Tensor | None) -> Composite:
-            positions = origins[:, None] + places[..., None] * directions[:, None]
-            raw, colors = self._query(field, positions, views[:, None].expand_as(positions))
-            densities = relu(raw if noise is None else raw + noise)
-            return composite(densities, srgb_decode(colors) if self.linear else colors, places, lengths)
-
-        seen = [look(self.coarse, places, coarse_noise)]
-        if self.fine is not None:
-            places = coarse_to_fine(places, seen[0].weights.detach(), self.settings.fine_samples, fine_random)
-            seen.append(look(self.fine, places, fine_noise))
-        return seen
+        raise NotImplementedError
 
     @torch.no_grad()
     def look(self, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:
-        """What any number of rays see: light [R, 3] over nothing, alpha [R], and median planar depth [R], 0 = none."""
-        parts = []
-        for start in range(0, len(rays), self.rays_at_once):
-            part = rays.part(slice(start, start + self.rays_at_once))
-            seen = self.trace(part)[-1]
-            parts.append((seen.color, seen.alpha, self._planar(part, seen.median_depth())))
-        return tuple(torch.cat(pieces) for pieces in zip(*parts, strict=True))
+        """What any number of rays see: light [R, 3] over nothing, alpha [R], and depth [R] in multiples of the directions, 0 = none."""
+        seen = [part[-1] for _, part in self.parts(rays)]
+        return tuple(torch.cat([getattr(one, name) for one in seen]) for name in ("color", "alpha", "depth"))
 
     def normals(self, points: Tensor) -> Tensor:
         """Unit normals [P, 3] in the field's coordinates, against the growth of density; 0 where it does not grow.
@@ -144,39 +110,104 @@ class NerfRenderer(nn.Module):
         Args:
             points: [P, 3] in the field's coordinates.
         """
-        field = self.fine if self.fine is not None else self.coarse
-        at_once = _AT_ONCE.get(self.device, _AT_ONCE_ELSEWHERE)
         made = []
-        for part in points.split(at_once):
+        for part in points.split(self.at_once):
             part = part.detach().requires_grad_()
             with torch.enable_grad():
-                places = part
-                if self.frustum is not None:
-                    z = part[:, 2:].clamp_max(-1e-6)
-                    sides = torch.tensor([self.frustum.half_width, self.frustum.half_height], device=part.device)
-                    places = torch.cat([-part[:, :2] / z / sides, 1 + 2 * self.frustum.near / z], dim=-1)
-                (slope,) = torch.autograd.grad(field.raw_density(places).sum(), part)
+                places = part if self.frustum is None else self.frustum.points(part)
+                (slope,) = torch.autograd.grad(self.networks[-1].raw_density(places).sum(), part)
             made.append(normalize(-slope, dim=-1).nan_to_num())
         return torch.cat(made)
 
     def cost(self) -> Cost:
         """What training and rendering take here; measured in a fifth of a second."""
-        coarse, fine = self.settings.coarse_samples, self.settings.fine_samples
-        per_sample = multiply_adds(self.coarse)
-        at_once = _AT_ONCE.get(self.device, _AT_ONCE_ELSEWHERE)
-        rate = measured_rate(lambda *given: self._query(self.coarse, *given), per_sample, at_once, self.device)
-        # The fine network sees the coarse samples too.
-        return Cost(per_sample, 2 * coarse + fine if fine else coarse, self.settings.rays, rate)
+        per_sample = multiply_adds(self.networks[0])
+        rate = measured_rate(lambda *given: self.query(self.networks[0], *given), per_sample, self.at_once, self.device)
+        return Cost(per_sample, self.ray_samples, self.settings.rays, rate)
 
-    def _query(self, field: nn.Module, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    def query(self, network: nn.Module, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw densities [...] and colours [..., 3] for compositing, float32, of positions and unit directions [..., 3]."""
         with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.bfloat16):
-            raw, colors = field(positions, directions)
-        return raw.float(), colors.float()
+            raw, colors = network(positions, directions)
+        colors = colors.float()
+        return raw.float(), srgb_decode(colors) if self.linear else colors
 
-    def _planar(self, rays: Rays, places: Tensor) -> Tensor:
+
+class PaperRenderer(Renderer):
+    """The published way: coarse samples, and fine ones where those found something, by a network of their own.
+
+    Args:
+        frustum: what becomes the cube where the scene is learnt in NDC.
+        disparity: whether coarse samples are spread evenly in 1/depth.
+        others: see :class:`Renderer`.
+    """
+
+    def __init__(self, settings: NerfSettings, frustum: Frustum | None, disparity: bool, **others):
+        super().__init__(settings, networks=2 if settings.fine_samples else 1, **others)
+        self.frustum, self.disparity = frustum, disparity
+        coarse, fine = settings.coarse_samples, settings.fine_samples
+        # The fine network sees the coarse samples too.
+        self.ray_samples = 2 * coarse + fine if fine else coarse
+
+    def parts(self, rays: Rays, rng: np.random.Generator | None = None) -> Iterator[tuple[slice, list[Seen]]]:
+        """See :meth:`Renderer.parts`."""
+        coarse, fine = self.settings.coarse_samples, self.settings.fine_samples
+        randoms, noises = (None, None), (None, None)
+        if rng is not None:
+            randoms = tuple(self._drawn(rng.random((len(rays), count), np.float32)) for count in (coarse, fine))
+            if self.settings.density_noise:
+                strength = np.float32(self.settings.density_noise)
+                shapes = ((len(rays), coarse), (len(rays), coarse + fine))
+                noises = tuple(self._drawn(strength * rng.standard_normal(shape, np.float32)) for shape in shapes)
+        rays_at_once = max(1, self.at_once // (coarse + fine))
+        for start in range(0, len(rays), rays_at_once):
+            part = slice(start, start + rays_at_once)
+            given = [tuple(None if one is None else one[part] for one in some) for some in (randoms, noises)]
+            seen = self.trace(rays.part(part), *given)
+            if rng is None:
+                yield part, [Seen(one.color, one.alpha, self._depth(rays.part(part), one)) for one in seen[-1:]]
+            else:
+                yield part, [Seen(one.color, one.alpha) for one in seen]
+
+    def trace(
+        self,
+        rays: Rays,
+        random: tuple[Tensor | None, Tensor | None] = (None, None),
+        noise: tuple[Tensor | None, Tensor | None] = (None, None),
+    ) -> list[Composite]:
+        """What rays see by the coarse network, and by the fine one where there is one.
+
+        Args:
+            rays: R of them.
+            random: for the places of coarse [R, coarse_samples] and fine [R, fine_samples] samples; None takes the middles.
+            noise: is added to the raw densities, [R, coarse_samples] and [R, coarse_samples + fine_samples].
+        """
+        views = normalize(rays.directions, dim=-1)
+        origins, directions, near, far = rays.origins, rays.directions, rays.near, rays.far
+        if self.frustum is not None:
+            origins, directions = self.frustum.rays(origins, directions)
+            near, far = torch.zeros_like(near), torch.ones_like(far)
+        lengths = directions.norm(dim=-1)
+
+        def look(network: nn.Module, places: Tensor, noise: Tensor | None) -> Composite:
+            positions = origins[:, None] + places[..., None] * directions[:, None]
+            raw, colors = self.query(network, positions, views[:, None].expand_as(positions))
+            return composite(relu(raw if noise is None else raw + noise), colors, places, lengths)
+
+        places = stratified(near, far, self.settings.coarse_samples, random[0], disparity=self.disparity)
+        seen = [look(self.networks[0], places, noise[0])]
+        if len(self.networks) > 1:
+            places = coarse_to_fine(places, seen[0].weights.detach(), self.settings.fine_samples, random[1])
+            seen.append(look(self.networks[1], places, noise[1]))
+        return seen
+
+    def _drawn(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values).to(self.device)
+
+    def _depth(self, rays: Rays, seen: Composite) -> Tensor:
+        places = seen.median_depth()
         if self.frustum is None:
             return places
         origins, directions = self.frustum.rays(rays.origins, rays.directions)
         points = self.frustum.back(origins + places[:, None] * directions)
-        depth = (points[:, 2] - rays.origins[:, 2]) / rays.directions[:, 2]
-        return torch.where(places > 0, depth, 0.0)
+        return torch.where(places > 0, (points[:, 2] - rays.origins[:, 2]) / rays.directions[:, 2], 0.0)

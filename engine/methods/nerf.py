@@ -23,12 +23,15 @@ from ..contract.result import FIELD, POINTS, Result, replacing
 from ..contract.schema import from_mapping, to_mapping
 from ..contract.settings import NerfSettings, TrainSettings
 from ..data.bounds import Bounds, check_parallax, find_bounds
+from ..data.carving import empty_cells, object_box
 from ..data.rays import RayBank, Space, picture_rays
 from ..data.scene import scene_box, seed_positions
 from ..data.views import View
 from ..fields.cost import Cost, duration
 from ..fields.ndc import Frustum
-from ..fields.renderer import NerfRenderer, Rays
+from ..fields.occupancy import OccupancyGrid
+from ..fields.renderer import PaperRenderer, Rays, Renderer
+from ..fields.skipping import SkippingRenderer
 from ..formats.points import write_points
 from ..kernels.photometric.reference import srgb_decode, srgb_encode
 
@@ -38,6 +41,10 @@ _BEFORE = 4 / 3
 _BOUNDS_MARGIN = 0.9
 # Past this ratio of depths, even steps would leave what is near to one or two samples.
 _DEEP = 10.0
+# Occupancy grids of scenes that go on beyond their box.
+_CASCADES = 4
+# Rays that are looked along before training, to know what one takes.
+_PROBED = 256
 # At most this share of a time budget goes into the point cloud.
 _POINTS_SHARE = 0.1
 
@@ -45,7 +52,7 @@ _POINTS_SHARE = 0.1
 class NerfModel:
     """Networks that can be looked at."""
 
-    def __init__(self, renderer: NerfRenderer, space: Space, bounds: Bounds):
+    def __init__(self, renderer: Renderer, space: Space, bounds: Bounds):
         self.renderer, self.space, self.known = renderer, space, bounds
         self.blend = "linear" if renderer.linear else "srgb"
 
@@ -82,28 +89,29 @@ def load_nerf_model(folder: Path, result: Result, workers: int) -> NerfModel:
             facts = json.loads(file.metadata()["field"])
             settings = from_mapping(NerfSettings, facts["settings"])
             space = Space(np.array(facts["center"]), float(facts["radius"]), np.array(facts["rotation"]))
-            renderer = NerfRenderer(
-                settings,
-                None if facts["frustum"] is None else Frustum(*facts["frustum"]),
-                disparity=bool(facts["disparity"]),
-                linear=bool(facts["linear"]),
-                device=device,
-                bfloat16=_bfloat16(settings, device),
-                rng=np.random.default_rng(0),
-            )
-            renderer.load_state_dict({name: file.get_tensor(name) for name in file.keys()})
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+            others = _others(settings, bool(facts["linear"]), device, np.random.default_rng(0))
+            thickness = arrays.pop("thickness", None)
+            if thickness is None:
+                frustum = None if facts["frustum"] is None else Frustum(*facts["frustum"])
+                renderer = PaperRenderer(settings, frustum, bool(facts["disparity"]), **others)
+            else:
+                renderer = SkippingRenderer(settings, len(thickness), **others)
+                if thickness.shape != renderer.grid.thickness.shape:
+                    raise ValueError("its occupancy grid has another shape")
+                renderer.grid.load_state({"thickness": thickness.numpy()})
+            renderer.load_state_dict(arrays)
             return NerfModel(renderer, space, Bounds(**facts["bounds"]))
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise UserError(f"{folder / path} is damaged: {str(error).splitlines()[0]}.", "Train again, or choose another result.") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{folder / path} is damaged: {reason}.", "Train again, or choose another result.") from None
 
 
 def nerf_cost(settings: TrainSettings) -> Cost:
     """What training and rendering would take here; measured in a fifth of a second."""
     device = devices.choose("nerf", settings.device).device
     torch.set_num_threads(devices.threads(settings.threads))
-    bfloat16 = _bfloat16(settings.nerf, device)
-    rng = np.random.default_rng(0)
-    return NerfRenderer(settings.nerf, None, disparity=False, linear=False, device=device, bfloat16=bfloat16, rng=rng).cost()
+    return PaperRenderer(settings.nerf, None, False, **_others(settings.nerf, False, device, np.random.default_rng(0))).cost()
 
 
 class NerfTrainer(NerfModel):
@@ -119,6 +127,7 @@ class NerfTrainer(NerfModel):
         self.seed = settings.seed
         device = devices.choose("nerf", settings.device).device
         positions = seed_positions(capture)
+        transparent = views[0].image.shape[2] == 4
         center, radius = scene_box([view.camera for view in views], positions)
         bounds = find_bounds(capture, views, positions, center, radius)
         if self.settings.near or self.settings.far:
@@ -126,32 +135,41 @@ class NerfTrainer(NerfModel):
             if near is None or far is None or not near < far:
                 raise UserError("--nerf.near and --nerf.far do not enclose anything.", "Give both, near below far, or neither.")
             bounds = replace(bounds, near=near, far=far)
-        frustum, space = None, Space(center, radius)
-        if self.settings.ndc == "on" or (self.settings.ndc == "auto" and capture.source == "llff"):
-            found = _in_front(views, bounds)
-            if found is None and self.settings.ndc == "on":
-                raise UserError("These cameras do not all face one way, as NDC needs.", "Use --nerf.ndc off.")
-            frustum, space = found or (None, space)
         self.rng = np.random.default_rng(settings.seed)
-        renderer = NerfRenderer(
-            self.settings,
-            frustum,
-            disparity=frustum is None and bounds.near is not None and bounds.far > _DEEP * bounds.near,
-            linear=blend == "linear",
-            device=device,
-            bfloat16=_bfloat16(self.settings, device),
-            rng=self.rng,
-        )
+        others = _others(self.settings, blend == "linear", device, self.rng)
+        if self.settings.sampler == "occupancy":
+            if self.settings.ndc == "on":
+                raise UserError("The occupancy sampler does not go with NDC.", "Use --nerf.ndc off or --nerf.sampler paper.")
+            # A thing on nothing ends somewhere; a room or a place goes on.
+            if transparent:
+                center, radius = object_box(*scene_box([view.camera for view in views]), views)
+            space = Space(center, radius)
+            renderer = SkippingRenderer(self.settings, 1 if transparent else _CASCADES, **others)
+            _exclude_empty(renderer.grid, space, views)
+        else:
+            frustum, space = None, Space(center, radius)
+            if self.settings.ndc == "on" or (self.settings.ndc == "auto" and capture.source == "llff"):
+                found = _in_front(views, bounds)
+                if found is None and self.settings.ndc == "on":
+                    raise UserError("These cameras do not all face one way, as NDC needs.", "Use --nerf.ndc off.")
+                frustum, space = found or (None, space)
+            disparity = frustum is None and bounds.near is not None and bounds.far > _DEEP * bounds.near
+            renderer = PaperRenderer(self.settings, frustum, disparity, **others)
         super().__init__(renderer, space, bounds)
         self.bank = RayBank(views, space, device)
         self._depths = torch.tensor([bounds.of(view.camera) for view in views], dtype=torch.float32, device=device) / space.radius
-        transparent = views[0].image.shape[2] == 4
         self.background = settings.background if settings.background != "auto" else ("white" if transparent else "black")
         self.optimizer = torch.optim.Adam(renderer.parameters(), lr=self.settings.learning_rate)
         self.steps_done = 0
+        # Some rays show how many samples one takes.
+        renderer.look(self._pick(np.random.default_rng(settings.seed), _PROBED)[0])
         self.cost = renderer.cost()
-        self.pixel_seconds = self.cost.pixel_seconds
         self._cloud: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    @property
+    def pixel_seconds(self) -> float:
+        """See :class:`engine.methods.Trainer`."""
+        return self.cost.sample * self.renderer.ray_samples / self.cost.rate
 
     @property
     def note(self) -> str:
@@ -165,9 +183,8 @@ class NerfTrainer(NerfModel):
     def step(self, progress: float) -> float:
         """See :class:`engine.methods.Trainer`."""
         share = self.settings.crop_share if self.steps_done < self.settings.crop_steps else 1.0
+        self.renderer.prepare(self.steps_done, self.rng)
         rays, pixels = self._pick(self.rng, self.settings.rays, one_view=self.settings.one_view, share=share)
-        random = self.renderer.random(len(rays), self.rng)
-        noise = self.renderer.noise(len(rays), self.rng)
         if self.background == "random":
             behind = torch.from_numpy(self.rng.random(3, np.float32)).to(pixels.device)
         else:
@@ -176,14 +193,11 @@ class NerfTrainer(NerfModel):
         self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * self.settings.rate_fall**progress
         self.optimizer.zero_grad()
         total = torch.zeros((), device=pixels.device)
-        for start in range(0, len(rays), self.renderer.rays_at_once):
-            part = slice(start, start + self.renderer.rays_at_once)
-            seen = self.renderer.trace(
-                rays.part(part), tuple(some[part] for some in random), None if noise is None else tuple(some[part] for some in noise)
-            )
+        for part, seen in self.renderer.parts(rays, self.rng):
             errors = sum((_display(some.color, some.alpha, behind, self.blend) - target[part]) ** 2 for some in seen)
             loss = errors.sum() / (3 * len(rays))
-            loss.backward()
+            if loss.requires_grad:
+                loss.backward()
             total += loss.detach()
         self.optimizer.step()
         self.steps_done += 1
@@ -199,10 +213,11 @@ class NerfTrainer(NerfModel):
             "rotation": self.space.rotation.tolist(),
             "bounds": asdict(self.known),
             "frustum": None if self.renderer.frustum is None else list(asdict(self.renderer.frustum).values()),
-            "disparity": self.renderer.disparity,
+            "disparity": getattr(self.renderer, "disparity", False),
             "linear": self.renderer.linear,
         }
         weights = {name: value.cpu().contiguous() for name, value in self.renderer.state_dict().items()}
+        weights |= {name: torch.from_numpy(array) for name, array in self._grid_state().items()}
         with replacing(folder / FIELD) as temporary:
             temporary.write_bytes(save(weights, {"field": json.dumps(facts)}))
         made = [("field", FIELD)]
@@ -223,7 +238,7 @@ class NerfTrainer(NerfModel):
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """See :class:`engine.methods.Trainer`."""
-        arrays = {}
+        arrays = self._grid_state()
         for name, value in self.renderer.named_parameters():
             arrays[name] = value.detach().cpu().numpy()
             for moment in ("exp_avg", "exp_avg_sq") if self.optimizer.state else ():
@@ -236,12 +251,17 @@ class NerfTrainer(NerfModel):
             raise UserError("The capture has other views than when this training began.", "Train anew with --overwrite.")
         self.steps_done = facts["step"]
         self.rng.bit_generator.state = facts["rng"]
+        if isinstance(self.renderer, SkippingRenderer):
+            self.renderer.grid.load_state(arrays)
         for name, value in self.renderer.named_parameters():
             with torch.no_grad():
                 value.copy_(torch.from_numpy(arrays[name]))
             if f"exp_avg.{name}" in arrays:
                 moments = {kind: torch.tensor(arrays[f"{kind}.{name}"], device=value.device) for kind in ("exp_avg", "exp_avg_sq")}
                 self.optimizer.state[value] = {"step": torch.tensor(float(self.steps_done)), **moments}
+
+    def _grid_state(self) -> dict[str, np.ndarray]:
+        return self.renderer.grid.state() if isinstance(self.renderer, SkippingRenderer) else {}
 
     def _pick(self, rng: np.random.Generator, count: int, **where: Any) -> tuple[Rays, Tensor]:
         """The rays of random pixels, and what they hold; see :meth:`engine.data.rays.RayBank.pick`."""
@@ -294,6 +314,18 @@ def _picture(values: Tensor, camera: Camera) -> np.ndarray:
 
 def _bfloat16(settings: NerfSettings, device: str) -> bool:
     return settings.precision == "bfloat16" or (settings.precision == "auto" and devices.has_bfloat16(device))
+
+
+def _others(settings: NerfSettings, linear: bool, device: str, rng: np.random.Generator) -> dict[str, Any]:
+    return {"linear": linear, "device": device, "bfloat16": _bfloat16(settings, device), "rng": rng}
+
+
+def _exclude_empty(grid: OccupancyGrid, space: Space, views: Sequence[View]) -> None:
+    """Has cells stay empty that views show to be empty, or do not show."""
+    for cascade, cells in enumerate(grid.thickness):
+        centers = torch.from_numpy(space.to_world(grid.centers(cascade).reshape(-1, 3).cpu().numpy()))
+        empty = empty_cells(centers, 2.0 ** (cascade + 1) / len(cells) * space.radius, views)
+        grid.exclude(cascade, empty.view(cells.shape).to(cells.device))
 
 
 def _in_front(views: Sequence[View], bounds: Bounds) -> tuple[Frustum, Space] | None:

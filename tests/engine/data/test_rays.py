@@ -53,7 +53,7 @@ def test_picked_pixels_have_the_rays_and_the_colours_of_their_pictures():
         mine = which == index
         wanted = picture_rays(view.camera, space)
         # Which pixel it is shows in the direction.
-        found = torch.cdist(directions[mine], wanted[1]).min(dim=1)
+        found = torch.cdist(directions[mine].double(), wanted[1].double()).min(dim=1)
         assert len(found.values) > 2 and found.values.max() < 1e-5
         assert torch.allclose(origins[mine], wanted[0][found.indices], atol=1e-6)
         assert np.array_equal(pixels[mine].numpy(), view.image.reshape(-1, 3)[found.indices.numpy()])

@@ -48,4 +48,4 @@ def test_density_is_there_at_first_whatever_the_seed(kind):
     for seed in range(6):
         initialise(field, np.random.default_rng(seed))
         with torch.no_grad():
-            assert (field.raw_density(places) > 0).float().mean() > 0.02
+            assert (field.raw_density(places) > 0).float().mean() > 0.001
