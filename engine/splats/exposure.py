@@ -39,9 +39,7 @@ class Exposure:
         self._times[view] += 1
         self._first[view] = BETA1 * self._first[view] + (1 - BETA1) * gradient
         self._second[view] = BETA2 * self._second[view] + (1 - BETA2) * gradient**2
-        first, second = (
-            moment[view] / (1 - beta ** self._times[view]) for moment, beta in ((self._first, BETA1), (self._second, BETA2))
-        )
+        first, second = (moment[view] / (1 - beta ** self._times[view]) for moment, beta in ((self._first, BETA1), (self._second, BETA2)))
         self.logs[view] -= _RATE * _FALL**progress * first / (np.sqrt(second) + EPSILON)
         self.logs -= self.logs.mean(axis=0)
 

@@ -190,9 +190,7 @@ class Renderer:
         self.v_rows[:, :6] += v_rows[:, :6]
         return v_rows[:, 6:9]
 
-    def step(
-        self, gaussians: Gaussians, rates: np.ndarray, time: int, opacity_weight: float = 0.0, scale_weight: float = 0.0
-    ) -> None:
+    def step(self, gaussians: Gaussians, rates: np.ndarray, time: int, opacity_weight: float = 0.0, scale_weight: float = 0.0) -> None:
         """From ``v_rows`` to gradients of the parameters, and a step of Adam on every gaussian; those out of view may owe it.
 
         Args:
