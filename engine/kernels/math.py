@@ -93,6 +93,13 @@ def srgb_encode(x):
     return np.float32(12.92) * x if x <= np.float32(0.0031308) else curve
 
 
+@nb.njit(inline="always", **OPTIONS)
+def srgb_encode_slope(x):
+    """Derivative of :func:`srgb_encode`."""
+    curve = np.float32(1.055 / 2.4) * exp2(log2(max(x, np.float32(0.0031308))) * np.float32(1.0 / 2.4 - 1.0))
+    return np.float32(12.92) if x <= np.float32(0.0031308) else curve
+
+
 @nb.njit(**OPTIONS)
 def aligned(size):
     """Uninitialised [size] float32 on a cache line's edge: a 512-bit access across two lines costs twice."""
