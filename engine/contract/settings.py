@@ -164,7 +164,7 @@ class NerfSettings:
 
     network: Literal["published", "simple"] = setting(
         "published",
-        "published has the layers of the paper; simple is the smallest one, for reading and first steps.",
+        "Layers: published are those of the paper, simple is the smallest network, for reading and first steps.",
         advanced=True,
     )
     width: int = setting(256, "Numbers in a layer of the networks; time grows with the square.", minimum=8, maximum=2048)
