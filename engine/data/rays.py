@@ -105,5 +105,5 @@ class RayBank:
         places = np.stack([column + 0.5, row + 0.5, np.ones(len(row))], axis=1).astype(np.float32)
         device = self._pixels.device
         which = torch.from_numpy(view).to(device)
-        directions = (self._matrices[which] @ torch.from_numpy(places).to(device)[..., None])[..., 0]
+        directions = (self._matrices[which] * torch.from_numpy(places).to(device)[:, None]).sum(-1)
         return which, self._places[which], directions, self._pixels[torch.from_numpy(index).to(device)]

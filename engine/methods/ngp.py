@@ -29,7 +29,7 @@ from ..kernels.marching import march
 from ..kernels.photometric.reference import srgb_decode, srgb_encode
 
 # Rays that are marched together, for pictures and at most in a step: the distances of their samples fit in the caches.
-_RAYS = 8192
+_RAYS = 16_384
 # Samples of a ray where cells grow with the distance; within a box, its diagonal says.
 _MOST_SAMPLES = 1024
 # Rays begin at this distance from their camera, in the field's unit.
@@ -38,6 +38,8 @@ _NEAR = 0.05
 _CONE = 1 / 256
 # Steps between looks at the occupancy grid, and the share of the time that they take, a training sample being so many looks.
 _LOOK_EVERY, _LOOK_SHARE, _LOOK_COST = 16, 0.1, 3
+# Samples that are marched for one that is wanted, at most.
+_MOST_MARCHED = 8
 # Views that points are made of, and their side, px.
 _POINT_VIEWS, _POINT_SIDE = 16, 200
 
@@ -164,8 +166,8 @@ class NgpTrainer(NgpModel):
         directions = normalize(directions, dim=1)
         jitter = torch.from_numpy(self.rng.random(len(origins), np.float32))
         samples = self._march(origins, directions, jitter)
-        # A batch of more than twice the wanted size, as may come before the grid is known, is cut.
-        rays = max(1, int(torch.searchsorted(samples.starts, 2 * self.settings.batch, right=True)) - 1)
+        # Samples behind surfaces cost little; but before the grid is known there may be any number.
+        rays = max(1, int(torch.searchsorted(samples.starts, _MOST_MARCHED * self.settings.batch, right=True)) - 1)
         if rays < len(origins):
             samples, directions, pixels = samples.first(rays), directions[:rays], pixels[:rays]
         behind = self._behind(len(directions))

@@ -91,15 +91,16 @@ def _corners(places, cells, rows, index, weight):
         i, j, k = min(np.int32(x), last), min(np.int32(y), last), min(np.int32(z), last)
         x, y, z = x - np.float32(i), y - np.float32(j), z - np.float32(k)
         if dense:
-            a, b, c = np.uint32(i), np.uint32(j) * side, np.uint32(k) * side * side
-            a1, b1, c1 = a + np.uint32(1), b + side, c + side * side
+            # Products of unsigned numbers grow to 64 bits unless they are cut, and fill half the lanes.
+            a, b, c = np.uint32(i), np.uint32(np.uint32(j) * side), np.uint32(np.uint32(k) * np.uint32(side * side))
+            a1, b1, c1 = np.uint32(a + np.uint32(1)), np.uint32(b + side), np.uint32(c + side * side)
             ab, a1b, ab1, a1b1 = a + b, a1 + b, a + b1, a1 + b1
             index[s], index[WIDTH + s], index[2 * WIDTH + s], index[3 * WIDTH + s] = ab + c, a1b + c, ab1 + c, a1b1 + c
             index[4 * WIDTH + s], index[5 * WIDTH + s] = ab + c1, a1b + c1
             index[6 * WIDTH + s], index[7 * WIDTH + s] = ab1 + c1, a1b1 + c1
         else:
-            a, b, c = np.uint32(i), np.uint32(j) * _PRIME_Y, np.uint32(k) * _PRIME_Z
-            a1, b1, c1 = a + np.uint32(1), b + _PRIME_Y, c + _PRIME_Z
+            a, b, c = np.uint32(i), np.uint32(np.uint32(j) * _PRIME_Y), np.uint32(np.uint32(k) * _PRIME_Z)
+            a1, b1, c1 = np.uint32(a + np.uint32(1)), np.uint32(b + _PRIME_Y), np.uint32(c + _PRIME_Z)
             ab, a1b, ab1, a1b1 = a ^ b, a1 ^ b, a ^ b1, a1 ^ b1
             index[s], index[WIDTH + s] = (ab ^ c) & mask, (a1b ^ c) & mask
             index[2 * WIDTH + s], index[3 * WIDTH + s] = (ab1 ^ c) & mask, (a1b1 ^ c) & mask

@@ -26,8 +26,8 @@ def _inverse(x):
 
 
 @nb.njit(**OPTIONS)
-def _walk(origin, direction, bits, step, cone, begin, jitter, most, found):
-    """Writes the distances of a ray's samples. Returns how many there are, and where it was left."""
+def _walk(origin, direction, bits, step, cone, begin, jitter, most, found, at):
+    """Writes the distances of a ray's samples into ``found`` from index ``at`` on. Returns how many there are, and where it was left."""
     cascades, cells = np.int32(bits.shape[0]), np.int32(bits.shape[1])
     half = np.float32(1 << (cascades - 1))
     longest = max(step, _2 * half / np.float32(cells))
@@ -63,7 +63,7 @@ def _walk(origin, direction, bits, step, cone, begin, jitter, most, found):
         k = min(max(np.int32(z), np.int32(0)), last)
         place = ((cascade * cells + i) * cells + j) * cells + k
         if (flat[np.uint64(place >> np.int32(3))] >> np.uint8(k & np.int32(7))) & np.uint8(1):
-            found[count] = t
+            found[at + count] = t
             count += 1
             t += dt
         else:
@@ -80,24 +80,27 @@ def march(origins, directions, bits, step, cone, begin, jitter, most):
     step, cone = np.float32(step), np.float32(cone)
     cells, half = bits.shape[1], np.float32(1 << (bits.shape[0] - 1))
     longest = max(step, _2 * half / np.float32(cells))
-    # Rows are touched only as far as they are filled.
-    found, ends = np.empty((rays, most), np.float32), np.empty(rays, np.float32)
-    starts = np.zeros(rays + 1, np.int64)
+    starts, ends = np.zeros(rays + 1, np.int64), np.empty(rays, np.float32)
     chunks = (rays + _CHUNK - 1) // _CHUNK
+    # A chunk's rays lie close together: the system hands out memory page by page, as it is touched.
+    found = np.empty(chunks * _CHUNK * most, np.float32)
     for chunk in nb.prange(chunks):
+        at = chunk * _CHUNK * most
         for ray in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, rays)):
-            walked = _walk(origins[ray], directions[ray], bits, step, cone, begin[ray], jitter[ray], most, found[ray])
+            walked = _walk(origins[ray], directions[ray], bits, step, cone, begin[ray], jitter[ray], most, found, at)
             starts[ray + 1], ends[ray] = walked
+            at += walked[0]
     for ray in range(rays):
         starts[ray + 1] += starts[ray]
     total = starts[rays]
     index, positions = np.empty(total, np.int64), np.empty((total, 3), np.float32)
     t, dt = np.empty(total, np.float32), np.empty(total, np.float32)
     for chunk in nb.prange(chunks):
+        away = chunk * _CHUNK * most - starts[chunk * _CHUNK]
         for ray in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, rays)):
             for k in range(starts[ray], starts[ray + 1]):
-                at = found[ray, k - starts[ray]]
-                index[k], t[k], dt[k] = ray, at, min(max(cone * at, step), longest)
+                far = found[k + away]
+                index[k], t[k], dt[k] = ray, far, min(max(cone * far, step), longest)
                 for axis in range(3):
-                    positions[k, axis] = origins[ray, axis] + at * directions[ray, axis]
+                    positions[k, axis] = origins[ray, axis] + far * directions[ray, axis]
     return starts, index, t, dt, positions, ends

@@ -48,10 +48,11 @@ def _places(positions, start, count, scale, places):
 @nb.njit(inline="always", **OPTIONS)
 def _chance(sample, seed):
     """A number in [0, 1) of a sample and a seed."""
-    bits = (np.uint32(sample) ^ np.uint32(seed)) * np.uint32(0x9E3779B1)
-    bits = (bits ^ (bits >> np.uint32(15))) * np.uint32(0x85EBCA77)
-    bits = (bits ^ (bits >> np.uint32(13))) * np.uint32(0xC2B2AE3D)
-    return np.float32((bits ^ (bits >> np.uint32(16))) >> np.uint32(8)) * np.float32(1 / (1 << 24))
+    # Products of unsigned numbers grow to 64 bits unless they are cut.
+    bits = np.uint32((np.uint32(sample) ^ np.uint32(seed)) * np.uint32(0x9E3779B1))
+    bits = np.uint32((bits ^ (bits >> np.uint32(15))) * np.uint32(0x85EBCA77))
+    bits = np.uint32((bits ^ (bits >> np.uint32(13))) * np.uint32(0xC2B2AE3D))
+    return np.float32(np.uint32(bits ^ (bits >> np.uint32(16))) >> np.uint32(8)) * np.float32(1 / (1 << 24))
 
 
 @nb.njit(inline="always", **OPTIONS)
@@ -116,6 +117,8 @@ def _colors(harmonics, rays, begins, inputs, weights, solid, tinted):
     turned = inputs * HIDDEN + HIDDEN * GEOMETRY
     one = _rows(1, HIDDEN)
     for i in range(rays.size):
+        if begins[i] == begins[i + 1]:
+            continue
         one[:] = _0
         ray = rays[i]
         for d in range(DIRECTIONS):
@@ -327,6 +330,8 @@ def learn(
                     v_raw, v_density, v_hidden, v_first, v_geometry, flat, out + row, v_weights[slot],
                 )  # fmt: skip
             for i in range(held):
+                if begins[i] == begins[i + 1]:
+                    continue
                 one[:] = _0
                 for row in range(begins[i], begins[i + 1]):
                     for c in range(0, HIDDEN, _LANES):

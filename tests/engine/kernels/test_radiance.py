@@ -94,9 +94,9 @@ def test_learning_by_chance_from_rare_samples_is_right_on_average():
     target, background = torch.rand(300, 3, generator=generator), torch.rand(300, 3, generator=generator)
     given = (samples, directions, table, weights, SMALL, 1.0, target, background, False)
     _, exact, all = radiance.Learner()(*given)
-    learner = radiance.Learner(rare=0.01)
+    learner = radiance.Learner(rare=0.03)
     made = [learner(*given, seed) for seed in range(200)]
-    assert 0.25 * all < np.mean([used for *_, used in made]) < 0.95 * all
+    assert 0.25 * all < np.mean([used for *_, used in made]) < 0.9 * all
     mean = torch.stack([v_weights for _, v_weights, _ in made]).mean(0)
     assert (mean - exact).norm() < 0.05 * exact.norm()
     assert torch.equal(made[3][1], learner(*given, 3)[1]) and not torch.equal(made[3][1], made[4][1])
