@@ -139,7 +139,7 @@ class NgpSettings:
         16, "Binary logarithm of the rows of a level; more hold finer detail, and are slow where caches are small.", minimum=8, maximum=24
     )
     base: int = setting(16, "Cells along a side of the coarsest level.", minimum=2, maximum=512, advanced=True)
-    finest: int = setting(1024, "Cells along a side of the finest level within the scene's box.", minimum=16, maximum=65_536, advanced=True)
+    finest: int = setting(512, "Cells along a side of the finest level within the scene's box.", minimum=16, maximum=65_536, advanced=True)
     batch: int = setting(
         32_768, "Samples that a step learns from; the number of rays follows.", minimum=256, maximum=4_194_304, advanced=True
     )

@@ -49,7 +49,7 @@ def test_blobs_are_learnt(small_capture, blend):
 def test_opaque_views_far_from_the_origin(capture_writer, tmp_path):
     center = (2000.0, -500.0, 30.0)
     folder = capture_writer(tmp_path / "opaque", center=center, alpha=False)
-    made = trainer(folder)
+    made = trainer(folder, ngp=replace(SMALL, ray_steps=512, log2_table=14, batch=8192))
     assert len(made.grid.thickness) == 4
     train(made, 200, 200)
     assert score(made, folder) > 20
