@@ -25,7 +25,7 @@ from ..fields.ngp import NgpField
 from ..fields.occupancy import OccupancyGrid
 from ..formats.points import read_points, write_points
 from ..kernels.hashgrid import Layout
-from ..kernels.marching import march
+from ..kernels.marching import Samples, march
 from ..kernels.photometric.reference import srgb_decode, srgb_encode
 
 # Rays that are marched together, for pictures and at most in a step: the distances of their samples fit in the caches.
@@ -86,7 +86,7 @@ class NgpModel:
         parts = []
         for first in range(0, len(origins), _RAYS):
             chunk = slice(first, first + _RAYS)
-            samples = self._march(origins[chunk], directions[chunk], None)
+            samples = self.march(origins[chunk], directions[chunk])
             parts.append(self.field.render(samples, directions[chunk])[:3])
         color, depth, alpha = (torch.cat(part) for part in zip(*parts, strict=True))
         along = directions @ torch.from_numpy(camera.direction.astype(np.float32))
@@ -94,7 +94,8 @@ class NgpModel:
         shape = (camera.height, camera.width)
         return color.view(*shape, 3), depth.view(shape), alpha.view(shape)
 
-    def _march(self, origins: Tensor, directions: Tensor, jitter: Tensor | None):
+    def march(self, origins: Tensor, directions: Tensor, jitter: Tensor | None = None) -> Samples:
+        """Samples of rays [R, 3] of the field's space with unit directions, where the grid is occupied; ``jitter`` [R] shifts them."""
         begin = origins.new_full((len(origins),), _NEAR)
         return march(origins, directions, self.grid.bits, self.grid.step, cone=self.cone, begin=begin, jitter=jitter, most=self.most)
 
@@ -151,6 +152,8 @@ class NgpTrainer(NgpModel):
             self.grid.exclude(cascade, empty.view(self.grid.thickness.shape[1:]))
         self.count = self.grid.count
         self._rays = 1024
+        # Samples that the last step learnt from.
+        self.used = 0
         self.steps_done = 0
 
     def step(self, progress: float) -> float:
@@ -165,7 +168,7 @@ class NgpTrainer(NgpModel):
         _, origins, directions, pixels = self.bank.pick(self.rng, self._rays)
         directions = normalize(directions, dim=1)
         jitter = torch.from_numpy(self.rng.random(len(origins), np.float32))
-        samples = self._march(origins, directions, jitter)
+        samples = self.march(origins, directions, jitter)
         # Samples behind surfaces cost little; but before the grid is known there may be any number.
         rays = max(1, int(torch.searchsorted(samples.starts, _MOST_MARCHED * self.settings.batch, right=True)) - 1)
         if rays < len(origins):
@@ -173,7 +176,7 @@ class NgpTrainer(NgpModel):
         behind = self._behind(len(directions))
         target = self._target(pixels, behind)
         linear = self.blend == "linear"
-        loss, used = self.field.step(
+        loss, self.used = self.field.step(
             samples,
             directions,
             target,
@@ -183,7 +186,7 @@ class NgpTrainer(NgpModel):
             decay=self.settings.weight_decay,
             time=self.steps_done,
         )
-        self._rays = int(np.clip(len(directions) * self.settings.batch / max(used, 1), 64, _RAYS))
+        self._rays = int(np.clip(len(directions) * self.settings.batch / max(self.used, 1), 64, _RAYS))
         return loss
 
     def _fall(self, progress: float) -> float:
