@@ -21,6 +21,14 @@ STEP = {
     "share_of_peak": {"forward": 0.41, "backward": 0.23},
     "peak_vector_operations_per_second": 5_200_000_000,
 }
+FIELD = {
+    "samples_per_second": 1_000_000,
+    "samples_per_step": 32_000,
+    "log2_table": 17,
+    "encoded": 65_536,
+    "size": [400, 400],
+    "milliseconds": {"step": 32.0, "encode": 10.0, "encode_backward": 15.0, "picture": 1500.0},
+}
 TRAINED = {
     "command": "train lego400 --minutes 5",
     "steps": 3225,
@@ -86,6 +94,21 @@ def test_rows_hold_the_figures():
     for table in text.split("\n\n"):
         if table.startswith("|"):
             assert len({line.count("|") for line in table.splitlines()}) == 1, table
+
+
+def test_a_field_meets_each_of_its_goals_or_misses_it():
+    met = page.generated({"fields": {"ngp-lego": {**FIELD, **source()}}})
+    slow = {**FIELD, "samples_per_second": 990_000, "milliseconds": {**FIELD["milliseconds"], "encode": 10.1, "picture": 1501.0}}
+    missed = page.generated({"fields": {"ngp-lego": {**slow, **source()}}})
+    assert "≥ 1 M samples/s: met, encoding ≤ 25 ms: met, picture ≤ 1500 ms: met" in cells(met, "ngp-lego")[0]
+    assert "≥ 1 M samples/s: **missed**, encoding ≤ 25 ms: **missed**, picture ≤ 1500 ms: **missed**" in cells(missed, "ngp-lego")[0]
+
+
+def test_a_run_may_be_so_much_below_another():
+    for psnr, word in ((32.0, "met"), (31.9, "**missed**")):
+        runs = {"fox-splats": {**TRAINED, **source()}, "fox-ngp": {**TRAINED, "psnr": psnr, **source()}}
+        assert f"≤ 1.5 dB below fox-splats: {word}" in cells(page.generated({"runs": runs}), "fox-ngp")[0]
+    assert "below" not in page.generated({"runs": {"fox-ngp": {**TRAINED, **source()}}})
 
 
 def test_growth_is_told_beside_the_growth_of_the_work():
@@ -166,7 +189,8 @@ def fake_engine(*arguments, output=None):
         libraries = {"torch": "2.13.0", "numba": "0.68", "numpy": "1.26"}
         json.dump({"engine": "0.1.0", "processor": "P", "threads": 2, "memory_gib": 15.6, "libraries": libraries}, output)
     elif arguments[0] == "bench":
-        rows = {name: {key: STEP[key] for key in STEP if key != "peak_vector_operations_per_second"} for name in arguments[2:]}
+        step = {key: STEP[key] for key in STEP if key != "peak_vector_operations_per_second"}
+        rows = {name: FIELD if name in plan.FIELDS else step for name in arguments[2:]}
         json.dump({"peak_vector_operations_per_second": 5e9, "fixtures": rows}, output)
     else:
         result(measure.Path(arguments[arguments.index("--out") + 1]))
@@ -194,6 +218,7 @@ def test_everything_is_measured_drawn_and_linked(docs, monkeypatch):
     assert {kind: set(rows) for kind, rows in figures.items()} == {
         "runs": set(plan.RUNS),
         "fixtures": set(plan.FIXTURES),
+        "fields": set(plan.FIELDS),
         "scaling": set(plan.SIZES),
     }
     text = (docs / "benchmarks.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from .plan import FIXTURES, RUNS, SIZES
+from .plan import FIELDS, FIXTURES, RUNS, SIZES
 
 ROOT = Path(__file__).resolve().parents[2]
 Records = dict[str, dict[str, Any]]
@@ -23,9 +23,9 @@ Records = dict[str, dict[str, Any]]
 def measure(part: str, figures: dict[str, Records]) -> None:
     """Measures a part of the plan anew, into ``figures`` (kind, then name), each record with where it comes from."""
     measured = provenance()
-    if part == "fixtures":
-        rows = bench(*FIXTURES)[0]
-        kind = "fixtures"
+    if part in ("fixtures", "fields"):
+        rows = bench(*(FIXTURES if part == "fixtures" else FIELDS))[0]
+        kind = part
     elif part == "scaling":
         rows = {}
         for name in SIZES:

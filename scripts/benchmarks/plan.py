@@ -12,13 +12,15 @@ class Run:
 
     capture: a folder of the real data. arguments: of ``engine train``. psnr: at least, in dB.
     gaussians, seconds: at most; seconds count from the process's start to the written and scored result.
+    behind: another run, and by how many dB this one may be below it.
     """
 
     capture: str
     arguments: tuple[str, ...]
-    psnr: float
+    psnr: float | None = None
     gaussians: int | None = None
     seconds: float | None = None
+    behind: tuple[str, float] | None = None
 
 
 RUNS = {
@@ -31,10 +33,17 @@ RUNS = {
         28.0,
         seconds=420,
     ),
+    "ngp-60s": Run("lego400", ("--method", "ngp", "--minutes", "1", "--background", "white", "--blend", "srgb"), 27.0),
+    "ngp-5min": Run("lego400", ("--method", "ngp", "--minutes", "5", "--background", "white", "--blend", "srgb"), 32.0),
+    "fox-splats": Run("fox", ("--downscale", "2", "--minutes", "5", "--blend", "srgb")),
+    "fox-ngp": Run("fox", ("--method", "ngp", "--downscale", "2", "--minutes", "5", "--blend", "srgb"), behind=("fox-splats", 1.5)),
 }
 
 # Milliseconds of a step, at most.
 FIXTURES = {"object-50k": 80.0, "fox-seed": 50.0, "lego-100k": 150.0}
+
+# Fixtures of ngp: samples learnt from in a second, at least; milliseconds of the encoding in both directions and of a picture, at most.
+FIELDS = {"ngp-lego": (1.0e6, 25.0, 1500.0)}
 
 BY_GAUSSIANS = tuple(f"shells-{thousands}k-1920x1080" for thousands in (25, 50, 100, 200, 500, 1000))
 BY_PIXELS = tuple(f"shells-200k-{size}" for size in ("480x270", "960x540", "1920x1080", "3840x2160"))
@@ -42,4 +51,4 @@ SIZES = tuple(dict.fromkeys(BY_GAUSSIANS + BY_PIXELS))
 # Peak memory in GiB, at most.
 MEMORY = {"shells-1000k-1920x1080": 4.0}
 
-PARTS = (*RUNS, "fixtures", "scaling")
+PARTS = (*RUNS, "fixtures", "fields", "scaling")

@@ -23,7 +23,8 @@ def curves(file: Path, runs: Records) -> None:
     for name in (name for name in RUNS if name in runs):
         seconds, psnr = zip(*runs[name]["curve"], strict=True) if runs[name]["curve"] else ((), ())
         (line,) = axes.plot(seconds, psnr, marker=".", label=name)
-        axes.plot((0, runs[name]["seconds"]), (RUNS[name].psnr,) * 2, "--", color=line.get_color(), linewidth=0.8)
+        if RUNS[name].psnr is not None:
+            axes.plot((0, runs[name]["seconds"]), (RUNS[name].psnr,) * 2, "--", color=line.get_color(), linewidth=0.8)
     axes.set(xlabel="seconds since the start", ylabel="PSNR of the first held-out view, dB", xlim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
