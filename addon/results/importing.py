@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Results and files of others come into a scene.
 
-A result becomes one object. It is a coloured point cloud, light enough for the viewport; where splats are asked for, its modifier
-"Splats" turns the points into gaussians in renders. So what is moved, turned, scaled or duplicated in the viewport is what is rendered.
+A result becomes one object. Splats are a coloured point cloud, light enough for the viewport; where splats are asked for, its modifier
+"Splats" turns the points into gaussians in renders. A radiance field becomes its mesh, or its points. So what is moved, turned, scaled or
+duplicated in the viewport is what is rendered.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import numpy as np
 from ...engine.contract.errors import UserError
 from ...engine.contract.result import Result, inside, read_result
 from ...engine.contract.settings import ImportSettings
+from ...engine.formats.meshes import Mesh, read_mesh
 from ...engine.formats.ply import read_vertices
 from ...engine.formats.points import PointCloud, read_points
 from ...engine.formats.splats import Splats, read_splats
 from ..jobs.alive import is_alive
 from ..rooms.layouts import Extent, measure
+from .meshes import mesh_object
 from .point_clouds import point_cloud_object, spacing
 from .splats import MINIMUM_ALPHA, most_visible, opacities_of, raise_transparent_bounces, solid_points, splat_object, to_linear
 from .tagging import tag
@@ -43,19 +46,22 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
     """
     folder = Path(folder)
     result = read_result(folder)
-    path = result.artifact("splats") or result.artifact("points")
-    if path is None:
+    kinds = ("splats", "mesh", "points") if settings.mesh else ("splats", "points")
+    kind = next((kind for kind in kinds if result.artifact(kind)), None)
+    if kind is None:
         if result.status != "running":
-            raise UserError(f"The result in {folder} holds neither splats nor points.", "Train for longer, or choose another result.")
+            raise UserError(f"The result in {folder} holds no splats, mesh or points.", "Train for longer, or choose another result.")
         if is_alive(result.pid):
             raise UserError(f"The result in {folder} is still being trained.", "Wait until it is done, or choose another result.")
         raise UserError(f"The training of {folder} was broken off.", "Continue it, or choose another result.")
-    file = inside(folder, path, str(folder))
-    if result.artifact("splats") is None:
-        return [_add_points(scene, read_points(file), file, folder.resolve().name, result.scale)]
+    file = inside(folder, result.artifact(kind), str(folder))
+    name = folder.resolve().name or "Result"
+    if kind == "mesh":
+        return [_add_mesh(scene, read_mesh(file), file, name, result.scale)]
+    if kind == "points":
+        return [_add_points(scene, read_points(file), file, name, result.scale)]
     splats = read_splats(file)
     blend = splats.blend or result.blend
-    name = folder.resolve().name or "Result"
     return [_add_splats(scene, splats, name, blend, settings, file, result)]
 
 
@@ -109,12 +115,28 @@ def _add_points(scene: bpy.types.Scene, cloud: PointCloud, file: Path, name: str
         raise UserError(f"{file} holds no points.", "Choose another file.")
     unit = scene.unit_settings.scale_length
     extent = measure(cloud.positions, np.ones(len(cloud)))
-    colors = np.full((len(cloud), 3), _GREY) if cloud.colors is None else to_linear(cloud.colors / 255.0)
+    colors = _light(cloud)
     positions = (cloud.positions - extent.foot) / unit
     shown = point_cloud_object(name or file.stem, positions, colors, np.full(len(cloud), 0.5 * spacing(positions)))
     shown.location = extent.foot / unit
     _finish(scene, shown, extent, file, scale, "", count=len(cloud))
     return shown
+
+
+def _add_mesh(scene: bpy.types.Scene, mesh: Mesh, file: Path, name: str, scale: str) -> bpy.types.Object:
+    if not len(mesh.triangles):
+        raise UserError(f"{file} holds no triangles.", "Bring in its points instead.")
+    unit, cloud = scene.unit_settings.scale_length, mesh.vertices
+    extent = measure(cloud.positions, np.ones(len(cloud)))
+    shown = mesh_object(name, (cloud.positions - extent.foot) / unit, mesh.triangles, _light(cloud))
+    shown.location = extent.foot / unit
+    _finish(scene, shown, extent, file, scale, "", count=len(cloud))
+    return shown
+
+
+def _light(cloud: PointCloud) -> np.ndarray:
+    """Scene-linear colours [N, 3]."""
+    return np.full((len(cloud), 3), _GREY) if cloud.colors is None else to_linear(cloud.colors / 255.0)
 
 
 def _finish(scene: bpy.types.Scene, shown: bpy.types.Object, extent: Extent, file: Path, scale: str, note: str, **values: object) -> None:

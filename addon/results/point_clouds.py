@@ -31,7 +31,7 @@ def point_cloud_object(name: str, positions: np.ndarray, colors: np.ndarray, rad
     set_attribute(cloud, "position", "FLOAT_VECTOR", positions)
     set_attribute(cloud, "radius", "FLOAT", radii)
     set_attribute(cloud, COLOR, "FLOAT_COLOR", np.concatenate([colors, np.ones((len(colors), 1))], axis=1))
-    cloud.materials.append(_material())
+    cloud.materials.append(glowing_material())
     shown = bpy.data.objects.new(name, cloud)
     only_for_cameras(shown)
     return shown
@@ -65,7 +65,8 @@ def spacing(positions: np.ndarray) -> float:
     return float(np.sqrt(max(area, 1e-12) / max(len(positions), 1)))
 
 
-def _material() -> bpy.types.Material:
+def glowing_material() -> bpy.types.Material:
+    """The material of what glows in its attribute COLOR; one for all of them."""
     for material in bpy.data.materials:
         if kind_of(material) == "points" and not material.library:
             return material

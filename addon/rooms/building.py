@@ -93,12 +93,13 @@ def frame_camera(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) ->
 
 
 def _points_of(objects: Sequence[bpy.types.Object]) -> tuple[np.ndarray, np.ndarray]:
-    """Places [N, 3] of the points of results in the world, in Blender units, and their opacities [N]."""
+    """Places [N, 3] of the points or vertices of results in the world, in Blender units, and their opacities [N]."""
     places, opacities = [np.zeros((0, 3))], [np.zeros(0)]
     for item in objects:
-        if item.type != "POINTCLOUD":
+        if item.type not in ("POINTCLOUD", "MESH"):
             continue
-        attributes, count = item.data.attributes, len(item.data.points)
+        attributes = item.data.attributes
+        count = len(attributes["position"].data)
         flat = np.empty(count * 3, dtype=np.float32)
         attributes["position"].data.foreach_get("vector", flat)
         matrix = np.array(item.matrix_basis if item.parent is None else item.matrix_world)

@@ -35,6 +35,7 @@ class RECONSTRUCT_PT_results(Step, bpy.types.Panel):
         column = layout.column(heading="Bring In")
         column.prop(settings, "splats")
         column.prop(settings, "points")
+        column.prop(settings, "mesh")
         column.prop(settings, "new_scene", text="Into a New Scene")
         draw_button(layout, "reconstruct.import_result", "Import Result", "IMPORT")
         layout.operator("reconstruct.import_file", text="Import a File …", icon="FILE_FOLDER")

@@ -27,6 +27,7 @@ PREVIEWS = "previews"
 SPLATS = "splats.ply"
 FIELD = "field.safetensors"
 POINTS = "points.ply"
+MESH = "mesh.ply"
 METRICS = "metrics.json"
 
 

@@ -156,6 +156,15 @@ class NgpSettings:
     full_until: float = setting(0.3, "Share of the run after which the learning rate falls.", minimum=0.0, maximum=1.0, advanced=True)
     rates_fall: float = setting(0.03, "Share to which the learning rate falls towards the end.", minimum=1e-6, maximum=1.0, advanced=True)
     weight_decay: float = setting(1e-6, "Decay of the networks' weights.", minimum=0.0, advanced=True)
+    looks: Literal["timed", "paper"] = setting(
+        "timed",
+        "When cells of the occupancy grid are looked at anew: timed takes a tenth of the time, paper at first all and later half of them "
+        "every 16 steps.",
+        advanced=True,
+    )
+    mesh_cells: int = setting(
+        192, "Cells along the longest side of the mesh that is made at the end; 0 makes none.", minimum=0, maximum=1024
+    )
 
 
 @dataclass(frozen=True)
@@ -208,6 +217,12 @@ class NerfSettings:
         "auto", "Numbers that the networks compute with: auto takes bfloat16 where the device has it.", advanced=True
     )
     points: int = setting(20_000, "Points of the cloud that is made at the end; 0 makes none.", minimum=0, maximum=10_000_000)
+    mesh_cells: int = setting(
+        128,
+        "Cells along the longest side of the mesh that is made at the end; 0 makes none, and there is none where NDC is used.",
+        minimum=0,
+        maximum=1024,
+    )
 
 
 @dataclass(frozen=True)
@@ -217,7 +232,8 @@ class TrainSettings:
     preset: Literal["none", *PRESETS] = setting(
         "none",
         "Named set of settings, from which those given beside it deviate: gsplat and gsplat-mcmc are the defaults of gsplat's own trainer, "
-        "so that results compare; paper-lego and paper-fern are those with which NeRF was published, nerf-simple is the smallest NeRF.",
+        "so that results compare; paper-lego and paper-fern are those with which NeRF was published, paper-ngp those of Instant-NGP, "
+        "nerf-simple is the smallest NeRF.",
         advanced=True,
     )
     method: Literal["splat", "ngp", "nerf"] = setting(
@@ -263,6 +279,7 @@ class ImportSettings:
     new_scene: bool = setting(False, "Start from a new, empty scene instead of the one that was captured.")
     points: bool = setting(True, "Bring the result back as a coloured point cloud.")
     splats: bool = setting(True, "Bring the result back as splats that show in renders.")
+    mesh: bool = setting(True, "Bring a radiance field back as a coloured mesh instead of its points.")
     max_splats: int = setting(0, "The most splats that are imported, the most visible first; 0 imports all.", minimum=0, advanced=True)
 
 

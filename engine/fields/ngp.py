@@ -24,9 +24,9 @@ class NgpField:
     ``table``: [rows, features] float32. ``weights``: flat, see kernels/radiance. Pictures are made of averages of both over the last steps.
     """
 
-    def __init__(self, layout: Layout, half: float, rng: np.random.Generator):
+    def __init__(self, layout: Layout, half: float, rng: np.random.Generator, device: str = "cpu"):
         self.layout, self.half = layout, half
-        self.table = torch.from_numpy(rng.uniform(-1e-4, 1e-4, (layout.rows, layout.features)).astype(np.float32))
+        self.table = torch.from_numpy(rng.uniform(-1e-4, 1e-4, (layout.rows, layout.features)).astype(np.float32)).to(device)
         parts = []
         for rows, columns in radiance.shapes(layout.width):
             # The first hidden layer of the colour has two matrices, one for its directions and one for its geometry.
@@ -34,15 +34,19 @@ class NgpField:
             reach = (6 / (inputs + columns)) ** 0.5
             parts.append(rng.uniform(-reach, reach, (rows, columns)))
         parts[-1][:, 3:] = 0
-        self.weights = torch.from_numpy(np.concatenate([part.reshape(-1) for part in parts]).astype(np.float32))
+        self.weights = torch.from_numpy(np.concatenate([part.reshape(-1) for part in parts]).astype(np.float32)).to(device)
         self._moments = [torch.zeros_like(self.table), torch.zeros_like(self.table)]
         self._weight_moments = [torch.zeros_like(self.weights), torch.zeros_like(self.weights)]
         self.mean_table, self.mean_weights = self.table.clone(), self.weights.clone()
         self._learner = radiance.Learner(_RARE)
 
     def density(self, places: Tensor) -> Tensor:
-        """Densities [P] at places [P, 3]."""
+        """Densities [P] at places [P, 3], as they are learnt now."""
         return radiance.density(places, self.table, self.weights, self.layout, self.half)
+
+    def mean_density(self, places: Tensor) -> Tensor:
+        """Densities [P] at places [P, 3], as pictures show them."""
+        return radiance.density(places, self.mean_table, self.mean_weights, self.layout, self.half)
 
     def render(self, samples: Samples, directions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """See kernels/radiance."""
@@ -84,7 +88,7 @@ class NgpField:
 
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint keeps."""
-        return {name: part.numpy() for name, part in self._parts().items()}
+        return {name: part.cpu().numpy() for name, part in self._parts().items()}
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
         """Takes back what :meth:`state` gave."""

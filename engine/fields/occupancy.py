@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..kernels.marching.reference import occupied
+
 DECAY = 0.95
 # A cell through which a step is less opaque than this is empty, or than the mean of all cells where that is less.
 LEAST_THICKNESS = 0.01
@@ -49,6 +51,27 @@ class OccupancyGrid:
         cells = self.thickness.shape[1]
         axis = (torch.arange(cells, device=self.thickness.device) + 0.5) * (2 / cells) - 1
         return torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1) * 2.0**cascade
+
+    def holds(self, places: Tensor) -> Tensor:
+        """Whether places [P, 3] lie in occupied cells, [P] bool; False outside the grid."""
+        cascades, cells = self.thickness.shape[:2]
+        reach = places.abs().amax(1)
+        cascade = torch.log2(reach.clamp(min=1e-9)).ceil().clamp(0, cascades - 1).long()
+        local = (places * torch.pow(2.0, -cascade.to(places.dtype))[:, None] + 1) * (cells / 2)
+        cell = local.floor().clamp(0, cells - 1).long()
+        return occupied(self.bits, cascade, cell) & (reach <= 2.0 ** (cascades - 1))
+
+    def only_where_occupied(self, density: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """The same density, 0 and not asked for outside occupied cells."""
+
+        def masked(places: Tensor) -> Tensor:
+            found = places.new_zeros(len(places))
+            inside = torch.nonzero(self.holds(places))[:, 0]
+            if len(inside):
+                found[inside] = density(places[inside])
+            return found
+
+        return masked
 
     def update(self, density: Callable[[Tensor], Tensor], rng: np.random.Generator, count: int) -> None:
         """Looks at cells anew: each at a random place in it.
@@ -105,6 +128,6 @@ class OccupancyGrid:
         """The bits of the cells' thickness."""
         thickness = self.thickness.view(-1)[self._allowed]
         known = thickness[thickness.isfinite()]
-        mean = float(known.double().mean()) if known.numel() else 0.0
+        mean = float(known.mean()) if known.numel() else 0.0
         self._full = thickness > min(LEAST_THICKNESS, mean)
         self.bits.zero_().view(-1).index_add_(0, self._bytes, self._weights * self._full)

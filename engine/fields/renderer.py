@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
 from ..contract.settings import NerfSettings
+from ..kernels import volume
+from ..kernels.marching import Samples
 from ..kernels.photometric.reference import srgb_decode
 from .cost import Cost, measured_rate, multiply_adds
 from .ndc import Frustum
@@ -118,6 +120,23 @@ class Renderer(nn.Module):
                 (slope,) = torch.autograd.grad(self.networks[-1].raw_density(places).sum(), part)
             made.append(normalize(-slope, dim=-1).nan_to_num())
         return torch.cat(made)
+
+    @torch.no_grad()
+    def density(self, places: Tensor) -> Tensor:
+        """Densities [P] at places [P, 3] of the networks' coordinates, per unit of length."""
+        network = self.networks[-1]
+        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.bfloat16):
+            found = [network.raw_density(some).float() for some in places.split(self.at_once)]
+        return relu(torch.cat(found))
+
+    @torch.no_grad()
+    def look_at(self, samples: Samples, directions: Tensor) -> tuple[Tensor, Tensor]:
+        """Colour [R, 3] over nothing and alpha [R] of samples along rays, whose directions [R, 3] are unit vectors."""
+        views = directions[samples.rays]
+        parts = zip(samples.positions.split(self.at_once), views.split(self.at_once), strict=True)
+        raw, colors = (torch.cat(part) for part in zip(*(self.query(self.networks[-1], *part) for part in parts), strict=True))
+        color, _, alpha, _ = volume.forward(relu(raw), colors, samples.t, samples.dt, samples.starts)
+        return color, alpha
 
     def cost(self) -> Cost:
         """What training and rendering take here; measured in a fifth of a second."""

@@ -42,7 +42,7 @@ class SkippingRenderer(Renderer):
         """Looks at cells of the grid anew, now and then: at first at all of them."""
         if step and step % _LOOK_EVERY == 0:
             every = step == _LOOK_EVERY
-            self.grid.update(self._density, rng, self.grid.thickness.numel() if every else _LOOKS * self.settings.rays)
+            self.grid.update(self.density, rng, self.grid.thickness.numel() if every else _LOOKS * self.settings.rays)
 
     def parts(self, rays: Rays, rng: np.random.Generator | None = None) -> Iterator[tuple[slice, list[Seen]]]:
         """See :meth:`Renderer.parts`."""
@@ -78,13 +78,6 @@ class SkippingRenderer(Renderer):
         starts = samples.starts[rays.start : rays.stop + 1] - part.start
         color, depth, alpha, _ = composite(densities, colors, samples.t[part], samples.dt[part], starts)
         return Seen(color, alpha, depth)
-
-    @torch.no_grad()
-    def _density(self, places: Tensor) -> Tensor:
-        network = self.networks[0]
-        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.bfloat16):
-            found = [network.raw_density(some).float() for some in places.split(self.at_once)]
-        return relu(torch.cat(found))
 
 
 def _groups(starts: Tensor, most: int) -> Iterator[tuple[int, int]]:

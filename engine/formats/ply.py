@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PLY: the vertices of any PLY file as columns, and a writer. Nothing is allocated before the file is known to hold it."""
+"""PLY: the vertices of any PLY file as columns, its triangles, and a writer. Nothing is allocated before the file is known to hold it."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -65,33 +66,56 @@ def read_vertices(file: Path) -> Vertices:
 
 def read_element(file: Path, name: str) -> Vertices | None:
     """Reads an element of a PLY file as :func:`read_vertices` reads its vertices; None where the file has none of that name."""
-    try:
-        with open(file, "rb") as stream:
-            order, elements, comments, start = _read_header(stream, file)
-            chosen = next((index for index, element in enumerate(elements) if element.name == name), None)
-            if chosen is None:
-                return None
-            element = elements[chosen]
-            if element.has_lists or not element.properties:
-                raise UserError(f"{file}: its element {name} is not made of plain numbers.", _HINT)
-            stream.seek(start)
-            remaining = os.fstat(stream.fileno()).st_size - start
-            if order:
-                return Vertices(_read_binary(stream, order, elements[:chosen], element, remaining, file), comments)
-            return Vertices(_read_ascii(stream, elements[:chosen], element, remaining, file), comments)
-    except FileNotFoundError:
-        raise UserError(f"There is no file {file}.") from None
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror or error}.") from None
+    with _opened(file) as (stream, order, elements, comments, start):
+        chosen = next((index for index, element in enumerate(elements) if element.name == name), None)
+        if chosen is None:
+            return None
+        element = elements[chosen]
+        if element.has_lists or not element.properties:
+            raise UserError(f"{file}: its element {name} is not made of plain numbers.", _HINT)
+        stream.seek(start)
+        remaining = os.fstat(stream.fileno()).st_size - start
+        if order:
+            return Vertices(_read_binary(stream, order, elements[:chosen], element, remaining, file), comments)
+        return Vertices(_read_ascii(stream, elements[:chosen], element, remaining, file), comments)
 
 
-def write_vertices(file: Path, columns: Mapping[str, np.ndarray], comments: Sequence[str] = ()) -> None:
+def read_triangles(file: Path) -> np.ndarray | None:
+    """Reads the faces of a binary PLY, [M, 3] int64 numbers of vertices; None where it has none.
+
+    Raises:
+        UserError: the file is missing, is not a PLY, is cut short, is ascii, or has other faces than triangles.
+    """
+    with _opened(file) as (stream, order, elements, _, start):
+        chosen = next((index for index, element in enumerate(elements) if element.name == "face"), None)
+        if chosen is None:
+            return None
+        face = elements[chosen]
+        listed = [name.split() for name, _ in face.properties]
+        if not order or len(listed) != 1 or len(listed[0]) != 2 or listed[0][1] not in ("vertex_indices", "vertex_index"):
+            raise UserError(f"{file}: its faces are not plain triangles in binary.", _HINT)
+        count, kind = listed[0][0], face.properties[0][1]
+        if kind[0] == "f":
+            raise UserError(f"{file} is damaged.", _HINT)
+        stream.seek(start)
+        remaining = os.fstat(stream.fileno()).st_size - start
+        row = _Element("face", face.count, [("sides", count), *((corner, kind) for corner in "abc")])
+        columns = _read_binary(stream, order, elements[:chosen], row, remaining, file)
+        if (columns["sides"] != 3).any():
+            raise UserError(f"{file} has faces of more than three corners.", "Make triangles of them in the program that made it.")
+        return np.stack([columns[corner] for corner in "abc"], axis=1).astype(np.int64)
+
+
+def write_vertices(
+    file: Path, columns: Mapping[str, np.ndarray], comments: Sequence[str] = (), triangles: np.ndarray | None = None
+) -> None:
     """Writes a little-endian PLY of vertices, whole or not at all.
 
     Args:
         file: the file.
         columns: [N] each, in the order of the file's properties; their types become the properties' types.
         comments: lines of the header, without line ends.
+        triangles: [M, 3] numbers of vertices, where the vertices make a surface.
     """
     dtype = np.dtype([(name, np.dtype(column.dtype).newbyteorder("<")) for name, column in columns.items()])
     count = len(next(iter(columns.values())))
@@ -100,10 +124,29 @@ def write_vertices(file: Path, columns: Mapping[str, np.ndarray], comments: Sequ
         rows[name] = column
     lines = ["ply", "format binary_little_endian 1.0", *(f"comment {comment}" for comment in comments), f"element vertex {count}"]
     lines += [f"property {_NAMES[np.dtype(column.dtype).str[1:]]} {name}" for name, column in columns.items()]
+    faces = b""
+    if triangles is not None:
+        lines += [f"element face {len(triangles)}", "property list uchar int vertex_indices"]
+        made = np.empty(len(triangles), dtype=[("sides", "u1"), ("corners", "<i4", 3)])
+        made["sides"], made["corners"] = 3, triangles
+        faces = made.tobytes()
     with replacing(file) as temporary:
         with open(temporary, "wb") as stream:
             stream.write(("\n".join([*lines, "end_header"]) + "\n").encode("utf-8"))
             stream.write(rows.tobytes())
+            stream.write(faces)
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[tuple[BinaryIO, str, list[_Element], tuple[str, ...], int]]:
+    """A PLY's stream, and what its header says: byte order, elements, comments, and where they begin."""
+    try:
+        with open(file, "rb") as stream:
+            yield stream, *_read_header(stream, file)
+    except FileNotFoundError:
+        raise UserError(f"There is no file {file}.") from None
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror or error}.") from None
 
 
 def _read_header(stream: BinaryIO, file: Path) -> tuple[str, list[_Element], tuple[str, ...], int]:

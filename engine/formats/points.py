@@ -34,14 +34,20 @@ def read_points(file: Path) -> PointCloud:
     if file.name.lower() in ("points3d.bin", "points3d.txt"):
         cloud = PointCloud(*read_points3d(file))
     else:
-        cloud = _read_ply(file)
+        cloud = read_ply_points(file)
     good = np.isfinite(cloud.positions).all(axis=1)
     if good.all():
         return cloud
     return PointCloud(*(None if part is None else part[good] for part in (cloud.positions, cloud.colors, cloud.normals)))
 
 
-def write_points(file: Path, positions: np.ndarray, colors: np.ndarray | None, normals: np.ndarray | None = None) -> None:
+def write_points(
+    file: Path,
+    positions: np.ndarray,
+    colors: np.ndarray | None,
+    normals: np.ndarray | None = None,
+    triangles: np.ndarray | None = None,
+) -> None:
     """Writes a point cloud as a little-endian PLY, whole or not at all.
 
     Args:
@@ -49,6 +55,7 @@ def write_points(file: Path, positions: np.ndarray, colors: np.ndarray | None, n
         positions: [N, 3]; float64 is kept, anything else becomes float32.
         colors: [N, 3] uint8 sRGB, or None.
         normals: [N, 3], or None.
+        triangles: [M, 3] numbers of points, where they make a surface.
 
     Raises:
         UserError: a position is not finite, or the disk is full.
@@ -62,10 +69,11 @@ def write_points(file: Path, positions: np.ndarray, colors: np.ndarray | None, n
         columns |= {name: np.asarray(normals)[:, index].astype(np.float32) for index, name in enumerate(("nx", "ny", "nz"))}
     if colors is not None:
         columns |= {name: np.asarray(colors)[:, index].astype(np.uint8) for index, name in enumerate(("red", "green", "blue"))}
-    write_vertices(file, columns)
+    write_vertices(file, columns, triangles=triangles)
 
 
-def _read_ply(file: Path) -> PointCloud:
+def read_ply_points(file: Path) -> PointCloud:
+    """Reads the vertices of a PLY, whether or not they are finite; see :func:`read_points`."""
     vertices = read_vertices(file)
     columns = vertices.columns
     if not {"x", "y", "z"} <= set(columns):

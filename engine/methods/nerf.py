@@ -19,7 +19,7 @@ from .. import devices
 from ..cameras import Camera, average_pose
 from ..contract.capture import Capture
 from ..contract.errors import UserError
-from ..contract.result import FIELD, POINTS, Result, replacing
+from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping, to_mapping
 from ..contract.settings import NerfSettings, TrainSettings
 from ..data.bounds import Bounds, check_parallax, find_bounds
@@ -32,8 +32,10 @@ from ..fields.ndc import Frustum
 from ..fields.occupancy import OccupancyGrid
 from ..fields.renderer import PaperRenderer, Rays, Renderer
 from ..fields.skipping import SkippingRenderer
+from ..formats.meshes import Mesh, write_mesh
 from ..formats.points import write_points
 from ..kernels.photometric.reference import srgb_decode, srgb_encode
+from ..surfaces.density import density_mesh
 
 # In NDC the nearest thing lies at so many near planes, as published.
 _BEFORE = 4 / 3
@@ -45,8 +47,10 @@ _DEEP = 10.0
 _CASCADES = 4
 # Rays that are looked along before training, to know what one takes.
 _PROBED = 256
-# At most this share of a time budget goes into the point cloud.
-_POINTS_SHARE = 0.1
+# At most this share of a time budget goes into the point cloud, and into the mesh.
+_SHARE = 0.1
+# The mesh reaches so much past the box of the points, in shares of its longest side.
+_MESH_MARGIN = 0.05
 
 
 class NerfModel:
@@ -205,7 +209,7 @@ class NerfTrainer(NerfModel):
         return float(total)
 
     def artifacts(self, folder: Path) -> list[tuple[str, str]]:
-        """Writes field.safetensors, and points.ply where points are wanted and there are any."""
+        """Writes field.safetensors, and points.ply and mesh.ply where they are wanted and there is something."""
         facts = {
             "settings": to_mapping(self.settings),
             "center": self.space.center.tolist(),
@@ -225,7 +229,30 @@ class NerfTrainer(NerfModel):
         if len(positions):
             write_points(folder / POINTS, positions, colors, normals)
             made.append(("points", POINTS))
+        mesh = self._mesh()
+        if mesh is not None:
+            write_mesh(folder / MESH, mesh)
+            made.append(("mesh", MESH))
         return made
+
+    def _mesh(self) -> Mesh | None:
+        """The surface of what is about the points; none of what is learnt in NDC, whose cells grow without end."""
+        cells = self.settings.mesh_cells
+        if self.minutes is not None:
+            cells = min(cells, int((_SHARE * 60 * self.minutes * self.cost.rate / self.cost.sample) ** (1 / 3)))
+        if not cells or self.renderer.frustum is not None or not len(self._points()[0]):
+            return None
+        if isinstance(self.renderer, SkippingRenderer):
+            grid = self.renderer.grid
+        else:
+            # What no view shows was never learnt: anything may be there.
+            grid = OccupancyGrid(1.0, cascades=1 if self.views[0].image.shape[2] == 4 else _CASCADES, device=self.renderer.device)
+            _exclude_empty(grid, self.space, self.views)
+        low, high = np.array(self.bounds())
+        margin = _MESH_MARGIN * (high - low).max()
+        density = grid.only_where_occupied(self.renderer.density)
+        box = low - margin, high + margin
+        return density_mesh(density, self.renderer.look_at, box, cells, self.space, self.blend, self.renderer.device)
 
     def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
         """The box of all but the outermost hundredth of the points on what is seen."""
@@ -282,7 +309,7 @@ class NerfTrainer(NerfModel):
         if self._cloud is None:
             count = self.settings.points
             if self.minutes is not None:
-                count = min(count, int(_POINTS_SHARE * 60 * self.minutes / self.pixel_seconds))
+                count = min(count, int(_SHARE * 60 * self.minutes / self.pixel_seconds))
             # A source of its own: what is written must not change what is trained.
             rays, _ = self._pick(np.random.default_rng(self.seed), count)
             parts = [np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros((0, 3), np.float32)]

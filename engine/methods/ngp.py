@@ -12,21 +12,25 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from .. import devices
 from ..cameras import Camera, unproject
 from ..contract.capture import Capture
 from ..contract.errors import UserError
-from ..contract.result import FIELD, POINTS, Result, replacing
+from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.settings import NgpSettings, TrainSettings
+from ..data.bounds import check_parallax
 from ..data.carving import empty_cells, object_box
 from ..data.rays import RayBank, Space, picture_rays
 from ..data.scene import scene_box
 from ..data.views import View
 from ..fields.ngp import NgpField
 from ..fields.occupancy import OccupancyGrid
+from ..formats.meshes import Mesh, write_mesh
 from ..formats.points import read_points, write_points
 from ..kernels.hashgrid import Layout
 from ..kernels.marching import Samples, march
 from ..kernels.photometric.reference import srgb_decode, srgb_encode
+from ..surfaces.density import density_mesh
 
 # Rays that are marched together, for pictures and at most in a step: the distances of their samples fit in the caches.
 _RAYS = 16_384
@@ -38,6 +42,8 @@ _NEAR = 0.05
 _CONE = 1 / 256
 # Steps between looks at the occupancy grid, and the share of the time that they take, a training sample being so many looks.
 _LOOK_EVERY, _LOOK_SHARE, _LOOK_COST = 16, 0.1, 3
+# As published: every cell in so many steps, at first after each step.
+_PAPER_ALL = 256
 # Samples that are marched for one that is wanted, at most.
 _MOST_MARCHED = 8
 # Views that points are made of, and their side, px.
@@ -45,31 +51,31 @@ _POINT_VIEWS, _POINT_SIDE = 16, 200
 
 
 class NgpModel:
-    """A field that can be looked at; ``center`` and ``radius`` put its cube into the world."""
+    """A field that can be looked at; ``space`` puts its cube into the world."""
 
-    def __init__(self, settings: NgpSettings, cascades: int, center: np.ndarray, radius: float, blend: str, rng: np.random.Generator):
+    def __init__(self, settings: NgpSettings, cascades: int, space: Space, blend: str, rng: np.random.Generator, device: str):
         if settings.features not in (2, 4, 8) or settings.levels * settings.features % 16 or settings.cells % 8:
             raise UserError(
                 f"ngp cannot compute {settings.levels} levels of {settings.features} features with an occupancy grid of {settings.cells}.",
                 "Take 2, 4 or 8 features, levels times features a multiple of 16, and cells a multiple of 8.",
                 "bad_input",
             )
-        self.center, self.radius, self.blend, self.antialias = center, radius, blend, False
+        self.space, self.blend, self.antialias, self.device = space, blend, False, device
         half = 2.0 ** (cascades - 1)
         layout = Layout(settings.levels, settings.features, settings.log2_table, settings.base, round(settings.finest * half))
-        self.field = NgpField(layout, half, rng)
+        self.field = NgpField(layout, half, rng, device)
         self.cone, self.most = (_CONE, _MOST_SAMPLES) if cascades > 1 else (0.0, settings.ray_steps + 2)
-        self.grid = OccupancyGrid(2 * 3**0.5 / settings.ray_steps, settings.cells, cascades)
+        self.grid = OccupancyGrid(2 * 3**0.5 / settings.ray_steps, settings.cells, cascades, device)
 
     def render(self, camera: Camera, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`engine.methods.Model`."""
         color, _, alpha = self._look(camera)
-        behind = torch.from_numpy(np.asarray(background, np.float32))
+        behind = torch.as_tensor(background, dtype=torch.float32, device=self.device)
         if self.blend == "linear":
             made = srgb_encode(color + (1 - alpha)[..., None] * srgb_decode(behind))
         else:
             made = color + (1 - alpha)[..., None] * behind
-        return np.ascontiguousarray(made.permute(2, 0, 1).numpy()), alpha.numpy()
+        return np.ascontiguousarray(made.permute(2, 0, 1).cpu().numpy()), alpha.cpu().numpy()
 
     def layers(self, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See :class:`engine.methods.Model`."""
@@ -77,11 +83,11 @@ class NgpModel:
         if self.blend == "srgb":
             # What was blended are codes: they stand for light once they no longer hold the share that shines through.
             color = srgb_decode(color / alpha[..., None].clamp(min=1e-6)) * alpha[..., None]
-        return np.ascontiguousarray(color.permute(2, 0, 1).numpy()), alpha.numpy(), depth.numpy()
+        return np.ascontiguousarray(color.permute(2, 0, 1).cpu().numpy()), alpha.cpu().numpy(), depth.cpu().numpy()
 
     def _look(self, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
         """Colour over nothing [H, W, 3], planar depth [H, W] where half of the light stops, else 0, and alpha [H, W]."""
-        origins, directions = picture_rays(camera, Space(self.center, self.radius))
+        origins, directions = picture_rays(camera, self.space, self.device)
         directions = normalize(directions, dim=1)
         parts = []
         for first in range(0, len(origins), _RAYS):
@@ -89,8 +95,8 @@ class NgpModel:
             samples = self.march(origins[chunk], directions[chunk])
             parts.append(self.field.render(samples, directions[chunk])[:3])
         color, depth, alpha = (torch.cat(part) for part in zip(*parts, strict=True))
-        along = directions @ torch.from_numpy(camera.direction.astype(np.float32))
-        depth = torch.where(alpha > 0.5, depth / alpha.clamp(min=0.5) * along * self.radius, 0)
+        along = directions @ torch.as_tensor(camera.direction, dtype=torch.float32, device=self.device)
+        depth = torch.where(alpha > 0.5, depth / alpha.clamp(min=0.5) * along * self.space.radius, 0)
         shape = (camera.height, camera.width)
         return color.view(*shape, 3), depth.view(shape), alpha.view(shape)
 
@@ -113,8 +119,9 @@ def load_ngp_model(folder: Path, result: Result, workers: int) -> NgpModel:
             arrays = {name: tensors.get_tensor(name) for name in ("table", "weights", "thickness")}
             facts = json.loads(tensors.metadata()["field"])
         settings = NgpSettings(**facts["settings"])
-        center = np.array(facts["center"], np.float64)
-        model = NgpModel(settings, facts["cascades"], center, facts["radius"], result.blend, np.random.default_rng(0))
+        space = Space(np.array(facts["center"], np.float64), float(facts["radius"]))
+        device = result.device if result.device in devices.devices() else "cpu"
+        model = NgpModel(settings, facts["cascades"], space, result.blend, np.random.default_rng(0), device)
         model.field.mean_table.copy_(torch.from_numpy(arrays["table"]))
         model.field.mean_weights.copy_(torch.from_numpy(arrays["weights"]))
         if arrays["thickness"].shape != tuple(model.grid.thickness.shape):
@@ -131,6 +138,7 @@ class NgpTrainer(NgpModel):
     pixel_seconds, note = 0.0, ""
 
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
+        check_parallax(views)
         torch.set_num_threads(workers)
         self.settings, self.views = settings.ngp, views
         self.rng = np.random.default_rng(settings.seed)
@@ -143,13 +151,13 @@ class NgpTrainer(NgpModel):
             center, radius = scene_box(cameras, read_points(capture.points).positions if capture.points is not None else None)
         # An object ends somewhere; a room or a place goes on.
         cascades = settings.ngp.cascades or (1 if transparent else 4)
-        super().__init__(settings.ngp, cascades, center, radius, blend, self.rng)
+        super().__init__(settings.ngp, cascades, Space(center, radius), blend, self.rng, devices.choose("ngp", settings.device).device)
         self.background = settings.background if settings.background != "auto" else ("random" if transparent else "black")
-        self.bank = RayBank(views, Space(center, radius))
+        self.bank = RayBank(views, self.space, self.device)
         for cascade in range(cascades):
-            places = self.grid.centers(cascade).reshape(-1, 3).double() * radius + torch.from_numpy(center)
+            places = torch.from_numpy(self.space.to_world(self.grid.centers(cascade).reshape(-1, 3).cpu().numpy()))
             empty = empty_cells(places, 2.0 ** (cascade + 1) / settings.ngp.cells * radius, views)
-            self.grid.exclude(cascade, empty.view(self.grid.thickness.shape[1:]))
+            self.grid.exclude(cascade, empty.view(self.grid.thickness.shape[1:]).to(self.device))
         self.count = self.grid.count
         self._rays = 1024
         # Samples that the last step learnt from.
@@ -158,16 +166,14 @@ class NgpTrainer(NgpModel):
 
     def step(self, progress: float) -> float:
         """See :class:`engine.methods.Trainer`."""
-        if self.steps_done % _LOOK_EVERY == 0 and self.steps_done > 0:
-            # At first every cell, then as many as the time allows.
-            first = self.steps_done == _LOOK_EVERY
-            looks = len(self.grid.thickness.view(-1)) if first else int(_LOOK_SHARE * _LOOK_COST * _LOOK_EVERY * self.settings.batch)
+        looks = self._looks()
+        if looks:
             self.grid.update(self.field.density, self.rng, looks)
             self.count = self.grid.count
         self.steps_done += 1
         _, origins, directions, pixels = self.bank.pick(self.rng, self._rays)
         directions = normalize(directions, dim=1)
-        jitter = torch.from_numpy(self.rng.random(len(origins), np.float32))
+        jitter = torch.from_numpy(self.rng.random(len(origins), np.float32)).to(self.device)
         samples = self.march(origins, directions, jitter)
         # Samples behind surfaces cost little; but before the grid is known there may be any number.
         rays = max(1, int(torch.searchsorted(samples.starts, _MOST_MARCHED * self.settings.batch, right=True)) - 1)
@@ -189,6 +195,17 @@ class NgpTrainer(NgpModel):
         self._rays = int(np.clip(len(directions) * self.settings.batch / max(self.used, 1), 64, _RAYS))
         return loss
 
+    def _looks(self) -> int:
+        """At how many cells of the occupancy grid to look before this step."""
+        step, cells = self.steps_done, self.grid.thickness.numel()
+        if self.settings.looks == "paper":
+            due = step > 0 and step % min(max(step // 16, 1), 16) == 0
+            return (cells if step < _PAPER_ALL else cells // 2) * due
+        if step % _LOOK_EVERY or not step:
+            return 0
+        # At first every cell, then as many as the time allows.
+        return cells if step == _LOOK_EVERY else int(_LOOK_SHARE * _LOOK_COST * _LOOK_EVERY * self.settings.batch)
+
     def _fall(self, progress: float) -> float:
         """The learning rate's share: full for a time, then falling evenly by factors."""
         late = max(0.0, (progress - self.settings.full_until) / max(1 - self.settings.full_until, 1e-6))
@@ -197,8 +214,8 @@ class NgpTrainer(NgpModel):
     def _behind(self, rays: int) -> Tensor:
         """Background codes [R, 3]."""
         if self.background == "random":
-            return torch.from_numpy(self.rng.random((rays, 3), np.float32))
-        return torch.full((rays, 3), 1.0 if self.background == "white" else 0.0)
+            return torch.from_numpy(self.rng.random((rays, 3), np.float32)).to(self.device)
+        return torch.full((rays, 3), 1.0 if self.background == "white" else 0.0, device=self.device)
 
     def _target(self, pixels: Tensor, behind: Tensor) -> Tensor:
         """What pixels [R, 3 or 4] show over a background of codes, in codes [R, 3]."""
@@ -211,20 +228,40 @@ class NgpTrainer(NgpModel):
         return codes[:, :3] * share + behind * (1 - share)
 
     def artifacts(self, folder: Path) -> list[tuple[str, str]]:
-        """Writes field.safetensors, and points.ply where the field shows any."""
+        """Writes field.safetensors, points.ply, and mesh.ply where one is wanted and there is a surface."""
         from safetensors.numpy import save
 
         facts = {
             "settings": vars(self.settings),
             "cascades": len(self.grid.thickness),
-            "center": self.center.tolist(),
-            "radius": self.radius,
+            "center": self.space.center.tolist(),
+            "radius": self.space.radius,
         }
-        arrays = {"table": self.field.mean_table.numpy(), "weights": self.field.mean_weights.numpy(), **self.grid.state()}
+        arrays = {"table": self.field.mean_table.cpu().numpy(), "weights": self.field.mean_weights.cpu().numpy(), **self.grid.state()}
         with replacing(folder / FIELD) as temporary:
             temporary.write_bytes(save(arrays, {"field": json.dumps(facts)}))
         write_points(folder / POINTS, *self._points())
-        return [("field", FIELD), ("points", POINTS)]
+        made = [("field", FIELD), ("points", POINTS)]
+        mesh = self._mesh()
+        if mesh is not None:
+            write_mesh(folder / MESH, mesh)
+            made.append(("mesh", MESH))
+        return made
+
+    def _mesh(self) -> Mesh | None:
+        """The surface of what the field holds in the scene's box."""
+        cells = self._filled(0)
+        if not self.settings.mesh_cells or not len(cells):
+            return None
+        margin = 2 * self.space.radius / self.settings.cells
+        box = cells.min(axis=0) - margin, cells.max(axis=0) + margin
+        density = self.grid.only_where_occupied(self.field.mean_density)
+
+        def look(samples: Samples, directions: Tensor) -> tuple[Tensor, Tensor]:
+            color, _, alpha, _ = self.field.render(samples, directions)
+            return color, alpha
+
+        return density_mesh(density, look, box, self.settings.mesh_cells, self.space, self.blend, self.device)
 
     def _points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Places [N, 3], colours [N, 3] uint8 and normals [N, 3] of the surfaces that some of the views show."""
@@ -232,7 +269,7 @@ class NgpTrainer(NgpModel):
         for view in self.views[:: max(1, -(-len(self.views) // _POINT_VIEWS))]:
             scale = _POINT_SIDE / max(view.camera.width, view.camera.height)
             camera = view.camera.resized(max(2, round(view.camera.width * scale)), max(2, round(view.camera.height * scale)))
-            color, depth, alpha = (part.numpy() for part in self._look(camera))
+            color, depth, alpha = (part.cpu().numpy() for part in self._look(camera))
             world = unproject(camera, depth)
             normal = np.cross(np.gradient(world, axis=0), np.gradient(world, axis=1))
             length = np.linalg.norm(normal, axis=-1, keepdims=True)
@@ -251,10 +288,14 @@ class NgpTrainer(NgpModel):
 
     def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
         """The box of all but the outermost hundredth of the cells that something is in."""
-        found = [self.grid.centers(c)[self.grid.occupied[c]].numpy() for c in range(len(self.grid.thickness))]
-        chosen = next((part for part in found if len(part)), np.zeros((1, 3)))
-        low, high = np.percentile(chosen.astype(np.float64), (0.5, 99.5), axis=0) * self.radius + self.center
+        found = (self._filled(cascade) for cascade in range(len(self.grid.thickness)))
+        chosen = next((part for part in found if len(part)), self.space.center[None])
+        low, high = np.percentile(chosen, (0.5, 99.5), axis=0)
         return tuple(low.tolist()), tuple(high.tolist())
+
+    def _filled(self, cascade: int) -> np.ndarray:
+        """The middles of a cascade's occupied cells, [N, 3] in the world."""
+        return self.space.to_world(self.grid.centers(cascade)[self.grid.occupied[cascade]].cpu().numpy())
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """See :class:`engine.methods.Trainer`."""
@@ -262,8 +303,8 @@ class NgpTrainer(NgpModel):
             "step": self.steps_done,
             "rays": self._rays,
             "rng": self.rng.bit_generator.state,
-            "center": self.center.tolist(),
-            "radius": self.radius,
+            "center": self.space.center.tolist(),
+            "radius": self.space.radius,
             "views": [view.name for view in self.views],
         }
         return {**self.field.state(), **self.grid.state()}, facts

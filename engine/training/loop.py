@@ -24,6 +24,7 @@ from ..contract.result import (
     EVENTS,
     FIELD,
     LOG,
+    MESH,
     METRICS,
     POINTS,
     PREVIEWS,
@@ -47,7 +48,7 @@ from .scoring import background, score, truth, write_metrics, write_picture
 
 DEFAULT_MINUTES = 3.0
 # What a run writes into its folder, and what another that overwrites it removes.
-_OURS = (RESULT, EVENTS, CHECKPOINT, SPLATS, FIELD, POINTS, METRICS, PREVIEWS)
+_OURS = (RESULT, EVENTS, CHECKPOINT, SPLATS, FIELD, POINTS, MESH, METRICS, PREVIEWS)
 _REPORT_EVERY = 0.5
 _CHECKPOINT_EVERY = 60.0
 _PREVIEW_EVERY = 10.0

@@ -10,11 +10,13 @@ import pytest
 from reconstruct.addon.results.importing import import_file, import_result
 from reconstruct.addon.results.splats import splat_modifiers
 from reconstruct.addon.results.tagging import kind_of, tagged
+from reconstruct.addon.rooms.placing import place
 from reconstruct.addon.rooms.rendering import render_picture
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.result import Artifact, Result, write_result
-from reconstruct.engine.contract.settings import ImportSettings, RenderSettings
-from reconstruct.engine.formats.points import write_points
+from reconstruct.engine.contract.settings import ImportSettings, PlaceSettings, RenderSettings
+from reconstruct.engine.formats.meshes import Mesh, write_mesh
+from reconstruct.engine.formats.points import PointCloud, write_points
 from reconstruct.engine.formats.splats import write_splats
 
 ROUND = [1.0, 0.0, 0.0, 0.0]
@@ -60,6 +62,78 @@ def test_a_radiance_field_comes_back_as_its_points(scene, tmp_path):
     (made,) = import_result(scene, folder, ImportSettings())
     np.testing.assert_allclose(places(made), points, atol=1e-5)
     assert made.users_collection[0].name == "chair" and tagged(made)["scale"] == "metric"
+
+
+# A pyramid about a place, whose corners differ in colour.
+CORNERS = np.array([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0], [0, 0, 1]])
+SIDES = np.array([[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4], [0, 2, 1], [0, 3, 2]])
+CODES = np.array([[255, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 0, 0]], dtype=np.uint8)
+
+
+def pyramid(tmp_path, offset=(0.0, 0.0, 0.0), colors=CODES):
+    folder = tmp_path / "chair"
+    folder.mkdir()
+    write_mesh(folder / "mesh.ply", Mesh(PointCloud(CORNERS + offset, colors), SIDES))
+    write_points(folder / "points.ply", CORNERS + offset, CODES)
+    artifacts = tuple(Artifact(kind, path) for kind, path in (("field", "f"), ("points", "points.ply"), ("mesh", "mesh.ply")))
+    write_result(folder, Result("done", "ngp", "capture", artifacts=artifacts, scale="metric"))
+    return folder
+
+
+@pytest.mark.parametrize("unit", [1.0, 0.01])
+@pytest.mark.parametrize("offset", [(0, 0, 0), (3000.0, -4000.0, 20.0)])
+def test_a_radiance_field_comes_back_as_its_mesh(scene, tmp_path, unit, offset):
+    scene.unit_settings.scale_length = unit
+    folder = pyramid(tmp_path, offset)
+    (made,) = import_result(scene, folder, ImportSettings())
+    bpy.context.view_layer.update()
+    assert made.type == "MESH" and kind_of(made) == "result" and tagged(made)["scale"] == "metric"
+    found = np.array([made.matrix_world @ vertex.co for vertex in made.data.vertices]) * unit
+    np.testing.assert_allclose(found, CORNERS + offset, atol=2e-3 if offset[0] else 1e-5)
+    assert [list(side.vertices) for side in made.data.polygons] == SIDES.tolist()
+    # Far from the origin the data stays near the object's own, where float32 is fine.
+    assert max(vertex.co.length for vertex in made.data.vertices) * unit < 3
+    assert made.data.color_attributes.active_color.name == "base_color" and made.data.polygons[0].use_smooth
+    (points,) = import_result(scene, folder, ImportSettings(mesh=False))
+    assert points.type == "POINTCLOUD" and len(points.data.points) == 5
+
+
+def test_a_mesh_shows_its_colours_in_a_render_and_is_placed(scene, picture, tmp_path):
+    (made,) = import_result(scene, pyramid(tmp_path), ImportSettings())
+    made.location.z = -0.5
+    rendered = picture()
+    # The camera looks at the red side.
+    np.testing.assert_allclose(rendered[16, 16], (1, 0, 0, 1), atol=1e-3)
+    assert rendered[0, 0, 3] == 0
+    place([made], PlaceSettings(location=(2.0, 3.0, 0.0), rotation=90.0, known_length=4.0))
+    bpy.context.view_layer.update()
+    corner = made.matrix_world @ made.data.vertices[0].co
+    # Half of the way of the longest side is 2 m now; (-1, -1) turned by 90 degrees is (1, -1).
+    np.testing.assert_allclose(corner, (2 + 2, 3 - 2, 0), atol=0.1)
+
+
+@pytest.mark.parametrize("damage", ["cut", "corner", "none"])
+def test_a_bad_mesh_is_refused_and_leaves_nothing_behind(scene, tmp_path, damage):
+    folder = pyramid(tmp_path)
+    file = folder / "mesh.ply"
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:-4])
+    elif damage == "corner":
+        file.write_bytes(file.read_bytes()[:-4] + (99).to_bytes(4, "little"))
+    else:
+        write_mesh(file, Mesh(PointCloud(CORNERS), SIDES[:0]))
+    with pytest.raises(UserError, match=r"mesh\.ply"):
+        import_result(scene, folder, ImportSettings())
+    assert not bpy.data.meshes and not bpy.data.collections
+
+
+def test_a_mesh_without_colours_is_grey_and_the_camera_frames_it(scene, tmp_path):
+    (made,) = import_result(scene, pyramid(tmp_path, colors=None), ImportSettings())
+    assert tuple(made.data.color_attributes["base_color"].data[0].color) == pytest.approx((0.5, 0.5, 0.5, 1))
+    bpy.data.objects.remove(scene.camera)
+    render_picture(scene, tmp_path / "picture.png", RenderSettings(width=32, height=32, samples=1))
+    away = scene.camera.matrix_world.translation - made.matrix_world.translation
+    assert 1 < away.length < 20
 
 
 def test_the_tag_says_what_it_is(scene, splats, result):

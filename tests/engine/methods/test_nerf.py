@@ -18,6 +18,7 @@ from engine.contract.schema import from_mapping
 from engine.contract.settings import NerfSettings, TrainSettings
 from engine.data.views import View, load_views
 from engine.formats.capture import read_capture
+from engine.formats.meshes import read_mesh
 from engine.formats.points import read_points
 from engine.methods import load_model, nerf, training_cost
 from engine.training.scoring import background, truth
@@ -103,12 +104,15 @@ def test_the_same_seed_gives_the_same_numbers_and_a_resumed_run_goes_on_exactly(
 def test_what_is_written_is_loaded_and_shows_the_same(capture, tmp_path, sampler):
     trainer = train(trainer_for(capture, settings(60, replace(SMALL, sampler=sampler))), 0, 60, 60)
     made = dict(trainer.artifacts(tmp_path))
-    assert set(made) == {"field", "points"}
+    assert set(made) == {"field", "points", "mesh"}
     cloud = read_points(tmp_path / made["points"])
     low, high = np.array(trainer.bounds())
     assert 20 < len(cloud) <= 500 and np.linalg.norm(cloud.normals, axis=1) == pytest.approx(1, abs=1e-3)
     inside = ((cloud.positions >= low) & (cloud.positions <= high)).all(axis=1)
     assert inside.mean() > 0.9 and np.median(np.linalg.norm(cloud.positions, axis=1)) < 1.2
+    mesh = read_mesh(tmp_path / made["mesh"])
+    assert len(mesh.triangles) > 100 and np.median(np.linalg.norm(mesh.vertices.positions, axis=1)) < 1.2
+    assert mesh.vertices.colors.std() > 10
     result = Result("done", "nerf", "", device="cpu").with_artifact("field", made["field"])
     model = load_model(tmp_path, result, 2)
     camera = load_views(capture, "test", scale=0.5)[0].camera
@@ -170,6 +174,23 @@ def test_depth_points_and_normals_are_those_of_the_world(tmp_path, ndc, far):
     positions, colors, normals = trainer._points()
     assert positions[:, 1] == pytest.approx(-6, rel=0.03) and np.abs(positions[:, 0] - far).max() < 6
     assert normals == pytest.approx(np.broadcast_to([0.0, 1.0, 0.0], normals.shape), abs=1e-3) and (colors == [255, 0, 0]).all()
+
+
+def test_the_mesh_is_the_wall_in_its_colour_and_none_is_made_in_ndc_or_where_none_is_wanted(tmp_path):
+    views = facing(far=3e4)
+    inner = replace(SMALL, near=1.0, far=40.0, ndc="off", coarse_samples=128, fine_samples=128, points=500, mesh_cells=60)
+    trainer = nerf.NerfTrainer(settings(inner=inner), plain_capture(tmp_path), views, "srgb", 2)
+    wall = Wall([0, -1, 0], (6 + trainer.space.center[1]) / trainer.space.radius)
+    trainer.renderer.networks = nn.ModuleList([wall, wall])
+    mesh = trainer._mesh()
+    corners = mesh.vertices.positions
+    facing_us = mesh.vertices.normals[:, 1] > 0.9
+    assert facing_us.sum() > 100 and np.median(corners[facing_us, 1]) == pytest.approx(-6, rel=0.03)
+    assert np.abs(corners[:, 0] - 3e4).max() < 8 and (mesh.vertices.colors[facing_us] == [255, 0, 0]).all()
+    trainer.settings = replace(inner, mesh_cells=0)
+    assert trainer._mesh() is None
+    given = settings(inner=replace(inner, ndc="on"))
+    assert nerf.NerfTrainer(given, plain_capture(tmp_path), views, "srgb", 2)._mesh() is None
 
 
 def test_views_without_parallax_or_bounds_are_refused_in_a_sentence(tmp_path):

@@ -14,7 +14,7 @@ from engine.formats.points import read_points
 
 SMALL = [
     "--nerf.width", "16", "--nerf.depth", "2", "--nerf.coarse-samples", "8", "--nerf.fine-samples", "8", "--nerf.rays", "64",
-    "--nerf.points", "200", "--downscale", "2",
+    "--nerf.points", "200", "--nerf.mesh-cells", "16", "--downscale", "2",
 ]  # fmt: skip
 
 

@@ -7,18 +7,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scipy.spatial import KDTree
+
 from engine import cli, metrics
+from engine.cameras import Camera
+from engine.contract.capture import Capture
 from engine.contract.errors import UserError
+from engine.contract.presets import with_preset
 from engine.contract.result import read_result
+from engine.contract.schema import from_mapping
 from engine.contract.settings import NgpSettings, TrainSettings
-from engine.data.views import load_views
+from engine.data.views import View, load_views
 from engine.formats.capture import read_capture
+from engine.formats.meshes import read_mesh
 from engine.formats.points import read_points
 from engine.kernels import use_threads
 from engine.methods import load_model, new_trainer
 from engine.training.scoring import background, truth
 
-SMALL = NgpSettings(log2_table=12, finest=128, batch=2048, ray_steps=256, cells=32)
+SMALL = NgpSettings(log2_table=12, finest=128, batch=2048, ray_steps=256, cells=32, mesh_cells=48)
 
 
 def trainer(folder, blend="srgb", ngp=SMALL, **more):
@@ -77,6 +84,63 @@ def test_the_same_steps_give_the_same_bytes_also_over_a_resume(small_capture):
     assert other.state()[0]["table"].tobytes() != whole.state()[0]["table"].tobytes()
 
 
+def test_the_published_settings_look_at_the_grid_as_published(small_capture, monkeypatch):
+    given = from_mapping(TrainSettings, with_preset({"preset": "paper-ngp"}))
+    assert (given.steps, given.ngp.cells, given.ngp.levels, given.ngp.features, given.ngp.log2_table) == (35_000, 128, 16, 2, 19)
+    assert (given.ngp.batch, given.ngp.finest, given.ngp.rate, given.ngp.ray_steps) == (2**18, 2048, 1e-2, 1024)
+    made = trainer(small_capture, ngp=replace(SMALL, looks="paper"))
+    cells = 32**3
+    looks = []
+    for made.steps_done in range(600):
+        looks.append(made._looks())
+    due = [step for step, count in enumerate(looks) if count]
+    assert due[:5] == [1, 2, 3, 4, 5] and 31 in due and 33 not in due and due[-3:] == [560, 576, 592]
+    assert {looks[step] for step in due if step < 256} == {cells} and {looks[step] for step in due if step >= 256} == {cells // 2}
+    made.steps_done = 0
+    train(made, 20, 20)
+
+
+def test_pictures_are_made_of_averages_of_the_last_steps(small_capture):
+    made = trainer(small_capture)
+    train(made, 16, 200)
+    field = made.field
+    assert np.array_equal(field.mean_weights, field.weights)
+    before = field.mean_weights.clone()
+    train(made, 16, 200)
+    # 0.95 to the power of 16 of what was before.
+    expected = before + (1 - 0.95**16) * (field.weights - before)
+    assert np.allclose(field.mean_weights, expected, atol=1e-6) and not np.array_equal(field.mean_weights, field.weights)
+    view = load_views(read_capture(small_capture), "test")[0]
+    shown = made.render(view.camera, np.ones(3))[0]
+    field.weights.zero_()
+    assert np.array_equal(made.render(view.camera, np.ones(3))[0], shown)
+
+
+def test_views_from_one_place_or_a_single_one_are_refused_in_a_sentence(small_capture):
+    capture = read_capture(small_capture)
+    views = load_views(capture, "train")
+    for some, said in ((views[:1], "only one view"), ([views[0], replace(views[1], camera=views[0].camera)], "one place")):
+        with pytest.raises(UserError, match=said):
+            new_trainer(TrainSettings(method="ngp", ngp=SMALL), capture, some, "srgb", 2)
+
+
+def test_views_that_all_face_one_way_and_of_unknown_bounds_are_learnt(tmp_path):
+    views = []
+    for index in range(9):
+        x, z = 0.2 * (index % 3 - 1), 0.2 * (index // 3 - 1)
+        pose = np.array([[1.0, 0, 0, x], [0, 0, -1, 0], [0, 1, 0, z], [0, 0, 0, 1]])
+        row, column = np.mgrid[:24, :32] + 0.5
+        squares = (np.floor((column - 16) / 30 * 5 + x) + np.floor((row - 12) / 30 * 5 - z)) % 2
+        pixels = np.repeat((40 + 170 * squares[..., None]).astype(np.uint8), 3, axis=2)
+        views.append(View(str(index), Camera(32, 24, 30.0, 30.0, 16, 12, pose), pixels))
+    use_threads(2)
+    made = new_trainer(TrainSettings(method="ngp", ngp=SMALL), Capture(tmp_path, (), "nerfstudio"), views[1:], "srgb", 2)
+    train(made, 200, 200)
+    assert metrics.psnr(made.render(views[0].camera, np.zeros(3))[0], truth(views[0], "srgb")) > 15
+    assert np.isfinite(np.array(made.bounds())).all()
+    assert set(dict(made.artifacts(tmp_path))) >= {"field", "points"}
+
+
 def test_a_checkpoint_of_other_views_is_refused(small_capture):
     made = trainer(small_capture)
     arrays, facts = made.state()
@@ -85,15 +149,19 @@ def test_a_checkpoint_of_other_views_is_refused(small_capture):
 
 
 def test_from_the_command_line(small_capture, tmp_path, capsys):
-    flags = [f"--ngp.{name.replace('_', '-')}={getattr(SMALL, name)}" for name in ("log2_table", "finest", "batch", "cells")]
+    flags = [f"--ngp.{name.replace('_', '-')}={getattr(SMALL, name)}" for name in ("log2_table", "finest", "batch", "cells", "mesh_cells")]
     folder = tmp_path / "result"
     assert cli.main(["train", str(small_capture), "--out", str(folder), "--method", "ngp", "--steps", "120", *flags]) == 0
     result = read_result(folder)
     assert result.method == "ngp" and result.status == "done" and result.metrics["psnr"] > 18
-    assert {item.kind for item in result.artifacts} == {"field", "points", "metrics"}
+    assert {item.kind for item in result.artifacts} == {"field", "points", "mesh", "metrics"}
     points = read_points(folder / "points.ply")
     assert len(points) > 50 and (np.linalg.norm(points.positions, axis=1) < 2).mean() > 0.9
     np.testing.assert_allclose(np.linalg.norm(points.normals, axis=1), 1, atol=1e-3)
+    mesh = read_mesh(folder / "mesh.ply")
+    distance = KDTree(mesh.vertices.positions).query(points.positions)[0]
+    # The mesh is where the points are: within two of its cells.
+    assert np.median(distance) < 2 * np.ptp(mesh.vertices.positions, axis=0).max() / 48 and mesh.vertices.colors.std() > 10
     assert cli.main(["eval", str(folder)]) == 0
     assert json.loads((folder / "metrics.json").read_text())["psnr"] == pytest.approx(result.metrics["psnr"], abs=0.01)
     assert cli.main(["render", str(folder), "--out", str(tmp_path / "pictures")]) == 0
