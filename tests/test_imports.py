@@ -88,6 +88,32 @@ def test_import_rules(file):
                 )
 
 
+# What makes tensors, on the processor where no device is named.
+FACTORIES = {"arange", "empty", "eye", "full", "linspace", "ones", "rand", "randn", "tensor", "zeros"}
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *(ROOT / "engine" / "fields").glob("*.py"),
+        *(ROOT / "engine" / "surfaces").glob("*.py"),
+        *(ROOT / "engine" / "methods" / name for name in ("nerf.py", "ngp.py")),
+    ],
+    ids=lambda file: str(file.relative_to(ROOT)),
+)
+def test_fields_assume_no_processor(file):
+    """Tensors are made on a named device, and come to the processor before NumPy has them."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        text, owner = ast.unparse(node), node.func.value
+        if node.func.attr == "numpy":
+            assert ast.unparse(owner).endswith(".cpu()"), f"line {node.lineno}: {text}"
+        if isinstance(owner, ast.Name) and owner.id == "torch" and node.func.attr in FACTORIES:
+            assert "device" in {keyword.arg for keyword in node.keywords}, f"line {node.lineno}: {text}"
+
+
 def test_the_root_imports_nothing_by_itself():
     tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
     assert not [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cameras import Camera, project
+from ..cameras import Camera, project, ray_matrix
 from ..contract.capture import Capture
 from ..contract.errors import UserError
 from .views import View
@@ -17,6 +17,8 @@ from .views import View
 _BALL = 2**0.5
 # Where nothing is known of an opaque scene: from a share of the distance to its middle, to a multiple.
 _NEAREST, _FARTHEST = 0.05, 8.0
+# How much deeper than where a scene begins that lies which is looked at most.
+_DEEP = 3.0
 # What lies before and behind all but the outermost hundredth of the known depths.
 _MARGIN = 0.8
 
@@ -66,6 +68,25 @@ def find_bounds(capture: Capture, views: Sequence[View], points: np.ndarray | No
         return Bounds(ball.center, ball.radius, float(low) * _MARGIN, float(high) / _MARGIN)
     away = max(float(np.median([np.linalg.norm(view.camera.position - center) for view in views])), radius)
     return Bounds(ball.center, ball.radius, _NEAREST * away, _FARTHEST * away)
+
+
+def facing_points(capture: Capture, views: Sequence[View]) -> np.ndarray | None:
+    """Places [N, 3] about what views show whose file says how deep it begins: the corners of their pictures at that depth and at most
+    _DEEP times as far. None where it does not say.
+
+    Cameras that all look one way do not meet in what they show, so that nothing else tells where it is.
+    """
+    stated = [(frame.near, frame.far) for frame in capture.frames if frame.near is not None and frame.far is not None]
+    if not stated:
+        return None
+    near = min(near for near, _ in stated)
+    far = min(max(far for _, far in stated), _DEEP * near)
+    corners = np.array([[0, 0, 1], [1, 0, 1], [0, 1, 1], [1, 1, 1]])
+    found = []
+    for camera in (view.camera for view in views):
+        directions = (corners * (camera.width, camera.height, 1)) @ ray_matrix(camera).T
+        found += [camera.position + depth * directions for depth in (near, far)]
+    return np.concatenate(found)
 
 
 def check_parallax(views: Sequence[View]) -> None:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.carving import empty_cells
+from ..data.rays import Space
+from ..data.views import View
 from ..kernels.marching.reference import occupied
 
 DECAY = 0.95
@@ -45,6 +48,13 @@ class OccupancyGrid:
         """Has cells of a cascade, [N, N, N] bool, stay empty for good, such as those that no camera sees."""
         self.thickness[cascade][cells] = _EXCLUDED
         self._prepare()
+
+    def exclude_empty(self, space: Space, views: Sequence[View]) -> None:
+        """Has cells stay empty that views show to be empty, or do not show."""
+        for cascade, cells in enumerate(self.thickness):
+            centers = torch.from_numpy(space.to_world(self.centers(cascade).reshape(-1, 3).cpu().numpy()))
+            empty = empty_cells(centers, 2.0 ** (cascade + 1) / len(cells) * space.radius, views)
+            self.exclude(cascade, empty.view(cells.shape).to(cells.device))
 
     def centers(self, cascade: int) -> Tensor:
         """The middles of a cascade's cells, [N, N, N, 3]."""

@@ -23,7 +23,7 @@ from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping, to_mapping
 from ..contract.settings import NerfSettings, TrainSettings
 from ..data.bounds import Bounds, check_parallax, find_bounds
-from ..data.carving import empty_cells, object_box
+from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
 from ..data.scene import scene_box, seed_positions
 from ..data.views import View
@@ -103,7 +103,7 @@ def load_nerf_model(folder: Path, result: Result, workers: int) -> NerfModel:
                 renderer = SkippingRenderer(settings, len(thickness), **others)
                 if thickness.shape != renderer.grid.thickness.shape:
                     raise ValueError("its occupancy grid has another shape")
-                renderer.grid.load_state({"thickness": thickness.numpy()})
+                renderer.grid.load_state({"thickness": thickness.cpu().numpy()})
             renderer.load_state_dict(arrays)
             return NerfModel(renderer, space, Bounds(**facts["bounds"]))
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
@@ -149,7 +149,7 @@ class NerfTrainer(NerfModel):
                 center, radius = object_box(*scene_box([view.camera for view in views]), views)
             space = Space(center, radius)
             renderer = SkippingRenderer(self.settings, 1 if transparent else _CASCADES, **others)
-            _exclude_empty(renderer.grid, space, views)
+            renderer.grid.exclude_empty(space, views)
         else:
             frustum, space = None, Space(center, radius)
             if self.settings.ndc == "on" or (self.settings.ndc == "auto" and capture.source == "llff"):
@@ -247,7 +247,7 @@ class NerfTrainer(NerfModel):
         else:
             # What no view shows was never learnt: anything may be there.
             grid = OccupancyGrid(1.0, cascades=1 if self.views[0].image.shape[2] == 4 else _CASCADES, device=self.renderer.device)
-            _exclude_empty(grid, self.space, self.views)
+            grid.exclude_empty(self.space, self.views)
         low, high = np.array(self.bounds())
         margin = _MESH_MARGIN * (high - low).max()
         density = grid.only_where_occupied(self.renderer.density)
@@ -285,7 +285,7 @@ class NerfTrainer(NerfModel):
                 value.copy_(torch.from_numpy(arrays[name]))
             if f"exp_avg.{name}" in arrays:
                 moments = {kind: torch.tensor(arrays[f"{kind}.{name}"], device=value.device) for kind in ("exp_avg", "exp_avg_sq")}
-                self.optimizer.state[value] = {"step": torch.tensor(float(self.steps_done)), **moments}
+                self.optimizer.state[value] = {"step": torch.tensor(float(self.steps_done), device="cpu"), **moments}
 
     def _grid_state(self) -> dict[str, np.ndarray]:
         return self.renderer.grid.state() if isinstance(self.renderer, SkippingRenderer) else {}
@@ -345,14 +345,6 @@ def _bfloat16(settings: NerfSettings, device: str) -> bool:
 
 def _others(settings: NerfSettings, linear: bool, device: str, rng: np.random.Generator) -> dict[str, Any]:
     return {"linear": linear, "device": device, "bfloat16": _bfloat16(settings, device), "rng": rng}
-
-
-def _exclude_empty(grid: OccupancyGrid, space: Space, views: Sequence[View]) -> None:
-    """Has cells stay empty that views show to be empty, or do not show."""
-    for cascade, cells in enumerate(grid.thickness):
-        centers = torch.from_numpy(space.to_world(grid.centers(cascade).reshape(-1, 3).cpu().numpy()))
-        empty = empty_cells(centers, 2.0 ** (cascade + 1) / len(cells) * space.radius, views)
-        grid.exclude(cascade, empty.view(cells.shape).to(cells.device))
 
 
 def _in_front(views: Sequence[View], bounds: Bounds) -> tuple[Frustum, Space] | None:

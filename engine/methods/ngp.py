@@ -18,15 +18,15 @@ from ..contract.capture import Capture
 from ..contract.errors import UserError
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.settings import NgpSettings, TrainSettings
-from ..data.bounds import check_parallax
-from ..data.carving import empty_cells, object_box
+from ..data.bounds import check_parallax, facing_points
+from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
-from ..data.scene import scene_box
+from ..data.scene import scene_box, seed_positions
 from ..data.views import View
 from ..fields.ngp import NgpField
 from ..fields.occupancy import OccupancyGrid
 from ..formats.meshes import Mesh, write_mesh
-from ..formats.points import read_points, write_points
+from ..formats.points import write_points
 from ..kernels.hashgrid import Layout
 from ..kernels.marching import Samples, march
 from ..kernels.photometric.reference import srgb_decode, srgb_encode
@@ -148,16 +148,14 @@ class NgpTrainer(NgpModel):
             # Seed points mark surfaces, not how far what is shown reaches.
             center, radius = object_box(*scene_box(cameras), views)
         else:
-            center, radius = scene_box(cameras, read_points(capture.points).positions if capture.points is not None else None)
+            positions = seed_positions(capture)
+            center, radius = scene_box(cameras, facing_points(capture, views) if positions is None else positions)
         # An object ends somewhere; a room or a place goes on.
         cascades = settings.ngp.cascades or (1 if transparent else 4)
         super().__init__(settings.ngp, cascades, Space(center, radius), blend, self.rng, devices.choose("ngp", settings.device).device)
         self.background = settings.background if settings.background != "auto" else ("random" if transparent else "black")
         self.bank = RayBank(views, self.space, self.device)
-        for cascade in range(cascades):
-            places = torch.from_numpy(self.space.to_world(self.grid.centers(cascade).reshape(-1, 3).cpu().numpy()))
-            empty = empty_cells(places, 2.0 ** (cascade + 1) / settings.ngp.cells * radius, views)
-            self.grid.exclude(cascade, empty.view(self.grid.thickness.shape[1:]).to(self.device))
+        self.grid.exclude_empty(self.space, views)
         self.count = self.grid.count
         self._rays = 1024
         # Samples that the last step learnt from.
@@ -269,7 +267,10 @@ class NgpTrainer(NgpModel):
         for view in self.views[:: max(1, -(-len(self.views) // _POINT_VIEWS))]:
             scale = _POINT_SIDE / max(view.camera.width, view.camera.height)
             camera = view.camera.resized(max(2, round(view.camera.width * scale)), max(2, round(view.camera.height * scale)))
-            color, depth, alpha = (part.cpu().numpy() for part in self._look(camera))
+            light, depth, alpha = self._look(camera)
+            light = light / alpha.clamp(min=1e-6)[..., None]
+            codes = (srgb_encode(light) if self.blend == "linear" else light).clamp(0, 1)
+            codes, depth, alpha = (part.cpu().numpy() for part in (codes, depth, alpha))
             world = unproject(camera, depth)
             normal = np.cross(np.gradient(world, axis=0), np.gradient(world, axis=1))
             length = np.linalg.norm(normal, axis=-1, keepdims=True)
@@ -279,10 +280,8 @@ class NgpTrainer(NgpModel):
             slopes = [np.abs(np.gradient(depth, axis=axis)) for axis in (0, 1)]
             smooth = np.maximum(*slopes) < 0.02 * np.maximum(depth, 1e-9)
             solid = (alpha > 0.9) & (depth > 0) & smooth & (length[..., 0] > 0)
-            codes = color / np.maximum(alpha, 1e-6)[..., None]
-            codes = srgb_encode(torch.from_numpy(codes)).numpy() if self.blend == "linear" else codes
             places.append(world[solid])
-            colors.append(np.rint(np.clip(codes[solid], 0, 1) * 255).astype(np.uint8))
+            colors.append(np.rint(codes[solid] * 255).astype(np.uint8))
             normals.append(normal[solid])
         return np.concatenate(places).astype(np.float32), np.concatenate(colors), np.concatenate(normals)
 

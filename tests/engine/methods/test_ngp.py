@@ -6,12 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from scipy.spatial import KDTree
 
 from engine import cli, metrics
 from engine.cameras import Camera
-from engine.contract.capture import Capture
+from engine.contract.capture import Capture, Frame
 from engine.contract.errors import UserError
 from engine.contract.presets import with_preset
 from engine.contract.result import read_result
@@ -124,19 +123,23 @@ def test_views_from_one_place_or_a_single_one_are_refused_in_a_sentence(small_ca
             new_trainer(TrainSettings(method="ngp", ngp=SMALL), capture, some, "srgb", 2)
 
 
-def test_views_that_all_face_one_way_and_of_unknown_bounds_are_learnt(tmp_path):
-    views = []
+@pytest.mark.parametrize("away, stated", [(2.0, False), (5.0, True)])
+def test_views_that_all_face_one_way_are_learnt_with_bounds_and_without(tmp_path, away, stated):
+    views, frames = [], []
     for index in range(9):
         x, z = 0.2 * (index % 3 - 1), 0.2 * (index // 3 - 1)
         pose = np.array([[1.0, 0, 0, x], [0, 0, -1, 0], [0, 1, 0, z], [0, 0, 0, 1]])
         row, column = np.mgrid[:24, :32] + 0.5
-        squares = (np.floor((column - 16) / 30 * 5 + x) + np.floor((row - 12) / 30 * 5 - z)) % 2
+        squares = (np.floor((column - 16) / 15 + x * 2 / away) + np.floor((row - 12) / 15 - z * 2 / away)) % 2
         pixels = np.repeat((40 + 170 * squares[..., None]).astype(np.uint8), 3, axis=2)
         views.append(View(str(index), Camera(32, 24, 30.0, 30.0, 16, 12, pose), pixels))
+        known = {"near": 0.8 * away, "far": 1.6 * away} if stated else {}
+        frames.append(Frame(str(index), tmp_path, tuple(map(tuple, pose.tolist())), 32, 24, 30.0, 30.0, 16, 12, **known))
     use_threads(2)
-    made = new_trainer(TrainSettings(method="ngp", ngp=SMALL), Capture(tmp_path, (), "nerfstudio"), views[1:], "srgb", 2)
+    capture = Capture(tmp_path, tuple(frames), "nerfstudio")
+    made = new_trainer(TrainSettings(method="ngp", ngp=SMALL), capture, views[:4] + views[5:], "srgb", 2)
     train(made, 200, 200)
-    assert metrics.psnr(made.render(views[0].camera, np.zeros(3))[0], truth(views[0], "srgb")) > 15
+    assert metrics.psnr(made.render(views[4].camera, np.zeros(3))[0], truth(views[4], "srgb")) > 14
     assert np.isfinite(np.array(made.bounds())).all()
     assert set(dict(made.artifacts(tmp_path))) >= {"field", "points"}
 

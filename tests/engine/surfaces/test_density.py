@@ -12,7 +12,7 @@ BOX = np.full(3, -1.0), np.full(3, 1.0)
 HERE = Space(np.zeros(3), 1.0)
 
 
-def ball(radius=0.6, center=(0.0, 0.0, 0.0), sharpness=200.0):
+def ball(radius=0.6, center=(0.0, 0.0, 0.0), sharpness=60.0):
     """Density that rises through a sphere; half of the light is held up on 1/64 where it is 44."""
 
     def density(places):
