@@ -18,7 +18,7 @@ from ..kernels.marching import Samples
 from ..kernels.photometric.reference import srgb_encode
 
 # A surface is where density is such that half of the light would be held up on a way of this length, in the field's unit.
-_WAY = 1 / 64
+_WAY = 1 / 16
 # Places that are looked up together.
 _AT_ONCE = 1 << 20
 # Samples of a ray into the surface, and how many cells before and behind it they lie.

@@ -13,10 +13,10 @@ HERE = Space(np.zeros(3), 1.0)
 
 
 def ball(radius=0.6, center=(0.0, 0.0, 0.0), sharpness=60.0):
-    """Density that rises through a sphere; half of the light is held up on 1/64 where it is 44."""
+    """Density that rises through a sphere; half of the light is held up on 1/16 where it is 11."""
 
     def density(places):
-        return 44.36 * torch.exp(sharpness * (radius - (places - torch.tensor(center)).norm(dim=-1))).clamp(max=1e4)
+        return 11.09 * torch.exp(sharpness * (radius - (places - torch.tensor(center)).norm(dim=-1))).clamp(max=1e4)
 
     return density
 
