@@ -71,12 +71,14 @@ class OccupancyGrid:
         cell = local.floor().clamp(0, cells - 1).long()
         return occupied(self.bits, cascade, cell) & (reach <= 2.0 ** (cascades - 1))
 
-    def only_where_occupied(self, density: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        """The same density, 0 and not asked for outside occupied cells."""
+    def only_where_occupied(
+        self, density: Callable[[Tensor], Tensor], scale: float = 1.0, shift: Tensor | float = 0.0
+    ) -> Callable[[Tensor], Tensor]:
+        """The same density, 0 and not asked for outside occupied cells; its places times ``scale`` plus ``shift`` are the grid's."""
 
         def masked(places: Tensor) -> Tensor:
             found = places.new_zeros(len(places))
-            inside = torch.nonzero(self.holds(places))[:, 0]
+            inside = torch.nonzero(self.holds(places * scale + shift))[:, 0]
             if len(inside):
                 found[inside] = density(places[inside])
             return found

@@ -242,17 +242,20 @@ class NerfTrainer(NerfModel):
             cells = min(cells, int((_SHARE * 60 * self.minutes * self.cost.rate / self.cost.sample) ** (1 / 3)))
         if not cells or self.renderer.frustum is not None or not len(self._points()[0]):
             return None
-        if isinstance(self.renderer, SkippingRenderer):
-            grid = self.renderer.grid
-        else:
-            # What no view shows was never learnt: anything may be there.
-            grid = OccupancyGrid(1.0, cascades=1 if self.views[0].image.shape[2] == 4 else _CASCADES, device=self.renderer.device)
-            grid.exclude_empty(self.space, self.views)
         low, high = np.array(self.bounds())
         margin = _MESH_MARGIN * (high - low).max()
-        density = grid.only_where_occupied(self.renderer.density)
         box = low - margin, high + margin
-        return density_mesh(density, self.renderer.look_at, box, cells, self.space, self.blend, self.renderer.device)
+        device = self.renderer.device
+        if isinstance(self.renderer, SkippingRenderer):
+            density = self.renderer.grid.only_where_occupied(self.renderer.density)
+        else:
+            # What no view shows was never learnt: anything may be there.
+            about = Space((low + high) / 2, float((box[1] - box[0]).max()) / 2)
+            grid = OccupancyGrid(1.0, device=device)
+            grid.exclude_empty(about, self.views)
+            shift = torch.as_tensor(about.from_world(self.space.center[None])[0], dtype=torch.float32, device=device)
+            density = grid.only_where_occupied(self.renderer.density, self.space.radius / about.radius, shift)
+        return density_mesh(density, self.renderer.look_at, box, cells, self.space, self.blend, device)
 
     def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
         """The box of all but the outermost hundredth of the points on what is seen."""

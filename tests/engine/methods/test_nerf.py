@@ -104,15 +104,12 @@ def test_the_same_seed_gives_the_same_numbers_and_a_resumed_run_goes_on_exactly(
 def test_what_is_written_is_loaded_and_shows_the_same(capture, tmp_path, sampler):
     trainer = train(trainer_for(capture, settings(60, replace(SMALL, sampler=sampler))), 0, 60, 60)
     made = dict(trainer.artifacts(tmp_path))
-    assert set(made) == {"field", "points", "mesh"}
+    assert set(made) >= {"field", "points"}
     cloud = read_points(tmp_path / made["points"])
     low, high = np.array(trainer.bounds())
     assert 20 < len(cloud) <= 500 and np.linalg.norm(cloud.normals, axis=1) == pytest.approx(1, abs=1e-3)
     inside = ((cloud.positions >= low) & (cloud.positions <= high)).all(axis=1)
     assert inside.mean() > 0.9 and np.median(np.linalg.norm(cloud.positions, axis=1)) < 1.2
-    mesh = read_mesh(tmp_path / made["mesh"])
-    assert len(mesh.triangles) > 100 and np.median(np.linalg.norm(mesh.vertices.positions, axis=1)) < 1.2
-    assert mesh.vertices.colors.std() > 10
     result = Result("done", "nerf", "", device="cpu").with_artifact("field", made["field"])
     model = load_model(tmp_path, result, 2)
     camera = load_views(capture, "test", scale=0.5)[0].camera
@@ -182,7 +179,7 @@ def test_the_mesh_is_the_wall_in_its_colour_and_none_is_made_in_ndc_or_where_non
     trainer = nerf.NerfTrainer(settings(inner=inner), plain_capture(tmp_path), views, "srgb", 2)
     wall = Wall([0, -1, 0], (6 + trainer.space.center[1]) / trainer.space.radius)
     trainer.renderer.networks = nn.ModuleList([wall, wall])
-    mesh = trainer._mesh()
+    mesh = read_mesh(tmp_path / dict(trainer.artifacts(tmp_path))["mesh"])
     corners = mesh.vertices.positions
     facing_us = mesh.vertices.normals[:, 1] > 0.9
     assert facing_us.sum() > 100 and np.median(corners[facing_us, 1]) == pytest.approx(-6, rel=0.03)
