@@ -7,9 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import psutil
+import torch
 
 from . import __version__, devices
 from .contract.settings import TrainSettings
+from .fields import acceleration
 from .kernels import CACHE, compiling
 from .methods import training_cost
 
@@ -27,6 +29,7 @@ def examine(method: str | None = None) -> dict[str, Any]:
         "devices": list(devices.devices()),
         "methods": {method: {"device": choice.device, "reason": choice.reason} for method, choice in choices.items()},
         "libraries": {name: _version(name) for name in _LIBRARIES},
+        "numbers": _numbers(choices["nerf"].device, full=method == "nerf"),
         **({} if method is None else {"cost": _cost(method)}),
         "kernels": {"compiled": compiling.is_compiled(), "cache": str(CACHE)},
     }
@@ -40,12 +43,30 @@ def plain(facts: dict[str, Any]) -> str:
         f"Processor   {facts['processor']}; {facts['threads']} threads; {facts['memory_gib']} GiB of memory",
         f"Devices     {', '.join(facts['devices'])}",
         *(f"Method {name:5}uses {choice['device']}: {choice['reason']}" for name, choice in facts["methods"].items()),
+        f"Networks    {facts['numbers']['words']}",
         f"Libraries   {', '.join(f'{name} {number}' for name, number in facts['libraries'].items())}",
         f"Kernels     {state}; {facts['kernels']['cache']}",
     ]
     if "cost" in facts:
         lines.append(f"Cost        {facts['cost']['words']}")
     return "\n".join(lines)
+
+
+def _numbers(device: str, full: bool) -> dict[str, Any]:
+    """What networks compute with on a device, measured: float32 and bfloat16, with ``full`` also what takes half a minute to set up."""
+    torch.set_num_threads(devices.threads(0))
+    rates = acceleration.measure(device, acceleration.NAMES if full else ("float32", "bfloat16"))
+    used = "bfloat16" if devices.has_bfloat16(device) else "float32"
+    words = [
+        f"{used}, because {device} {'multiplies' if used == 'bfloat16' else 'does not multiply'} bfloat16 itself: "
+        f"it is {rates['bfloat16'] / rates['float32']:.1f} times as fast as float32."
+    ]
+    for name, purpose in (("ipex", "training with --nerf.precision ipex"), ("int8", "pictures with --precision int8")):
+        if name in rates:
+            words.append(f"{purpose[0].upper()}{purpose[1:]} is {rates[name] / rates[used]:.1f} times as fast as {used}.")
+        else:
+            words.append(acceleration.lacking(name, device) or f"{name} is there, for {purpose}; doctor --method nerf measures it.")
+    return {"used": used, "multiply_adds_a_second": {name: round(rate) for name, rate in rates.items()}, "words": " ".join(words)}
 
 
 def _cost(method: str) -> dict[str, Any]:

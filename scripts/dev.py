@@ -7,13 +7,14 @@ python3 scripts/dev.py lint       style and unused code
 python3 scripts/dev.py package    the extension's zip, in dist/
 python3 scripts/dev.py bench      the operations, timed on named fixtures
 python3 scripts/dev.py benchmarks every figure of docs/benchmarks.md, measured anew in about 25 minutes   (a part: --only lego-90s)
-python3 scripts/dev.py setup      only the setting up
+python3 scripts/dev.py setup      only the setting up   (setup ipex: into .venv-ipex, with Intel's extension and INT8, see README)
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
         "package": package,
         "bench": bench,
         "benchmarks": benchmarks,
-        "setup": lambda _: setup() and 0,
+        "setup": set_up,
     }
     if not arguments or arguments[0] not in commands:
         print(__doc__.strip())
@@ -52,8 +53,10 @@ def main(arguments: list[str]) -> int:
         return 1
 
 
-def setup(folder: str = ".venv", groups: tuple[str, ...] = ("blender", "test")) -> Path:
+def setup(folder: str = ".venv", groups: tuple[str, ...] = ("blender", "test"), profile: str = "") -> Path:
     """Makes a virtual environment with the engine's packages and the optional groups of pyproject.toml, and compiles the kernels.
+
+    A profile's packages take the place of those that have the same name.
 
     Returns:
         Its Python. What is there already is not done again.
@@ -62,13 +65,18 @@ def setup(folder: str = ".venv", groups: tuple[str, ...] = ("blender", "test")) 
         raise Stop(f"this is Python {sys.version_info[0]}.{sys.version_info[1]}, and Blender's module needs 3.11 or 3.13; use python3.11.")
     import tomllib
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project, size = table["project"], "2 GB"
     packages = project["dependencies"] + [name for group in groups for name in project["optional-dependencies"][group]]
+    if profile:
+        own, size = (table["tool"]["reconstruct"]["profiles"][profile][key] for key in ("packages", "size"))
+        names = [re.match(r"[\w-]+", name)[0] for name in own]
+        packages = own + [name for name in packages if re.match(r"[\w-]+", name)[0] not in names]
     home = ROOT / folder
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     mark, wanted = home / "set-up", hashlib.sha256("\n".join([sys.version, *packages]).encode()).hexdigest()
     if not mark.is_file() or mark.read_text() != wanted:
-        _say(f"Setting up {folder} (about 2 GB, a few minutes, once)")
+        _say(f"Setting up {folder} (about {size}, a few minutes, once)")
         _make_environment(home)
         _install(python, packages)
         mark.write_text(wanted)
@@ -100,6 +108,14 @@ def _install(python: Path, packages: list[str]) -> None:
     if process.wait() != 0:
         print("\n".join(tail), file=sys.stderr)
         raise Stop("the packages could not be installed; pip's last lines are above.")
+
+
+def set_up(arguments: list[str]) -> int:
+    """The usual environment, or that of a profile."""
+    if arguments not in ([], ["ipex"]):
+        raise Stop(f"there is no profile {' '.join(arguments)}; there is: ipex.")
+    python = setup(".venv-ipex", ("test",), "ipex") if arguments else setup()
+    return subprocess.call([str(python), "-m", "engine", "doctor"], cwd=ROOT, env=_environment())
 
 
 def demo(_: list[str]) -> int:

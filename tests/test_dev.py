@@ -42,3 +42,24 @@ def test_a_python_without_venv_is_refused_in_one_sentence(dev, monkeypatch, caps
 def test_without_a_word_it_says_what_there_is():
     done = subprocess.run([sys.executable, ROOT / "scripts" / "dev.py"], capture_output=True, text=True)
     assert done.returncode == 0 and all(word in done.stdout for word in ("demo", "test", "lint", "package", "bench"))
+
+
+def test_a_profile_has_its_own_torch_and_all_else_that_the_engine_needs(dev, monkeypatch, tmp_path):
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    monkeypatch.setattr(dev.sys, "version_info", (*dev.PYTHONS[0], 0))
+    installed = []
+    monkeypatch.setattr(dev, "_make_environment", lambda home: home.mkdir())
+    monkeypatch.setattr(dev, "_install", lambda python, packages: installed.extend(packages))
+    monkeypatch.setattr(dev, "_run", lambda *_, **__: None)
+    monkeypatch.setattr(dev.subprocess, "call", lambda *_, **__: 0)
+    assert dev.main(["setup", "ipex"]) == 0
+    assert [name for name in installed if name.startswith("torch=")] == ["torch==2.8.0"]
+    assert {name.split("=")[0].split(">")[0] for name in installed} >= {"neural-compressor-pt", "numba", "tyro", "pytest"}
+    assert any(name.startswith("intel-extension-for-pytorch") for name in installed) and (tmp_path / ".venv-ipex").is_dir()
+
+
+def test_an_unknown_profile_is_refused_in_one_sentence(dev, capsys):
+    assert dev.main(["setup", "gpu"]) == 1
+    said = capsys.readouterr().err.strip()
+    assert said.count("\n") == 0 and "gpu" in said and "ipex" in said

@@ -24,7 +24,7 @@ ALLOWED = {
     "methods": {"contract", "cameras", "formats", "kernels", "data", "splats", "fields", "surfaces", "devices"},
     "training": {"", "contract", "cameras", "formats", "kernels", "data", "methods", "metrics", "devices"},
     "rendering": {"", "contract", "cameras", "formats", "data", "methods", "training"},
-    "doctor": {"", "contract", "kernels", "methods", "devices"},
+    "doctor": {"", "contract", "kernels", "fields", "methods", "devices"},
     "bench": {"", "contract", "cameras", "formats", "kernels", "data", "splats", "methods", "devices", "training"},
     "cli": {"contract", "formats", "data", "kernels", "splats", "methods", "training", "rendering", "devices", "doctor", "bench"},
     "__main__": {"cli"},

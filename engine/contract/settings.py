@@ -213,8 +213,11 @@ class NerfSettings:
         "Learn in the cameras' perspective, for scenes that are only seen from the front and reach far back; auto does it for LLFF.",
         advanced=True,
     )
-    precision: Literal["auto", "float32", "bfloat16"] = setting(
-        "auto", "Numbers that the networks compute with: auto takes bfloat16 where the device has it.", advanced=True
+    precision: Literal["auto", "float32", "bfloat16", "ipex"] = setting(
+        "auto",
+        "Numbers that the networks compute with: auto takes bfloat16 where the device has it, ipex is bfloat16 by Intel Extension for "
+        "PyTorch, in an environment of its own.",
+        advanced=True,
     )
     points: int = setting(20_000, "Points of the cloud that is made at the end; 0 makes none.", minimum=0, maximum=10_000_000)
     mesh_cells: int = setting(

@@ -23,6 +23,8 @@ class NerfField(nn.Module):
     """
 
     SKIP = 4
+    # Layers that stay as they are where the others are quantised.
+    PRECISE = ("layers.0", "density", "color")
 
     def __init__(self, width: int = 256, depth: int = 8, position_octaves: int = 10, direction_octaves: int = 4):
         super().__init__()
@@ -67,6 +69,8 @@ class SimpleField(nn.Module):
     """The smallest network that still is a NeRF, to read and to start from: two stacks of four layers, the place given to both, density
     as one more output of the second, and a colour that sees the direction. Arguments and results as in :class:`NerfField`.
     """
+
+    PRECISE = ("first.0", "second.6", "color.2")
 
     def __init__(self, width: int = 256, position_octaves: int = 10, direction_octaves: int = 4):
         super().__init__()

@@ -15,6 +15,7 @@ from ..contract.settings import NerfSettings
 from ..kernels import volume
 from ..kernels.marching import Samples
 from ..kernels.photometric.reference import srgb_decode
+from .acceleration import Quantised
 from .cost import Cost, measured_rate, multiply_adds
 from .ndc import Frustum
 from .nerf import NerfField, SimpleField, initialise
@@ -79,6 +80,8 @@ class Renderer(nn.Module):
         )
         initialise(self, rng)
         self.to(device)
+        # Now, because accelerations put layers of their own into the networks.
+        self._per_sample = multiply_adds(self.networks[0])
 
     @property
     def at_once(self) -> int:
@@ -115,7 +118,7 @@ class Renderer(nn.Module):
         made = []
         for part in points.split(self.at_once):
             part = part.detach().requires_grad_()
-            with torch.enable_grad():
+            with torch.enable_grad(), self.numbers():
                 places = part if self.frustum is None else self.frustum.points(part)
                 (slope,) = torch.autograd.grad(self.networks[-1].raw_density(places).sum(), part)
             made.append(normalize(-slope, dim=-1).nan_to_num())
@@ -125,7 +128,7 @@ class Renderer(nn.Module):
     def density(self, places: Tensor) -> Tensor:
         """Densities [P] at places [P, 3] of the networks' coordinates, per unit of length."""
         network = self.networks[-1]
-        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.bfloat16):
+        with self.numbers():
             found = [network.raw_density(some).float() for some in places.split(self.at_once)]
         return relu(torch.cat(found))
 
@@ -140,16 +143,43 @@ class Renderer(nn.Module):
 
     def cost(self) -> Cost:
         """What training and rendering take here; measured in a fifth of a second."""
-        per_sample = multiply_adds(self.networks[0])
-        rate = measured_rate(lambda *given: self.query(self.networks[0], *given), per_sample, self.at_once, self.device)
-        return Cost(per_sample, self.ray_samples, self.settings.rays, rate)
+        rate = measured_rate(lambda *given: self.query(self.networks[0], *given), self._per_sample, self.at_once, self.device)
+        return Cost(self._per_sample, self.ray_samples, self.settings.rays, rate)
 
     def query(self, network: nn.Module, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """Raw densities [...] and colours [..., 3] for compositing, float32, of positions and unit directions [..., 3]."""
-        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.bfloat16):
+        with self.numbers():
             raw, colors = network(positions, directions)
         colors = colors.float()
         return raw.float(), srgb_decode(colors) if self.linear else colors
+
+    def numbers(self) -> torch.autocast:
+        """The number type of matrix products, as a context."""
+        return torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.bfloat16)
+
+    def quantise(self, rays: Rays) -> bool:
+        """Puts quantised networks in the place of these, for pictures.
+
+        Args:
+            rays: tell the networks' ranges of numbers; as those of the pictures.
+
+        Returns:
+            False where the rays take no samples, so that all stays as it is.
+        """
+        seen: list[list[tuple[Tensor, Tensor]]] = [[] for _ in self.networks]
+        hooks = [
+            network.register_forward_pre_hook(lambda _, given, some=some: some.append(tuple(one.reshape(-1, 3) for one in given)))
+            for network, some in zip(self.networks, seen, strict=True)
+        ]
+        self.look(rays)
+        for hook in hooks:
+            hook.remove()
+        if not all(seen):
+            return False
+        samples = [[torch.cat(part) for part in zip(*some, strict=True)] for some in seen]
+        self.networks = nn.ModuleList(Quantised(network, *some) for network, some in zip(self.networks, samples, strict=True))
+        self.bfloat16 = False
+        return True
 
 
 class PaperRenderer(Renderer):

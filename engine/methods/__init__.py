@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -90,6 +91,23 @@ def training_cost(settings: TrainSettings) -> Cost | None:
     from .nerf import nerf_cost
 
     return nerf_cost(settings)
+
+
+def compute_with(model: Model, numbers: str, cameras: Sequence[Camera]) -> str:
+    """Chooses what a model computes its pictures with, instead of what its training did.
+
+    Args:
+        numbers: float32, bfloat16 or int8. cameras: of the pictures to come, by which INT8 finds its ranges.
+
+    Returns:
+        Why all stays as it was, where it does; else "".
+
+    Raises:
+        UserError: the model's method offers no choice.
+    """
+    if not hasattr(model, "compute_with"):
+        raise UserError("--precision is for results of method nerf; the others have kernels of their own.", "Leave it out.")
+    return model.compute_with(numbers, cameras)
 
 
 def load_model(folder: Path, result: Result, workers: int) -> Model:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
 from ..data.scene import scene_box, seed_positions
 from ..data.views import View
+from ..fields import acceleration
 from ..fields.cost import Cost, duration
 from ..fields.ndc import Frustum
 from ..fields.occupancy import OccupancyGrid
@@ -51,6 +52,10 @@ _PROBED = 256
 _SHARE = 0.1
 # The mesh reaches so much past the box of the points, in shares of its longest side.
 _MESH_MARGIN = 0.05
+# Cameras whose rays tell how far numbers in a network reach, and about how many rays together.
+_CALIBRATING, _CALIBRATION_RAYS = 8, 1024
+# Of Adam, for each weight.
+_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class NerfModel:
@@ -75,10 +80,45 @@ class NerfModel:
         size = (camera.height, camera.width)
         return _picture(light, camera), alpha.cpu().numpy().reshape(size), (depth * self.space.radius).cpu().numpy().reshape(size)
 
-    def _see(self, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
+    def compute_with(self, numbers: str, cameras: Sequence[Camera]) -> str:
+        """Chooses what pictures are computed with, instead of what the training was.
+
+        Args:
+            numbers: float32, bfloat16 or int8. cameras: of the pictures to come; with int8 some of their rays tell the networks' ranges.
+
+        Returns:
+            Why all stays as it was, where it does; else "".
+        """
+        if numbers != "int8":
+            self.renderer.bfloat16 = numbers == "bfloat16"
+            return ""
+        missing = acceleration.lacking("int8", self.renderer.device)
+        try:
+            if not missing and not self.renderer.quantise(self._rays_of(cameras)):
+                missing = "int8 needs cameras that see something."
+        except RuntimeError as error:
+            # A compiler without its headers, for example.
+            missing = f"int8 could not be compiled ({(str(error) or type(error).__name__).splitlines()[0]})."
+        return f"{missing} Pictures are computed with {'bfloat16' if self.renderer.bfloat16 else 'float32'}." if missing else ""
+
+    def _rays_of(self, cameras: Sequence[Camera]) -> Rays:
+        """Rays of pixels spread over some of the cameras."""
+        count = min(_CALIBRATING, len(cameras))
+        chosen = [cameras[index * len(cameras) // count] for index in range(count)]
+        parts = []
+        for camera in chosen:
+            rays = self._camera_rays(camera)
+            # An odd stride, which does not fall on the same columns again and again.
+            parts.append(rays.part(slice(None, None, max(1, len(rays) * count // _CALIBRATION_RAYS) | 1)))
+        return Rays(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Rays)))
+
+    def _camera_rays(self, camera: Camera) -> Rays:
         origins, directions = picture_rays(camera, self.space, self.renderer.device)
         near, far = (torch.full_like(origins[:, 0], depth / self.space.radius) for depth in self.known.of(camera))
-        return self.renderer.look(Rays(origins, directions, near, far))
+        return Rays(origins, directions, near, far)
+
+    def _see(self, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
+        return self.renderer.look(self._camera_rays(camera))
 
 
 def load_nerf_model(folder: Path, result: Result, workers: int) -> NerfModel:
@@ -164,6 +204,12 @@ class NerfTrainer(NerfModel):
         self._depths = torch.tensor([bounds.of(view.camera) for view in views], dtype=torch.float32, device=device) / space.radius
         self.background = settings.background if settings.background != "auto" else ("white" if transparent else "black")
         self.optimizer = torch.optim.Adam(renderer.parameters(), lr=self.settings.learning_rate)
+        self._names = [name for name, _ in renderer.named_parameters()]
+        if self.settings.precision == "ipex":
+            missing = acceleration.lacking("ipex", device)
+            if missing:
+                raise UserError(missing, "Use --nerf.precision auto.")
+            acceleration.with_ipex(renderer, self.optimizer)
         self.steps_done = 0
         # Some rays show how many samples one takes.
         renderer.look(self._pick(np.random.default_rng(settings.seed), _PROBED)[0])
@@ -268,11 +314,12 @@ class NerfTrainer(NerfModel):
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """See :class:`engine.methods.Trainer`."""
-        arrays = self._grid_state()
-        for name, value in self.renderer.named_parameters():
-            arrays[name] = value.detach().cpu().numpy()
-            for moment in ("exp_avg", "exp_avg_sq") if self.optimizer.state else ():
-                arrays[f"{moment}.{name}"] = self.optimizer.state[value][moment].cpu().numpy()
+        # By the state dicts, because IPEX keeps weights and moments in an order of its own.
+        weights, moments = self.renderer.state_dict(), self.optimizer.state_dict()["state"]
+        arrays = self._grid_state() | {name: value.cpu().numpy() for name, value in weights.items()}
+        for index, moment in moments.items():
+            for kind in _MOMENTS:
+                arrays[f"{kind}.{self._names[index]}"] = moment[kind].cpu().numpy()
         return arrays, {"step": self.steps_done, "rng": self.rng.bit_generator.state, "views": [view.name for view in self.views]}
 
     def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
@@ -283,12 +330,14 @@ class NerfTrainer(NerfModel):
         self.rng.bit_generator.state = facts["rng"]
         if isinstance(self.renderer, SkippingRenderer):
             self.renderer.grid.load_state(arrays)
-        for name, value in self.renderer.named_parameters():
-            with torch.no_grad():
-                value.copy_(torch.from_numpy(arrays[name]))
-            if f"exp_avg.{name}" in arrays:
-                moments = {kind: torch.tensor(arrays[f"{kind}.{name}"], device=value.device) for kind in ("exp_avg", "exp_avg_sq")}
-                self.optimizer.state[value] = {"step": torch.tensor(float(self.steps_done), device="cpu"), **moments}
+        self.renderer.load_state_dict({name: torch.from_numpy(arrays[name]) for name in self._names})
+        if f"{_MOMENTS[0]}.{self._names[0]}" in arrays:
+            moments = {
+                index: {"step": torch.tensor(float(self.steps_done), device="cpu")}
+                | {kind: torch.from_numpy(arrays[f"{kind}.{name}"]) for kind in _MOMENTS}
+                for index, name in enumerate(self._names)
+            }
+            self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
 
     def _grid_state(self) -> dict[str, np.ndarray]:
         return self.renderer.grid.state() if isinstance(self.renderer, SkippingRenderer) else {}
@@ -343,7 +392,7 @@ def _picture(values: Tensor, camera: Camera) -> np.ndarray:
 
 
 def _bfloat16(settings: NerfSettings, device: str) -> bool:
-    return settings.precision == "bfloat16" or (settings.precision == "auto" and devices.has_bfloat16(device))
+    return settings.precision in ("bfloat16", "ipex") or (settings.precision == "auto" and devices.has_bfloat16(device))
 
 
 def _others(settings: NerfSettings, linear: bool, device: str, rng: np.random.Generator) -> dict[str, Any]:

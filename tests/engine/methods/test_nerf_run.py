@@ -2,6 +2,10 @@
 """Whole runs of method nerf from the command line: an LLFF scene under the published preset, in small."""
 
 import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ from PIL import Image
 from engine import cli
 from engine.contract.events import read_new
 from engine.contract.result import read_result
+from engine.fields import acceleration, renderer
 from engine.formats.points import read_points
 
 SMALL = [
@@ -91,6 +96,74 @@ def test_doctor_says_what_the_method_costs(capsys):
     assert cli.main(["doctor", "--json", "--method", "nerf"]) == 0
     assert json.loads(capsys.readouterr().out)["cost"]["sample"] == 593_408
     assert cli.main(["doctor", "--method", "splat"]) == 0
+    said = capsys.readouterr().out
+    assert "times as fast as float32" in said and "ipex" in said and "int8" in said
+
+
+def broken(*_):
+    raise RuntimeError("no header Python.h\nand so on")
+
+
+def test_pictures_by_other_numbers_are_chosen_by_name(small_capture, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "result"
+    assert cli.main(["train", str(small_capture), "--out", str(out), "--method", "nerf", "--steps", "30", *SMALL]) == 0
+    written = (out / "metrics.json").read_text()
+    psnr = []
+    for numbers in ("float32", "bfloat16"):
+        capsys.readouterr()
+        assert cli.main(["eval", str(out), "--precision", numbers]) == 0
+        psnr.append(float(capsys.readouterr().out.split()[1]))
+    assert psnr[0] == pytest.approx(psnr[1], abs=0.2)
+    # What is written stays the score of the field as it was trained.
+    assert (out / "metrics.json").read_text() == written
+    # Where the compiler is missing it is said, and the pictures are the usual ones.
+    monkeypatch.setattr(acceleration, "find_spec", lambda name: object())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    assert cli.main(["render", str(out), "--out", str(tmp_path / "usual")]) == 0
+    capsys.readouterr()
+    assert cli.main(["render", str(out), "--out", str(tmp_path / "int8"), "--precision", "int8"]) == 0
+    assert "no C++ compiler" in capsys.readouterr().err
+    # The same where there is one that does not work.
+    monkeypatch.setattr(acceleration, "compiler", lambda: "g++")
+    monkeypatch.setattr(renderer, "Quantised", broken)
+    assert cli.main(["render", str(out), "--out", str(tmp_path / "broken"), "--precision", "int8"]) == 0
+    assert "(no header Python.h)" in capsys.readouterr().err
+    for picture in (tmp_path / "usual").iterdir():
+        for other in ("int8", "broken"):
+            assert (tmp_path / other / picture.name).read_bytes() == picture.read_bytes()
+
+
+def test_ipex_that_is_not_there_is_refused_in_a_sentence(small_capture, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(acceleration, "find_spec", lambda name: None)
+    command = ["train", str(small_capture), "--out", str(tmp_path / "out"), "--method", "nerf", "--nerf.precision", "ipex"]
+    assert cli.main([*command, "--steps", "5", *SMALL]) == 1
+    assert "scripts/dev.py setup ipex" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(find_spec("intel_extension_for_pytorch") is None, reason="needs profile ipex (python3 scripts/dev.py setup ipex)")
+def test_ipex_trains_and_resumes(small_capture, tmp_path):
+    """In processes of their own: once it is loaded, it replaces parts of torch."""
+
+    def engine(*words):
+        subprocess.run([sys.executable, "-m", "engine", *map(str, words)], cwd=Path(__file__).parents[3], check=True)
+
+    command = ("train", small_capture, "--method", "nerf", "--nerf.precision", "ipex", *SMALL)
+    engine(*command, "--out", tmp_path / "whole", "--steps", 40)
+    engine(*command, "--out", tmp_path / "parts", "--steps", 40)
+    whole, parts = (read_result(tmp_path / name) for name in ("whole", "parts"))
+    assert whole.metrics["psnr"] == parts.metrics["psnr"]
+    engine("train", "--resume", tmp_path / "parts", "--steps", 60)
+    assert read_result(tmp_path / "parts").step == 60 and read_result(tmp_path / "parts").metrics["psnr"] > 8
+    # What it leaves is a field like any other.
+    engine("eval", tmp_path / "parts", "--precision", "float32")
+
+
+def test_splats_offer_no_choice_of_numbers(small_capture, tmp_path, capsys):
+    out = tmp_path / "splats"
+    assert cli.main(["train", str(small_capture), "--out", str(out), "--steps", "3"]) == 0
+    assert cli.main(["render", str(out), "--out", str(tmp_path / "views"), "--precision", "int8"]) == 2
+    assert "nerf" in capsys.readouterr().err
 
 
 def test_one_picture_is_refused_in_a_sentence(llff, tmp_path, capsys):

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Accelerations: that each says what it lacks, that INT8 shows what the trained network shows, and that IPEX trains and resumes."""
+
+import sys
+import types
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+
+from engine.contract.settings import NerfSettings
+from engine.fields import acceleration, renderer
+from engine.fields.acceleration import Quantised, compiler, lacking, measure
+from engine.fields.nerf import NerfField, SimpleField, initialise
+from engine.fields.renderer import PaperRenderer, Rays
+from engine.fields.skipping import SkippingRenderer
+
+profile = pytest.mark.skipif(
+    find_spec("neural_compressor") is None or compiler() is None,
+    reason="needs profile ipex (python3 scripts/dev.py setup ipex) and a C++ compiler",
+)
+SMALL = NerfSettings(width=32, depth=3, position_octaves=4, direction_octaves=2, coarse_samples=8, fine_samples=8)
+
+
+def rays(count, toward=1.0):
+    rng = np.random.default_rng(0)
+    places = torch.from_numpy(rng.normal(size=(count, 3)).astype(np.float32))
+    places = 2 * places / places.norm(dim=-1, keepdim=True)
+    return Rays(places, -toward * places, torch.full((count,), 0.1), torch.full((count,), 1.9))
+
+
+def samples(count, seed=0):
+    made = torch.Generator().manual_seed(seed)
+    directions = torch.randn((count, 3), generator=made)
+    return 2 * torch.rand((count, 3), generator=made) - 1, directions / directions.norm(dim=-1, keepdim=True)
+
+
+def installed(monkeypatch, *names):
+    monkeypatch.setattr(acceleration, "find_spec", lambda name: object() if name in names else None)
+
+
+def test_what_is_not_installed_is_named_with_the_way_to_it(monkeypatch):
+    installed(monkeypatch)
+    assert lacking("float32") == lacking("bfloat16") == ""
+    assert "Neural Compressor" in lacking("int8") and "scripts/dev.py setup ipex" in lacking("int8")
+    assert "Intel Extension for PyTorch" in lacking("ipex")
+    assert "xpu" in lacking("int8", "xpu") and "xpu" in lacking("ipex", "xpu")
+
+
+def test_without_a_compiler_on_the_path_int8_says_so(monkeypatch, tmp_path):
+    installed(monkeypatch, "neural_compressor", "intel_extension_for_pytorch")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    assert "no C++ compiler" in lacking("int8") and lacking("ipex") == ""
+    # A compiler that is named need not be on the path.
+    named = tmp_path / "elsewhere" / "cc.exe"
+    named.parent.mkdir()
+    named.write_text("")
+    named.chmod(0o755)
+    monkeypatch.setenv("CXX", str(named))
+    assert lacking("int8") == ""
+
+
+def renderers():
+    others = {"linear": False, "device": "cpu", "bfloat16": True, "rng": np.random.default_rng(0)}
+    skipping = SkippingRenderer(SMALL, 1, **others)
+    skipping.grid.update(lambda places: 100 * torch.ones(len(places)), np.random.default_rng(0), skipping.grid.thickness.numel())
+    return [PaperRenderer(SMALL, None, False, **others), skipping]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["paper", "occupancy"])
+def test_ranges_are_told_by_the_samples_that_pictures_take(monkeypatch, which):
+    """Pictures by stand-ins for quantised networks that give what the trained ones give."""
+    given = []
+
+    class Same(torch.nn.Module):
+        def __init__(self, network, positions, directions):
+            super().__init__()
+            given.append((positions, directions))
+            self.network = [network]
+
+        def forward(self, positions, directions):
+            return self.network[0](positions, directions)
+
+    monkeypatch.setattr(renderer, "Quantised", Same)
+    looker = renderers()[which]
+    trained = list(looker.networks)
+    looker.bfloat16 = False
+    before = looker.look(rays(40))
+    looker.bfloat16 = True
+    assert looker.quantise(rays(40)) and not looker.bfloat16
+    assert all(torch.equal(one, other) for one, other in zip(before, looker.look(rays(40)), strict=True))
+    assert [same.network[0] for same in looker.networks] == trained
+    for positions, directions in given:
+        assert positions.shape == directions.shape and len(positions) >= 40
+        assert (positions.norm(dim=-1) < 2).all() and torch.allclose(directions.norm(dim=-1), torch.ones(len(directions)))
+    if which == 0:
+        assert [len(positions) for positions, _ in given] == [40 * 8, 40 * 16]
+
+
+def test_rays_that_see_nothing_leave_the_networks_as_they_are():
+    looker = renderers()[1]
+    trained = list(looker.networks)
+    assert not looker.quantise(rays(20, toward=-1.0))
+    assert list(looker.networks) == trained and looker.bfloat16
+
+
+def test_both_number_types_are_measured_and_the_missing_left_out(monkeypatch):
+    installed(monkeypatch)
+    rates = measure("cpu")
+    assert set(rates) == {"float32", "bfloat16"} and min(rates.values()) > 1e8
+
+
+def test_ipex_is_given_model_and_optimiser(monkeypatch):
+    """By a stand-in that only keeps what it was called with."""
+    calls = []
+    stand_in = types.SimpleNamespace(optimize=lambda model, **others: calls.append((model, others)))
+    monkeypatch.setitem(sys.modules, "intel_extension_for_pytorch", stand_in)
+    network = SimpleField(16).eval()
+    optimizer = torch.optim.Adam(network.parameters())
+    acceleration.with_ipex(network, optimizer)
+    assert calls == [(network, {"dtype": torch.bfloat16, "optimizer": optimizer, "inplace": True})] and network.training
+
+
+@profile
+@pytest.mark.parametrize("network", [NerfField(64, 6, 6, 3), SimpleField(64, 6, 3)], ids=["published", "simple"])
+def test_int8_gives_what_the_network_gives(network):
+    initialise(network, np.random.default_rng(1))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    quantised = Quantised(network, *samples(10_000))
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    for shape in ((1, 3), (50, 60, 3), (2048, 3)):
+        positions, directions = (one.view(shape) for one in samples(int(np.prod(shape[:-1])), seed=2))
+        with torch.no_grad():
+            exact = network(positions, directions)
+        found = quantised(positions, directions)
+        for one, other in zip(exact, found, strict=True):
+            assert one.shape == other.shape
+            assert (one - other).norm() < 0.08 * one.norm()
+    # It is quantised, and not some copy in float32.
+    assert not torch.allclose(exact[0], found[0], atol=1e-6)
+
+
+@profile
+def test_first_layer_density_and_colour_stay_float32():
+    network = NerfField(64, 6, 6, 3)
+    quantised = Quantised(network, *samples(4096))
+    graph = quantised._compiled._orig_mod
+    kept = {value.shape for value in (*graph.parameters(), *graph.buffers()) if value.dtype == torch.float32 and value.dim() == 2}
+    assert {network.layers[0].weight.shape, network.density.weight.shape, network.color.weight.shape} == kept
