@@ -55,10 +55,11 @@ def plain(facts: dict[str, Any]) -> str:
 def _numbers(device: str, full: bool) -> dict[str, Any]:
     """What networks compute with on a device, measured: float32 and bfloat16, with ``full`` also what takes half a minute to set up."""
     torch.set_num_threads(devices.threads(0))
-    rates = acceleration.measure(device, acceleration.NAMES if full else ("float32", "bfloat16"))
-    used = "bfloat16" if devices.has_bfloat16(device) else "float32"
+    has_bfloat16 = devices.has_bfloat16(device)
+    used = "bfloat16" if has_bfloat16 else "float32"
+    rates = acceleration.measure(device, acceleration.NAMES if full else ("float32", "bfloat16"), has_bfloat16)
     words = [
-        f"{used}, because {device} {'multiplies' if used == 'bfloat16' else 'does not multiply'} bfloat16 itself: "
+        f"{used}, because {device} {'multiplies' if has_bfloat16 else 'does not multiply'} bfloat16 itself: "
         f"it is {rates['bfloat16'] / rates['float32']:.1f} times as fast as float32."
     ]
     for name, purpose in (("ipex", "training with --nerf.precision ipex"), ("int8", "pictures with --precision int8")):

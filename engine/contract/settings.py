@@ -215,8 +215,8 @@ class NerfSettings:
     )
     precision: Literal["auto", "float32", "bfloat16", "ipex"] = setting(
         "auto",
-        "Numbers that the networks compute with: auto takes bfloat16 where the device has it, ipex is bfloat16 by Intel Extension for "
-        "PyTorch, in an environment of its own.",
+        "Numbers that the networks compute with: auto takes bfloat16 where the device has it, else float32; ipex is the same by Intel "
+        "Extension for PyTorch, which has an environment of its own.",
         advanced=True,
     )
     points: int = setting(20_000, "Points of the cloud that is made at the end; 0 makes none.", minimum=0, maximum=10_000_000)

@@ -58,9 +58,9 @@ def lacking(name: str, device: str = "cpu") -> str:
     return ""
 
 
-def with_ipex(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Has Intel Extension for PyTorch train a model: weights in bfloat16, laid out as its kernels want them, beside what is missing to
-    float32; one pass for each update. ``state_dict`` of both still speaks of plain float32.
+def with_ipex(model: nn.Module, optimizer: torch.optim.Optimizer, bfloat16: bool) -> None:
+    """Has Intel Extension for PyTorch train a model: weights laid out as its kernels want them, with ``bfloat16`` in that type beside
+    what is missing to float32; one pass for each update. ``state_dict`` of both still speaks of plain float32.
     """
     # It warns at import of what it replaces in torch, and of the end of its own options.
     with warnings.catch_warnings():
@@ -68,7 +68,7 @@ def with_ipex(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         import intel_extension_for_pytorch as ipex
 
         model.train()
-        ipex.optimize(model, dtype=torch.bfloat16, optimizer=optimizer, inplace=True)
+        ipex.optimize(model, dtype=torch.bfloat16 if bfloat16 else torch.float32, optimizer=optimizer, inplace=True)
 
 
 class Quantised(nn.Module):
@@ -92,6 +92,7 @@ class Quantised(nn.Module):
             warnings.simplefilter("ignore")
             from neural_compressor.torch.export import export
             from neural_compressor.torch.quantization import StaticQuantConfig, convert, prepare
+            from torch._inductor import config as inductor
 
             config = StaticQuantConfig()
             for name in network.PRECISE:
@@ -101,8 +102,10 @@ class Quantised(nn.Module):
             observed = prepare(export(copy.deepcopy(network).eval(), parts[0]), config)
             for part in parts:
                 observed(*part)
-            self._compiled = torch.compile(convert(observed), dynamic=False, options={"freezing": True})
-            self._compiled(*parts[0])
+            self._compiled = torch.compile(convert(observed), dynamic=False)
+            # Weights as constants, so that they are quantised once and not at each call. Two parts of torch look at this setting.
+            with inductor.patch(freezing=True):
+                self._compiled(*parts[0])
 
     def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """See :meth:`engine.fields.nerf.NerfField.forward`; without gradients."""
@@ -114,10 +117,13 @@ class Quantised(nn.Module):
         return raw.view(positions.shape[:-1]), colors.view(positions.shape)
 
 
-def measure(device: str, names: Sequence[str] = NAMES) -> dict[str, float]:
+def measure(device: str, names: Sequence[str] = NAMES, bfloat16: bool = False) -> dict[str, float]:
     """Multiply-adds a second of the published network by those of the accelerations that can be used here, in one run.
 
     A second for float32 and bfloat16; half a minute where INT8 is compiled.
+
+    Args:
+        device: where. names: some of NAMES. bfloat16: whether IPEX takes it.
     """
     network = NerfField().to(device).eval()
     per_sample = multiply_adds(network)
@@ -131,10 +137,12 @@ def measure(device: str, names: Sequence[str] = NAMES) -> dict[str, float]:
             looked = Quantised(network, places, places)
         elif name == "ipex":
             looked = copy.deepcopy(network)
-            with_ipex(looked, torch.optim.Adam(looked.parameters()))
+            with_ipex(looked, torch.optim.Adam(looked.parameters()), bfloat16)
 
-        def look(*given: Tensor, looked: nn.Module = looked, bfloat16: bool = name in ("bfloat16", "ipex")) -> object:
-            with torch.autocast(device, dtype=torch.bfloat16, enabled=bfloat16):
+        narrow = name == "bfloat16" or (name == "ipex" and bfloat16)
+
+        def look(*given: Tensor, looked: nn.Module = looked, narrow: bool = narrow) -> object:
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=narrow):
                 return looked(*given)
 
         rates[name] = measured_rate(look, per_sample, _MEASURED, device)

@@ -209,7 +209,7 @@ class NerfTrainer(NerfModel):
             missing = acceleration.lacking("ipex", device)
             if missing:
                 raise UserError(missing, "Use --nerf.precision auto.")
-            acceleration.with_ipex(renderer, self.optimizer)
+            acceleration.with_ipex(renderer, self.optimizer, renderer.bfloat16)
         self.steps_done = 0
         # Some rays show how many samples one takes.
         renderer.look(self._pick(np.random.default_rng(settings.seed), _PROBED)[0])
@@ -392,7 +392,7 @@ def _picture(values: Tensor, camera: Camera) -> np.ndarray:
 
 
 def _bfloat16(settings: NerfSettings, device: str) -> bool:
-    return settings.precision in ("bfloat16", "ipex") or (settings.precision == "auto" and devices.has_bfloat16(device))
+    return settings.precision == "bfloat16" or (settings.precision != "float32" and devices.has_bfloat16(device))
 
 
 def _others(settings: NerfSettings, linear: bool, device: str, rng: np.random.Generator) -> dict[str, Any]:

@@ -112,15 +112,16 @@ def test_both_number_types_are_measured_and_the_missing_left_out(monkeypatch):
     assert set(rates) == {"float32", "bfloat16"} and min(rates.values()) > 1e8
 
 
-def test_ipex_is_given_model_and_optimiser(monkeypatch):
+@pytest.mark.parametrize("narrow, kind", [(True, torch.bfloat16), (False, torch.float32)])
+def test_ipex_is_given_model_and_optimiser(monkeypatch, narrow, kind):
     """By a stand-in that only keeps what it was called with."""
     calls = []
     stand_in = types.SimpleNamespace(optimize=lambda model, **others: calls.append((model, others)))
     monkeypatch.setitem(sys.modules, "intel_extension_for_pytorch", stand_in)
     network = SimpleField(16).eval()
     optimizer = torch.optim.Adam(network.parameters())
-    acceleration.with_ipex(network, optimizer)
-    assert calls == [(network, {"dtype": torch.bfloat16, "optimizer": optimizer, "inplace": True})] and network.training
+    acceleration.with_ipex(network, optimizer, narrow)
+    assert calls == [(network, {"dtype": kind, "optimizer": optimizer, "inplace": True})] and network.training
 
 
 @profile
@@ -146,6 +147,8 @@ def test_int8_gives_what_the_network_gives(network):
 def test_first_layer_density_and_colour_stay_float32():
     network = NerfField(64, 6, 6, 3)
     quantised = Quantised(network, *samples(4096))
-    graph = quantised._compiled._orig_mod
-    kept = {value.shape for value in (*graph.parameters(), *graph.buffers()) if value.dtype == torch.float32 and value.dim() == 2}
-    assert {network.layers[0].weight.shape, network.density.weight.shape, network.color.weight.shape} == kept
+    # In the graph that is compiled, before each product stands where its weight comes from.
+    products = [node for node in quantised._compiled._orig_mod.graph.nodes if node.target is torch.ops.aten.linear.default]
+    assert len(products) == 6 + 3
+    exact = [node.meta["val"].shape[-1] for node in products if node.args[1].op == "get_attr"]
+    assert exact == [64, 1, 3]
