@@ -55,6 +55,8 @@ def lacking(name: str, device: str = "cpu") -> str:
         return f"{name} needs {title}, which is not installed; {_SET_UP}."
     if name == "int8" and compiler() is None:
         return "int8 is compiled for each network, and this machine has no C++ compiler on its PATH."
+    if name == "int8" and _PACKAGES["ipex"][0] in sys.modules:
+        return "int8 and ipex do not go together in one process."
     return ""
 
 
@@ -86,6 +88,8 @@ class Quantised(nn.Module):
     def __init__(self, network: nn.Module, positions: Tensor, directions: Tensor):
         super().__init__()
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_root() / "inductor"))
+        # No processes that stay behind, with half a gigabyte.
+        os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
         # Of Neural Compressor, which else tells all that it does.
         os.environ.setdefault("LOGLEVEL", "ERROR")
         with warnings.catch_warnings(), torch.no_grad():

@@ -334,7 +334,7 @@ class NerfTrainer(NerfModel):
         if f"{_MOMENTS[0]}.{self._names[0]}" in arrays:
             moments = {
                 index: {"step": torch.tensor(float(self.steps_done), device="cpu")}
-                | {kind: torch.from_numpy(arrays[f"{kind}.{name}"]) for kind in _MOMENTS}
+                | {kind: torch.tensor(arrays[f"{kind}.{name}"], device="cpu") for kind in _MOMENTS}
                 for index, name in enumerate(self._names)
             }
             self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})

@@ -103,23 +103,27 @@ def test_doctor_says_what_the_method_costs(capsys):
 RESUMING = """
 import sys
 from pathlib import Path
+from engine import devices
 from engine.contract.settings import NerfSettings, TrainSettings
 from engine.data.views import load_views
 from engine.formats.capture import read_capture
 from engine.methods.nerf import NerfTrainer
+devices.has_bfloat16 = lambda device: sys.argv[2] == "bfloat16"
 small = NerfSettings(width=32, depth=2, coarse_samples=8, fine_samples=8, rays=64, precision="ipex")
 capture = read_capture(Path(sys.argv[1]))
 views = load_views(capture, "train")
 one, other = (NerfTrainer(TrainSettings(method="nerf", seed=seed, nerf=small), capture, views, "srgb", 2) for seed in (0, 1))
-first = one.state()[0]
+def weights(trainer):
+    return {name: array.copy() for name, array in trainer.state()[0].items()}
+first = weights(one)
 for _ in range(5):
     one.step(0.5)
-arrays, facts = one.state()
+arrays = weights(one)
 assert any((arrays[name] != first[name]).any() for name in first)
 other.load_state(*one.state())
 for _ in range(5):
     one.step(0.5), other.step(0.5)
-last, same = one.state()[0], other.state()[0]
+last, same = weights(one), weights(other)
 assert last.keys() == same.keys() and len(last) == 3 * len(first)
 assert all((last[name] == same[name]).all() and last[name].dtype == "float32" for name in last)
 assert any((arrays[name] != last[name]).any() for name in first)
@@ -179,7 +183,8 @@ def test_ipex_trains_and_resumes(small_capture, tmp_path):
     assert read_result(out).metrics["psnr"] > 10
     # What it leaves is a field like any other.
     python("-m", "engine", "eval", out, "--precision", "float32")
-    python("-c", RESUMING, small_capture)
+    for numbers in ("float32", "bfloat16"):
+        python("-c", RESUMING, small_capture, numbers)
 
 
 def test_splats_offer_no_choice_of_numbers(small_capture, tmp_path, capsys):
