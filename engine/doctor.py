@@ -58,8 +58,9 @@ def _numbers(device: str, full: bool) -> dict[str, Any]:
     has_bfloat16 = devices.has_bfloat16(device)
     used = "bfloat16" if has_bfloat16 else "float32"
     rates = acceleration.measure(device, acceleration.NAMES if full else ("float32", "bfloat16"), has_bfloat16)
+    does = "multiplies" if has_bfloat16 else "does not multiply"
     words = [
-        f"{used}, because {device} {'multiplies' if has_bfloat16 else 'does not multiply'} bfloat16 itself: "
+        f"{used}, because {'this processor' if device == 'cpu' else device} {does} bfloat16 itself: "
         f"it is {rates['bfloat16'] / rates['float32']:.1f} times as fast as float32."
     ]
     for name, purpose in (("ipex", "training with --nerf.precision ipex"), ("int8", "pictures with --precision int8")):

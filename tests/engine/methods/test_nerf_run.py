@@ -147,6 +147,7 @@ def test_pictures_by_other_numbers_are_chosen_by_name(small_capture, tmp_path, c
     # What is written stays the score of the field as it was trained.
     assert (out / "metrics.json").read_text() == written
     # Where the compiler is missing it is said, and the pictures are the usual ones.
+    monkeypatch.delitem(sys.modules, "intel_extension_for_pytorch", raising=False)
     monkeypatch.setattr(acceleration, "find_spec", lambda name: object())
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
