@@ -63,11 +63,11 @@ def _numbers(device: str, full: bool) -> dict[str, Any]:
         f"{used}, because {'this processor' if device == 'cpu' else device} {does} bfloat16 itself: "
         f"it is {rates['bfloat16'] / rates['float32']:.1f} times as fast as float32."
     ]
-    for name, purpose in (("ipex", "training with --nerf.precision ipex"), ("int8", "pictures with --precision int8")):
+    for name, purpose in (("ipex", "train with --nerf.precision ipex"), ("int8", "render with --precision int8")):
         if name in rates:
-            words.append(f"{purpose[0].upper()}{purpose[1:]} is {rates[name] / rates[used]:.1f} times as fast as {used}.")
+            words.append(f"{name} ({purpose}) looks through networks {rates[name] / rates[used]:.1f} times as fast as {used}.")
         else:
-            words.append(acceleration.lacking(name, device) or f"{name} is there, for {purpose}; doctor --method nerf measures it.")
+            words.append(acceleration.lacking(name, device) or f"{name} is there ({purpose}); doctor --method nerf measures it.")
     return {"used": used, "multiply_adds_a_second": {name: round(rate) for name, rate in rates.items()}, "words": " ".join(words)}
 
 
