@@ -23,6 +23,7 @@ STEP = {
 }
 FIELD = {
     "samples_per_second": 1_000_000,
+    "learnt_per_second": 700_000,
     "samples_per_step": 32_000,
     "log2_table": 17,
     "encoded": 65_536,

@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import normalize
 
 from ..contract.settings import NgpSettings, TrainSettings
-from ..data.rays import Space, picture_rays
+from ..data.rays import picture_rays
 from ..kernels import hashgrid
 from ..methods.ngp import NgpTrainer
 from .measuring import best, capture
@@ -23,8 +23,8 @@ _ENCODED = 65_536
 
 
 def ngp_lego() -> NgpTrainer:
-    """The lego of lego400 on white, with tables of 2^17 rows, after 400 steps."""
-    settings = TrainSettings(method="ngp", background="white", blend="srgb", ngp=NgpSettings(log2_table=17))
+    """The lego of lego400, with tables of 2^17 rows, after 400 steps."""
+    settings = TrainSettings(method="ngp", blend="srgb", ngp=NgpSettings(log2_table=17))
     trainer = NgpTrainer(settings, *capture("lego400"), "srgb", torch.get_num_threads())
     for step in range(_WARM_UP):
         trainer.step(step / 10_000)
@@ -35,18 +35,17 @@ FIXTURES: dict[str, Callable[[], NgpTrainer]] = {"ngp-lego": ngp_lego}
 
 
 def measure(trainer: NgpTrainer, workers: int, most: float) -> dict[str, Any]:
-    """Samples that training learns from in a second, with rays, marching, the grid's updates, Adam and averages; and milliseconds of
-    the encoding of coherent samples in both directions, and of a picture."""
+    """Samples that training takes in a second, with rays, marching, the grid's updates, Adam and averages; how many of them it learns
+    from; and milliseconds of the encoding of coherent samples in both directions, and of a picture."""
     torch.set_num_threads(workers)
-    fastest, learnt = np.inf, 0
+    fastest = np.inf, 0, 0
     for _ in range(_REPEATS):
-        begin, samples = time.perf_counter(), 0
+        begin, samples, learnt = time.perf_counter(), 0, 0
         for _ in range(_TIMED):
             trainer.step(_WARM_UP / 10_000)
-            samples += trainer.used
-        seconds = time.perf_counter() - begin
-        if seconds / samples < fastest:
-            fastest, learnt = seconds / samples, samples / _TIMED
+            samples, learnt = samples + trainer.seen, learnt + trainer.used
+        fastest = min(fastest, (time.perf_counter() - begin, samples, learnt))
+    seconds, samples, learnt = fastest
     positions = _coherent(trainer)
     layout, table = trainer.field.layout, trainer.field.table
     cotangents = torch.randn(len(positions), layout.width, generator=torch.Generator().manual_seed(0))
@@ -56,13 +55,14 @@ def measure(trainer: NgpTrainer, workers: int, most: float) -> dict[str, Any]:
     white = np.ones(3, np.float32)
     picture = best(lambda: trainer.render(camera, white))
     return {
-        "samples_per_second": round(1 / fastest),
-        "samples_per_step": round(learnt),
+        "samples_per_second": round(samples / seconds),
+        "learnt_per_second": round(learnt / seconds),
+        "samples_per_step": round(samples / _TIMED),
         "log2_table": trainer.settings.log2_table,
         "encoded": len(positions),
         "size": [camera.width, camera.height],
         "milliseconds": {
-            "step": round(fastest * learnt * 1e3, 2),
+            "step": round(seconds / _TIMED * 1e3, 2),
             "encode": round(forward * 1e3, 2),
             "encode_backward": round(backward * 1e3, 2),
             "picture": round(picture * 1e3, 1),
@@ -73,7 +73,7 @@ def measure(trainer: NgpTrainer, workers: int, most: float) -> dict[str, Any]:
 def _coherent(trainer: NgpTrainer) -> torch.Tensor:
     """Places [65 536, 3] in [0, 1]: the samples of a picture's rays, from its middle row on, as rendering meets them."""
     camera = trainer.views[0].camera
-    origins, directions = picture_rays(camera, Space(trainer.center, trainer.radius))
+    origins, directions = picture_rays(camera, trainer.space)
     half = camera.width * (camera.height // 2)
     positions = trainer.march(origins[half:], normalize(directions[half:], dim=1)).positions
     return (positions[:_ENCODED] * (0.5 / trainer.field.half) + 0.5).contiguous()
@@ -83,7 +83,7 @@ def words(name: str, row: dict[str, Any]) -> list[str]:
     """The figures in lines of words."""
     times, (width, height) = row["milliseconds"], row["size"]
     return [
-        f"{name}: {row['samples_per_second'] / 1e6:.2f} M samples learnt from in a second, "
+        f"{name}: {row['samples_per_second'] / 1e6:.2f} M samples a second, {row['learnt_per_second'] / 1e6:.2f} M of them learnt from, "
         f"{row['samples_per_step']} in a step of {times['step']:.1f} ms, tables of 2^{row['log2_table']} rows",
         f"  encoding of {row['encoded']} samples: forward {times['encode']:.1f} ms, backward {times['encode_backward']:.1f} ms; "
         f"a picture of {width}×{height}: {times['picture']:.0f} ms",

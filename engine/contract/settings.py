@@ -136,7 +136,7 @@ class NgpSettings:
     levels: int = setting(8, "Levels of the hash grid; times features, a multiple of 16.", minimum=2, maximum=32, advanced=True)
     features: int = setting(4, "Features in a row of the hash grid: 2, 4 or 8.", minimum=2, maximum=8, advanced=True)
     log2_table: int = setting(
-        16, "Binary logarithm of the rows of a level; more hold finer detail, and are slow where caches are small.", minimum=8, maximum=24
+        17, "Binary logarithm of the rows of a level; more hold finer detail, and are slow where caches are small.", minimum=8, maximum=24
     )
     base: int = setting(16, "Cells along a side of the coarsest level.", minimum=2, maximum=512, advanced=True)
     finest: int = setting(512, "Cells along a side of the finest level within the scene's box.", minimum=16, maximum=65_536, advanced=True)

@@ -131,7 +131,7 @@ def measure(device: str, names: Sequence[str] = NAMES, bfloat16: bool = False) -
     """
     network = NerfField().to(device).eval()
     per_sample = multiply_adds(network)
-    places = (2 * torch.rand((_MEASURED, 3), generator=torch.Generator().manual_seed(0)) - 1).to(device)
+    places = (2 * torch.rand((_MEASURED, 3), generator=torch.Generator().manual_seed(0), device="cpu") - 1).to(device)
     rates = {}
     for name in NAMES:
         if name not in names or lacking(name, device):

@@ -63,14 +63,14 @@ class NgpField:
         rate: float,
         decay: float,
         time: int,
-    ) -> tuple[float, int]:
+    ) -> tuple[float, int, int]:
         """A step of Adam on the loss of rays; rows of the table that no sample touched stay as they are.
 
         Args:
             samples … linear: see radiance.Learner. rate: learning rate. decay: of the networks' weights. time: counts from 1.
 
         Returns:
-            The loss, and how many samples it learnt from.
+            The loss, of how many samples it is, and how many were learnt from.
         """
         given = (samples, directions, self.table, self.weights, self.layout, self.half, target, background, linear, time)
         loss, v_weights, used = self._learner(*given)
@@ -84,7 +84,7 @@ class NgpField:
             share = 1 - _FOLLOW**_AVERAGE_EVERY if time > _AVERAGE_EVERY else 1.0
             self.mean_table.lerp_(self.table, share)
             self.mean_weights.lerp_(self.weights, share)
-        return loss, used
+        return loss, self._learner.seen, used
 
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint keeps."""

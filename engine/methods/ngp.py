@@ -158,8 +158,8 @@ class NgpTrainer(NgpModel):
         self.grid.exclude_empty(self.space, views)
         self.count = self.grid.count
         self._rays = 1024
-        # Samples that the last step learnt from.
-        self.used = 0
+        # Samples that the last step's loss was of, and that it learnt from.
+        self.seen = self.used = 0
         self.steps_done = 0
 
     def step(self, progress: float) -> float:
@@ -180,7 +180,7 @@ class NgpTrainer(NgpModel):
         behind = self._behind(len(directions))
         target = self._target(pixels, behind)
         linear = self.blend == "linear"
-        loss, self.used = self.field.step(
+        loss, self.seen, self.used = self.field.step(
             samples,
             directions,
             target,

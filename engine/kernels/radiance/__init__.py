@@ -70,6 +70,8 @@ class Learner:
         self._places, self._v_features = np.empty((0, 3), np.float32), np.empty((0, 0), np.float32)
         self._segments, self._layout = np.zeros((0, 2), np.int64), None
         self._gradients: Tensor | None = None
+        # Samples that the last loss was of.
+        self.seen = 0
 
     def __call__(
         self,
@@ -102,7 +104,8 @@ class Learner:
                 color, _, alpha, used = reference.render(samples, directions, *leaves, layout, half)
                 loss = reference.huber(color, alpha, target, background, linear)
                 self._gradients, v_weights = torch.autograd.grad(loss, leaves)
-            return loss.item(), v_weights, int(used.sum())
+            self.seen = int(used.sum())
+            return loss.item(), v_weights, self.seen
         from . import cpu
 
         needed = len(samples) + cpu.SLOTS * 64 + 64
@@ -111,7 +114,7 @@ class Learner:
             self._places, self._v_features = np.empty((size, 3), np.float32), np.empty((size, layout.width), np.float32)
         given = _given(samples, directions, table, weights, layout, half)
         wanted = (target.contiguous().numpy(), background.contiguous().numpy(), linear, self.rare, seed)
-        loss, v_weights, self._segments = cpu.learn(*given, *wanted, self._places, self._v_features)
+        loss, v_weights, self._segments, self.seen = cpu.learn(*given, *wanted, self._places, self._v_features)
         return loss, torch.from_numpy(v_weights), int((self._segments[:, 1] - self._segments[:, 0]).sum())
 
     def step(self, table: Tensor, first: Tensor, second: Tensor, rate: float, time: int) -> None:

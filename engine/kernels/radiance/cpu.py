@@ -265,14 +265,15 @@ def learn(
             the cotangents of their features.
 
     Returns:
-        The loss; cotangents of the weights; and segments [SLOTS, 2] int64, from where to where in places and v_features there is something.
+        The loss; cotangents of the weights; segments [SLOTS, 2] int64, from where to where in places and v_features there is something;
+        and how many samples the loss is of.
     """
     count, inputs = starts.size - 1, len(like) * levels.shape[0]
     scale, rare = np.float32(scale), np.float32(rare)
     share_of_loss = np.float32(1.0 / max(3 * count, 1))
     capacity = _TOGETHER + _longest(starts) + _MARGIN
     v_weights, losses = np.zeros((SLOTS, weights.size), np.float32), np.zeros(SLOTS)
-    segments = np.zeros((SLOTS, 2), np.int64)
+    segments, counted = np.zeros((SLOTS, 2), np.int64), np.zeros(SLOTS, np.int64)
     flat, turned_weights = v_features.reshape(-1), transposed(weights, inputs)
     from_directions = inputs * HIDDEN + HIDDEN * GEOMETRY
     for slot in nb.prange(SLOTS):
@@ -295,7 +296,8 @@ def learn(
         for ray in range(begin, end):
             at = begins[held]
             given = (positions, dt, starts[ray], starts[ray + 1], scale, table, levels, like, weights, scratch)
-            _, kept, left[held] = _trace(*given, at, rare, seed, solid, marks)
+            seen, kept, left[held] = _trace(*given, at, rare, seed, solid, marks)
+            counted[slot] += seen
             rays[held], begins[held + 1] = ray, at + kept
             held += 1
             if begins[held] < _TOGETHER and ray < end - 1:
@@ -344,7 +346,7 @@ def learn(
     total = np.zeros(weights.size, np.float32)
     for slot in range(SLOTS):
         total += v_weights[slot]
-    return losses.sum(), total, segments
+    return losses.sum(), total, segments, counted.sum()
 
 
 @nb.njit(inline="always", **OPTIONS)

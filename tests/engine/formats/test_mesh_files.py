@@ -15,9 +15,7 @@ relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[Health
 
 def some(rng, vertices=7, triangles=5):
     normals = rng.normal(size=(vertices, 3))
-    cloud = PointCloud(
-        rng.normal(size=(vertices, 3)), rng.integers(0, 256, (vertices, 3)).astype(np.uint8), normals.astype(np.float32)
-    )
+    cloud = PointCloud(rng.normal(size=(vertices, 3)), rng.integers(0, 256, (vertices, 3)).astype(np.uint8), normals.astype(np.float32))
     return Mesh(cloud, rng.integers(0, vertices, (triangles, 3)))
 
 
