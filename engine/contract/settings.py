@@ -187,7 +187,7 @@ class NerfSettings:
         "How rays are sampled: paper takes coarse and fine samples, occupancy one network and only places where something may be, which "
         "is many times as fast.",
     )
-    coarse_samples: int = setting(64, "Samples of a ray that are spread evenly.", minimum=2, maximum=4096, advanced=True)
+    coarse_samples: int = setting(64, "Samples of a ray that are spread evenly.", minimum=3, maximum=4096, advanced=True)
     fine_samples: int = setting(
         128,
         "Further samples of a ray, where the first ones found something, looked up in a second network; 0 does without it.",

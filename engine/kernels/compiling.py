@@ -101,30 +101,36 @@ def _compile() -> None:
         pixels = np.zeros((height, width, 3), np.uint8)
         photometric.forward_backward(image, pixels, black, np.ones(3, f), True, 0.2, image.copy(), np.zeros((3 * height, 2)))
 
-    layout = Layout(levels=8, features=4, log2_size=8, base=4, finest=16)
-    field = (np.zeros(layout.rows * layout.features, f), layout.table, layout.like)
-    weights = np.zeros(sum(rows * columns for rows, columns in shapes(layout.width)), f)
     ray, bits = np.array([[0, 0, 1]], f), np.full((1, 8, 8, 1), 255, np.uint8)
     zero = np.zeros(1, f)
 
     def march() -> None:
         starts, _, t, dt, positions, _ = marching.march(0 * ray, ray, bits, 0.1, 0.0, zero, zero, 8)
-        made["samples"] = (starts, t, dt, positions, np.zeros((1, 16), f), *field, weights, 0.5)
-
-    def learn() -> None:
-        made["places"], made["v_features"] = np.zeros((4096, 3), f), np.zeros((4096, layout.width), f)
-        buffers = (made["places"], made["v_features"])
-        made["segments"] = radiance.learn(*made["samples"], ray, ray, False, 0.0, 0, *buffers)[2]
+        made["samples"] = (starts, t, dt, positions)
 
     def composite() -> None:
-        starts, t, dt, positions = made["samples"][:4]
+        starts, t, dt, positions = made["samples"]
         volume.forward(t, positions, t, dt, starts)
         volume.backward(t, positions, t, dt, starts, ray, zero, zero)
 
-    def step_table() -> None:
-        table = field[0]
-        moments = (table, table.copy(), table.copy(), table.copy())
-        hashgrid.backward_and_step(made["places"], made["v_features"], made["segments"], *field[1:], *moments, 0.01, 1.0, 1)
+    def field(features: int) -> list[Callable[[], object]]:
+        # The number of features in a row is part of the kernels' types.
+        layout = Layout(levels=16 // features, features=features, log2_size=8, base=4, finest=16)
+        table = np.zeros(layout.rows * features, f)
+        given = (table, layout.table, layout.like, np.zeros(sum(rows * columns for rows, columns in shapes(layout.width)), f), 0.5)
+        places, v_features = np.zeros((4096, 3), f), np.zeros((4096, layout.width), f)
+        harmonics, moments = np.zeros((1, 16), f), (table, table.copy(), table.copy(), table.copy())
+
+        def learn() -> None:
+            samples = (*made["samples"], harmonics, *given)
+            made["segments"] = radiance.learn(*samples, ray, ray, False, 0.0, 0, places, v_features)[2]
+
+        return [
+            lambda: radiance.density(ray, *given),
+            lambda: radiance.render(*made["samples"], harmonics, *given),
+            learn,
+            lambda: hashgrid.backward_and_step(places, v_features, made["segments"], *given[1:3], *moments, 0.01, 1.0, 1),
+        ]
 
     nobody, done = np.full(simd.WIDTH, -1, np.int32), np.zeros(1, np.int32)
     paces, corrections = np.zeros((deferred.LIMIT, len(table)), f), np.ones(deferred.LIMIT, f)
@@ -148,10 +154,9 @@ def _compile() -> None:
         lambda: noise.shake(table, np.zeros(64, f), 0, 0.0),
         march,
         composite,
-        lambda: radiance.density(ray, *field, weights, 0.5),
-        lambda: radiance.render(*made["samples"]),
-        learn,
-        step_table,
+        *field(2),
+        *field(4),
+        *field(8),
     ]
     for index, run in enumerate(steps):
         run()

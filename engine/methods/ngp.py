@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,12 @@ from ..cameras import Camera, unproject
 from ..contract.capture import Capture
 from ..contract.errors import UserError
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
+from ..contract.schema import from_mapping
 from ..contract.settings import NgpSettings, TrainSettings
 from ..data.bounds import check_parallax, facing_points
 from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
-from ..data.scene import scene_box, seed_positions
+from ..data.scene import near_distance, scene_box, seed_positions
 from ..data.views import View
 from ..fields.ngp import NgpField
 from ..fields.occupancy import OccupancyGrid
@@ -40,6 +43,8 @@ _MOST_SAMPLES = 1024
 _NEAR = 0.05
 # Stretches grow with the distance where cells do.
 _CONE = 1 / 256
+# Occupancy grids where nothing says how far a scene reaches past its box, and the most.
+_CASCADES, _MOST_CASCADES = 4, 8
 # Steps between looks at the occupancy grid, and the share of the time that they take, a training sample being so many looks.
 _LOOK_EVERY, _LOOK_SHARE, _LOOK_COST = 16, 0.1, 3
 # As published: every cell in so many steps, at first after each step.
@@ -48,6 +53,8 @@ _PAPER_ALL = 256
 _MOST_MARCHED = 8
 # Views that points are made of, and their side, px.
 _POINT_VIEWS, _POINT_SIDE = 16, 200
+# A mesh takes about as long as pictures of so many pixels for each square of its cells (measured with 192 of them).
+_MESH_PIXELS = 9
 
 
 class NgpModel:
@@ -61,9 +68,9 @@ class NgpModel:
                 "bad_input",
             )
         self.space, self.blend, self.antialias, self.device = space, blend, False, device
-        half = 2.0 ** (cascades - 1)
-        layout = Layout(settings.levels, settings.features, settings.log2_table, settings.base, round(settings.finest * half))
-        self.field = NgpField(layout, half, rng, device)
+        # What a pixel of the last picture took; nothing is known before the first.
+        self.pixel_seconds = 0.0
+        self.field = NgpField(_layout(settings, cascades), 2.0 ** (cascades - 1), rng, device)
         self.cone, self.most = (_CONE, _MOST_SAMPLES) if cascades > 1 else (0.0, settings.ray_steps + 2)
         self.grid = OccupancyGrid(2 * 3**0.5 / settings.ray_steps, settings.cells, cascades, device)
 
@@ -86,7 +93,8 @@ class NgpModel:
         return np.ascontiguousarray(color.permute(2, 0, 1).cpu().numpy()), alpha.cpu().numpy(), depth.cpu().numpy()
 
     def _look(self, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
-        """Colour over nothing [H, W, 3], planar depth [H, W] where half of the light stops, else 0, and alpha [H, W]."""
+        """Colour over nothing [H, W, 3], mean planar depth [H, W] where half of the light stops, else 0, and alpha [H, W]."""
+        begin = time.perf_counter()
         origins, directions = picture_rays(camera, self.space, self.device)
         directions = normalize(directions, dim=1)
         parts = []
@@ -98,12 +106,18 @@ class NgpModel:
         along = directions @ torch.as_tensor(camera.direction, dtype=torch.float32, device=self.device)
         depth = torch.where(alpha > 0.5, depth / alpha.clamp(min=0.5) * along * self.space.radius, 0)
         shape = (camera.height, camera.width)
+        self.pixel_seconds = (time.perf_counter() - begin) / (camera.height * camera.width)
         return color.view(*shape, 3), depth.view(shape), alpha.view(shape)
 
     def march(self, origins: Tensor, directions: Tensor, jitter: Tensor | None = None) -> Samples:
         """Samples of rays [R, 3] of the field's space with unit directions, where the grid is occupied; ``jitter`` [R] shifts them."""
         begin = origins.new_full((len(origins),), _NEAR)
         return march(origins, directions, self.grid.bits, self.grid.step, cone=self.cone, begin=begin, jitter=jitter, most=self.most)
+
+
+def _layout(settings: NgpSettings, cascades: int) -> Layout:
+    """The finest level is as fine within the scene's box whatever lies around it."""
+    return Layout(settings.levels, settings.features, settings.log2_table, settings.base, settings.finest << (cascades - 1))
 
 
 def load_ngp_model(folder: Path, result: Result, workers: int) -> NgpModel:
@@ -118,16 +132,23 @@ def load_ngp_model(folder: Path, result: Result, workers: int) -> NgpModel:
         with safe_open(folder / path, "numpy") as tensors:
             arrays = {name: tensors.get_tensor(name) for name in ("table", "weights", "thickness")}
             facts = json.loads(tensors.metadata()["field"])
-        settings = NgpSettings(**facts["settings"])
+        settings, cascades = from_mapping(NgpSettings, facts["settings"]), facts["cascades"]
         space = Space(np.array(facts["center"], np.float64), float(facts["radius"]))
+        box = np.array([*space.center, space.radius])
+        if cascades not in range(1, _MOST_CASCADES + 1) or box.shape != (4,) or not np.isfinite(box).all() or space.radius <= 0:
+            raise ValueError("its box is none")
+        # Before anything of the size that its settings say is made.
+        sizes = _layout(settings, cascades).rows, cascades * settings.cells**3
+        if (len(arrays["table"]), arrays["thickness"].size) != sizes:
+            raise ValueError("it does not have the size that its settings say")
         device = result.device if result.device in devices.devices() else "cpu"
-        model = NgpModel(settings, facts["cascades"], space, result.blend, np.random.default_rng(0), device)
+        model = NgpModel(settings, cascades, space, result.blend, np.random.default_rng(0), device)
         model.field.mean_table.copy_(torch.from_numpy(arrays["table"]))
         model.field.mean_weights.copy_(torch.from_numpy(arrays["weights"]))
         if arrays["thickness"].shape != tuple(model.grid.thickness.shape):
             raise ValueError("the occupancy grid has another shape")
         model.grid.load_state(arrays)
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, UserError) as error:
         raise UserError(f"{folder / path} is damaged: {error}.", "Train anew with --overwrite.") from None
     return model
 
@@ -135,7 +156,7 @@ def load_ngp_model(folder: Path, result: Result, workers: int) -> NgpModel:
 class NgpTrainer(NgpModel):
     """Trains a field on posed views."""
 
-    pixel_seconds, note = 0.0, ""
+    count, note = None, ""
 
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         check_parallax(views)
@@ -145,29 +166,36 @@ class NgpTrainer(NgpModel):
         transparent = views[0].image.shape[2] == 4
         cameras = [view.camera for view in views]
         if transparent:
-            # Seed points mark surfaces, not how far what is shown reaches.
+            # Seed points mark surfaces, not how far what is shown reaches. And an object ends somewhere.
             center, radius = object_box(*scene_box(cameras), views)
+            cascades = 1
         else:
             positions = seed_positions(capture)
-            center, radius = scene_box(cameras, facing_points(capture, views) if positions is None else positions)
-        # An object ends somewhere; a room or a place goes on.
-        cascades = settings.ngp.cascades or (1 if transparent else 4)
+            positions = facing_points(capture, views) if positions is None else positions
+            center, reach = scene_box(cameras, positions)
+            # The finest cells are for what is near; a room goes on past its seeds, and a place outdoors as far as they are.
+            radius = reach if positions is None else min(reach, near_distance(cameras, positions))
+            cascades = min(_CASCADES + math.ceil(math.log2(reach / radius)), _MOST_CASCADES)
+        cascades = settings.ngp.cascades or cascades
         super().__init__(settings.ngp, cascades, Space(center, radius), blend, self.rng, devices.choose("ngp", settings.device).device)
         self.background = settings.background if settings.background != "auto" else ("random" if transparent else "black")
         self.bank = RayBank(views, self.space, self.device)
         self.grid.exclude_empty(self.space, views)
-        self.count = self.grid.count
         self._rays = 1024
         # Samples that the last step's loss was of, and that it learnt from.
         self.seen = self.used = 0
         self.steps_done = 0
+
+    @property
+    def ending_seconds(self) -> float:
+        """See :class:`engine.methods.Trainer`."""
+        return self.pixel_seconds * (_POINT_VIEWS * _POINT_SIDE**2 + _MESH_PIXELS * self.settings.mesh_cells**2)
 
     def step(self, progress: float) -> float:
         """See :class:`engine.methods.Trainer`."""
         looks = self._looks()
         if looks:
             self.grid.update(self.field.density, self.rng, looks)
-            self.count = self.grid.count
         self.steps_done += 1
         _, origins, directions, pixels = self.bank.pick(self.rng, self._rays)
         directions = normalize(directions, dim=1)
@@ -283,7 +311,7 @@ class NgpTrainer(NgpModel):
             places.append(world[solid])
             colors.append(np.rint(codes[solid] * 255).astype(np.uint8))
             normals.append(normal[solid])
-        return np.concatenate(places).astype(np.float32), np.concatenate(colors), np.concatenate(normals)
+        return np.concatenate(places), np.concatenate(colors), np.concatenate(normals)
 
     def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
         """The box of all but the outermost hundredth of the cells that something is in."""
@@ -314,6 +342,5 @@ class NgpTrainer(NgpModel):
             raise UserError("The capture has other views than when this training began.", "Train anew with --overwrite.")
         self.field.load_state(arrays)
         self.grid.load_state(arrays)
-        self.count = self.grid.count
         self.steps_done, self._rays = facts["step"], facts["rays"]
         self.rng.bit_generator.state = facts["rng"]

@@ -55,6 +55,8 @@ def density_mesh(
     corners = space.from_world(corners)
     low, high = corners.min(axis=0), corners.max(axis=0)
     size = float((high - low).max()) / cells
+    if not size > 0:
+        return None
     held = _held(density, low, np.maximum(np.ceil((high - low) / size - 1e-6).astype(int), 1) + 1, size, device)
     if not held.min() < 0.5 < held.max():
         return None
@@ -62,6 +64,8 @@ def density_mesh(
     from skimage.measure import marching_cubes
 
     positions, triangles, _, _ = marching_cubes(held, 0.5, spacing=(size,) * 3, gradient_direction="ascent", allow_degenerate=False)
+    if not len(triangles):
+        return None
     positions, triangles = _without_specks(positions.astype(np.float64) + low, triangles.astype(np.int64))
     normals = _normals(positions, triangles)
     colors = _colors(look, positions, normals, size, device)
@@ -87,11 +91,12 @@ def _held(density: Callable[[Tensor], Tensor], low: np.ndarray, shape: np.ndarra
 
 
 def _without_specks(positions: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mesh without small pieces that hang together with nothing."""
+    """The mesh without small pieces that hang together with nothing; the largest stays."""
     count = len(positions)
     edges = coo_matrix((np.ones(2 * len(triangles), bool), (triangles[:, :2].ravel("F"), triangles[:, 1:].ravel("F"))), (count, count))
     _, piece = connected_components(edges, directed=False)
-    kept = (np.bincount(piece) >= _SPECK * count)[piece]
+    sizes = np.bincount(piece)
+    kept = (sizes >= min(_SPECK * count, sizes.max()))[piece]
     number = np.cumsum(kept) - 1
     return positions[kept], number[triangles[kept[triangles[:, 0]]]]
 

@@ -74,7 +74,7 @@ def read_run(folder: Path) -> dict[str, Any]:
         "seconds": round(result["timing"]["total"], 1),
         "train_seconds": round(result["timing"]["train"], 1),
         "step_milliseconds": round(result["timing"]["step"] * 1e3, 1),
-        "gaussians": int(result["metrics"]["count"]),
+        "gaussians": int(result["metrics"]["count"]) if "count" in result["metrics"] else None,
         "psnr": round(result["metrics"]["psnr"], 2),
         "ssim": round(result["metrics"]["ssim"], 4),
         "curve": [[round(event["time"] - clocks[0], 1), round(event["psnr"], 2)] for event in previews],

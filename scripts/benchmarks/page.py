@@ -99,7 +99,7 @@ def _training(figures: Figures, machines: Machines) -> str:
                 f"{row['steps']:,}",
                 f"{row['seconds']:.0f} ({row['train_seconds']:.0f})",
                 f"{row['step_milliseconds']:.1f}",
-                f"{row['gaussians']:,}",
+                "" if row["gaussians"] is None else f"{row['gaussians']:,}",
                 f"{row['psnr']:.2f}",
                 f"{row['ssim']:.4f}",
                 f"{row['peak_bytes'] / 2**30:.2f}",
@@ -115,7 +115,7 @@ def _training(figures: Figures, machines: Machines) -> str:
         "steps",
         "seconds",
         "ms a step",
-        "gaussians or cells",
+        "gaussians",
         "PSNR, dB",
         "SSIM",
         "peak memory, GiB",
@@ -127,8 +127,7 @@ def _training(figures: Figures, machines: Machines) -> str:
             "## Training",
             _table(head, rows),
             "Seconds are wall clock from the process's start to the written and scored result, in brackets the training alone.\n"
-            "Cells are those that ngp's occupancy grid holds something in. Scores are means over all held-out views. Peak memory is the\n"
-            "process's largest resident set.",
+            "Scores are means over all held-out views. Peak memory is the process's largest resident set.",
             "![PSNR over time](benchmarks_curves.png)",
             "The curves are of one view, the first that is held out, as the previews show it; dashed is the goal for the mean of all.",
         ]

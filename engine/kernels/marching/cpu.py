@@ -65,11 +65,16 @@ def _walk(origin, direction, bits, step, cone, begin, jitter, most, found, at):
         if (flat[np.uint64(place >> np.int32(3))] >> np.uint8(k & np.int32(7))) & np.uint8(1):
             found[at + count] = t
             count += 1
-            t += dt
+            on = t + dt
         else:
             across = min((np.float32(i) + px - x) * ix, (np.float32(j) + py - y) * iy)
             across = min(across, (np.float32(k) + pz - z) * iz) * size
-            t += max(np.ceil(across / dt), _1) * dt
+            on = t + max(np.ceil(across / dt), _1) * dt
+        # So far away that a step is lost in rounding.
+        if not on > t:
+            far = -_1
+            break
+        t = on
     return count, t if t < far else np.float32(np.inf)
 
 

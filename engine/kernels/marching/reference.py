@@ -50,7 +50,10 @@ def march(
         border = (cell + (directions > 0)) - local
         across = (border * inverse).amin(1) * 2 / cells / scale
         skipped = torch.where(hit, 1, (across / dt).ceil().clamp(min=1))
-        t = torch.where(alive, t + skipped * dt, t)
+        on = torch.where(alive, t + skipped * dt, t)
+        # So far away that a step is lost in rounding.
+        far = torch.where(alive & ~(on > t), -1.0, far)
+        t = on
     starts = torch.cat([count.new_zeros(1), count.cumsum(0)])
     rows = torch.cat([torch.nonzero(hit)[:, 0] for hit, *_ in taken]) if taken else count[:0]
     order = torch.argsort(rows, stable=True)

@@ -89,6 +89,15 @@ def test_rays_that_miss_and_rays_that_are_not_finite_have_no_samples():
     assert len(samples) == 0 and samples.starts.tolist() == [0] * 5
 
 
+@pytest.mark.parametrize(
+    "march", [marching.march, lambda *given, **others: marching.Samples(*reference.march(*given, 0.0, *others.values(), 64))]
+)
+def test_cameras_so_far_away_that_a_step_is_lost_in_rounding_see_nothing(march):
+    grid = grid_of(16, 1, 1.0)
+    origins, directions = torch.tensor([[-1e6, 0.1, 0.2]]), torch.tensor([[1.0, 0, 0]])
+    assert len(march(origins, directions, grid.bits, 0.007, begin=torch.zeros(1), jitter=torch.zeros(1))) <= 1
+
+
 def test_the_first_rays():
     grid = grid_of(16, 1, 1.0)
     samples = marching.march(*rays(20, 0.5), grid.bits, 0.1)

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from engine import cli, metrics
 from engine.cameras import Camera
@@ -186,8 +188,15 @@ def test_a_damaged_field_is_refused(small_capture, tmp_path):
     assert np.array_equal(load_model(folder, result, 2).render(view.camera, np.ones(3))[0], expected)
     file = folder / "field.safetensors"
     whole = file.read_bytes()
+    (tmp_path / "whole.safetensors").write_bytes(whole)
     for damaged in (b"", whole[: len(whole) // 2], whole[:8] + b"x" * 100 + whole[108:]):
         file.write_bytes(damaged)
+        with pytest.raises(UserError, match="damaged"):
+            load_model(folder, result, 2)
+    for changes in ({"cascades": 60}, {"cascades": 2}, {"radius": float("inf")}, {"settings": {**vars(made.settings), "log2_table": 24}}):
+        with safe_open(tmp_path / "whole.safetensors", "numpy") as tensors:
+            arrays, facts = {name: tensors.get_tensor(name) for name in tensors.keys()}, json.loads(tensors.metadata()["field"])
+        file.write_bytes(save(arrays, {"field": json.dumps(facts | changes)}))
         with pytest.raises(UserError, match="damaged"):
             load_model(folder, result, 2)
     with pytest.raises(UserError, match="no field"):
