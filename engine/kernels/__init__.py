@@ -39,7 +39,9 @@ def _set_up_numba() -> Path:
     llvm.set_option("", "-runtime-memory-check-threshold=128")
     digest = hashlib.sha256()
     for file in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(file.read_bytes())
+        # What Numba itself tells its compiled code by: in another checkout, or installed anew, the same source is compiled anew.
+        stamp = file.stat()
+        digest.update(f"{file} {stamp.st_mtime_ns} {stamp.st_size}\n".encode())
     for fact in (version("numba"), llvmlite.__version__, sys.version, llvm.get_host_cpu_name(), os.environ["NUMBA_CPU_FEATURES"]):
         digest.update(fact.encode())
     folder = cache_root() / "kernels" / digest.hexdigest()[:16]

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every way into the engine sets Numba up before Numba is loaded."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +25,19 @@ assert config.CPU_FEATURES == os.environ["NUMBA_CPU_FEATURES"]
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_another_checkout_does_not_take_what_was_compiled_for_this_one(tmp_path):
+    """Numba would not either, and would compile in the middle of a training."""
+    code, said = "from engine.kernels import CACHE; print(CACHE)", set()
+    # Which the kernels in this process have set.
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    for name in ("one", "two"):
+        shutil.copytree(ROOT / "engine", tmp_path / name / "engine", ignore=shutil.ignore_patterns("__pycache__"))
+        for _ in range(2):
+            done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / name, env=environment, capture_output=True, text=True)
+            said.add(done.stdout)
+    assert len(said) == 2
 
 
 def test_numba_before_the_kernels_is_refused():
