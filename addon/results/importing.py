@@ -28,6 +28,8 @@ from .splats import MINIMUM_ALPHA, most_visible, opacities_of, raise_transparent
 from .tagging import tag
 
 _GREY = 0.5
+# What a result may hold, the first one that is asked for being taken, and the switches that ask for it.
+_SWITCHES = {"splats": "Splats or Points", "mesh": "Mesh", "points": "Points"}
 
 
 def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings) -> list[bpy.types.Object]:
@@ -42,13 +44,17 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
         The objects that were made. Their tag (see tagging.py) has ``note``, a sentence on what was changed in the scene, or "".
 
     Raises:
-        UserError: there is no result, it holds nothing that can be imported, or its file is damaged.
+        UserError: there is no result, it holds nothing that can be imported or is asked for, or its file is damaged.
     """
     folder = Path(folder)
     result = read_result(folder)
-    kinds = ("splats", "mesh", "points") if settings.mesh else ("splats", "points")
-    kind = next((kind for kind in kinds if result.artifact(kind)), None)
+    held = [kind for kind in _SWITCHES if result.artifact(kind)]
+    asked = {"splats": settings.splats or settings.points, "mesh": settings.mesh, "points": settings.points}
+    kind = next((kind for kind in held if asked[kind]), None)
     if kind is None:
+        if held:
+            switches = " or ".join(_SWITCHES[kind] for kind in held)
+            raise UserError(f"Nothing that the result in {folder} holds is asked for.", f"Switch on {switches}.")
         if result.status != "running":
             raise UserError(f"The result in {folder} holds no splats, mesh or points.", "Train for longer, or choose another result.")
         if is_alive(result.pid):

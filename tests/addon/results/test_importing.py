@@ -64,14 +64,24 @@ def test_a_radiance_field_comes_back_as_its_points(scene, tmp_path):
     assert made.users_collection[0].name == "chair" and tagged(made)["scale"] == "metric"
 
 
+def test_switches_that_ask_for_nothing_in_a_result_are_named(scene, splats, result, tmp_path):
+    with pytest.raises(UserError, match=r"Switch on Splats or Points\."):
+        import_result(scene, result(cloud(splats)), ImportSettings(splats=False, points=False))
+    folder = pyramid(tmp_path, name="field")
+    with pytest.raises(UserError, match=r"Switch on Mesh or Points\."):
+        import_result(scene, folder, ImportSettings(mesh=False, points=False))
+    (made,) = import_result(scene, folder, ImportSettings(splats=False, points=False))
+    assert made.type == "MESH"
+
+
 # A pyramid about a place, whose corners differ in colour.
 CORNERS = np.array([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0], [0, 0, 1]])
 SIDES = np.array([[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4], [0, 2, 1], [0, 3, 2]])
 CODES = np.array([[255, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 0, 0]], dtype=np.uint8)
 
 
-def pyramid(tmp_path, offset=(0.0, 0.0, 0.0), colors=CODES):
-    folder = tmp_path / "chair"
+def pyramid(tmp_path, offset=(0.0, 0.0, 0.0), colors=CODES, name="chair"):
+    folder = tmp_path / name
     folder.mkdir()
     write_mesh(folder / "mesh.ply", Mesh(PointCloud(CORNERS + offset, colors), SIDES))
     write_points(folder / "points.ply", CORNERS + offset, CODES)
