@@ -230,6 +230,7 @@ class RECONSTRUCT_PG_window(bpy.types.PropertyGroup):
     preview: bpy.props.StringProperty(description="The newest preview picture", subtype="FILE_PATH")
     message: bpy.props.StringProperty(description="What went wrong")
     hint: bpy.props.StringProperty(description="What to do about it")
+    note: bpy.props.StringProperty(description="What the user should know of the job, such as what it costs")
     warning: bpy.props.StringProperty(description="The newest warning of the job")
     engine: bpy.props.StringProperty(description="What the last check of the engine found, one line each")
     engine_ok: bpy.props.BoolProperty(description="The last check found a working engine")

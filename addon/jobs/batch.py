@@ -193,12 +193,15 @@ def _make_folder(folder: Path) -> None:
 
 
 class _Told:
-    """Prints what a job is doing, where it changed and at most every other second."""
+    """Prints what a job has to say, and what it is doing, where that changed and at most every other second."""
 
     def __init__(self, name: str):
-        self._name, self._said, self._stage, self._next = name, "", "", 0.0
+        self._name, self._said, self._stage, self._next, self._note = name, "", "", 0.0, ""
 
     def __call__(self, state: State) -> None:
+        if state.note != self._note:
+            self._note = state.note
+            _say(f"{self._name:<8} {state.note}")
         now, line = time.monotonic(), f"{self._name:<8} {describe(state)}"
         if state.ended or line == self._said or now < self._next and state.stage == self._stage:
             return

@@ -46,6 +46,7 @@ class State:
     count: int | None = None
     preview: Path | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    note: str = ""
     warnings: list[str] = field(default_factory=list)
     message: str = ""
     hint: str = ""
@@ -163,6 +164,8 @@ class Job:
             number = _number(values.get("value"), float)
             if number is not None:
                 state.metrics[str(values.get("name"))] = number
+        elif event.kind == "note":
+            state.note = str(values.get("message", ""))
         elif event.kind == "warning":
             state.warnings.append(str(values.get("message", "")))
         elif event.kind == "failed":

@@ -126,7 +126,7 @@ def _show(job: Job) -> None:
     for name, value in (("seconds", state.seconds), ("eta", state.eta_seconds), ("loss", state.loss), ("psnr", state.psnr)):
         setattr(shown, name, -1.0 if value is None else value)
     shown.preview = str(state.preview or "")
-    shown.message, shown.hint = state.message, state.hint
+    shown.message, shown.hint, shown.note = state.message, state.hint, state.note
     shown.warning = state.warnings[-1] if state.warnings else ""
 
 

@@ -26,7 +26,7 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, kind: str) 
         return
     box = layout.box()
     if shown.status == "running":
-        _draw_running(box, shown)
+        _draw_running(box, shown, context)
     elif shown.status == "failed":
         draw_text(box, shown.message, context, icon="ERROR")
         if shown.hint:
@@ -47,7 +47,7 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, kind: str) 
     row.operator("reconstruct.open_folder", text="Open Folder", icon="FILE_FOLDER").folder = shown.folder
 
 
-def _draw_running(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup) -> None:
+def _draw_running(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     stage = "Ending and saving" if shown.cancelling else _STAGES.get(shown.stage, shown.stage.capitalize())
     known = shown.steps > 0 and shown.step >= 0
     share = min(1.0, shown.step / shown.steps) if known else 0.0
@@ -55,6 +55,8 @@ def _draw_running(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup) ->
     layout.progress(factor=share, text=f"{shown.step} of {shown.steps}" if known else " ")
     if shown.eta >= 0 and not shown.cancelling:
         layout.label(text=f"About {duration(shown.eta)} left", icon="TIME")
+    if shown.note:
+        draw_text(layout, shown.note, context, icon="INFO")
 
 
 def _draw_numbers(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup) -> None:

@@ -116,7 +116,8 @@ def test_a_training_that_fails_gives_1(tmp_path, capsys, fake_engine, behaviour,
 def test_a_result_in_the_way_is_kept(tmp_path, capsys, fake_engine):
     (tmp_path / "taken").mkdir()
     text = '[train]\ncapture = "taken"\n'
-    assert walk(capsys, job(tmp_path, text))[0] == 0
+    assert batch.main([job(tmp_path, text)]) == 0
+    assert "train    A step takes no time.\n" in capsys.readouterr().out
     before = (tmp_path / "result" / "events.jsonl").read_text()
     code, last = walk(capsys, job(tmp_path, text))
     assert code == 1 and "already holds a result" in last

@@ -9,6 +9,7 @@ import time
 import bpy
 import pytest
 from reconstruct.addon.jobs import process, running
+from reconstruct.addon.jobs.batch import describe
 from reconstruct.engine.contract.errors import UserError
 
 root = sys.modules["reconstruct"]
@@ -52,9 +53,17 @@ def test_the_panels_see_the_job(shown, tmp_path):
     tick_until(lambda: shown.status != "running")
     assert shown.status == "done"
     assert shown.preview.endswith("000015.png")
-    assert shown.warning == "This is a fake."
+    assert shown.warning == "This is a fake." and shown.note == "A step takes no time."
     assert [state.status for state in ended] == ["done"]
     assert running.current() is None
+
+
+def test_a_field_is_not_said_to_have_gaussians(shown, tmp_path, fake_engine):
+    fake_engine("field")
+    running.follow(start(tmp_path), "train")
+    tick_until(lambda: shown.step > 0)
+    assert shown.count == -1 and shown.psnr > 20
+    assert "gaussians" not in describe(running.current().state)
 
 
 def test_a_tick_takes_no_time(shown, tmp_path):
@@ -163,7 +172,7 @@ def test_continue_adds_its_steps_to_those_done(shown, tmp_path):
 def test_an_import_that_fails_leaves_no_scene(shown, tmp_path):
     assert bpy.ops.reconstruct.train() == {"FINISHED"}
     bpy.context.scene.reconstruct.import_.new_scene = True
-    with pytest.raises(RuntimeError, match="holds neither splats nor points"):
+    with pytest.raises(RuntimeError, match="holds no splats, mesh or points"):
         bpy.ops.reconstruct.import_result()
     assert len(bpy.data.scenes) == 1
 
