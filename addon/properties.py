@@ -26,32 +26,60 @@ from ..engine.contract.settings import (
 _LARGEST = 2**31 - 1
 _UNITS = {"degrees": "°", "m": "m", "min": "min", "stops": "stops"}
 _NAMES = {
+    "base": "Coarsest Cells",
+    "batch": "Samples of a Step",
+    "cascades": "Occupancy Grids",
+    "cells": "Occupancy Cells",
+    "depth": "Network Depth",
+    "finest": "Finest Cells",
     "log2_table": "Table Size (log2)",
+    "looks": "Occupancy Looks",
+    "mesh_cells": "Mesh Detail",
     "ndc": "Cameras' Perspective",
     "out": "Folder",
+    "rate": "Learning Rate",
+    "rays": "Rays of a Step",
     "result": "Folder",
+    "sampler": "Samples",
     "sh_degree": "Colour Detail",
     "sh_rate": "Colour Rate",
     "ssim_weight": "D-SSIM Weight",
+    (NerfSettings, "width"): "Network Width",
 }
 _CHOICES = {
+    "adc": "Clone and Split",
     "auto": "Automatic",
+    "bfloat16": "bfloat16",
     "both": "Room and Object",
     "cpu": "Processor",
     "cuda": "NVIDIA or AMD GPU",
+    "float32": "float32",
     "gsplat": "gsplat",
     "gsplat-mcmc": "gsplat, MCMC",
-    "ngp": "Instant-NGP",
-    "nerf": "NeRF",
+    "ipex": "Intel Extension for PyTorch",
+    "mcmc": "MCMC",
+    "ngp": "Instant-NGP, for a Mesh",
+    "nerf": "NeRF, for Study",
     "nerf-simple": "NeRF, the Smallest",
+    "occupancy": "Where Something Is (Faster)",
     "orbit": "Around an Object",
+    "paper": "As Published",
     "paper-fern": "NeRF as Published, Fern",
     "paper-lego": "NeRF as Published, Lego",
+    "paper-ngp": "Instant-NGP as Published",
+    "published": "As Published",
     "room": "Inside the Room",
     "scene": "The Scene's Cameras",
+    "simple": "The Smallest",
     "splat": "Gaussian Splats",
     "srgb": "sRGB",
     "xpu": "Intel GPU",
+}
+# What the panel says of a choice, and the list where it is taken.
+_ADVICE = {
+    "splat": "For rooms and furniture: sharpest within minutes. Brings back splats, which show in renders",
+    "ngp": "For a coloured mesh, which other tools can use too. Give it 5 minutes or more; its pictures are softer than those of splats",
+    "nerf": "For study and comparison. As published it takes days or weeks, hours with samples only where something is. Brings back a mesh",
 }
 _DEFAULTS = {
     (CaptureSettings, "out"): "//reconstruct/capture",
@@ -76,8 +104,8 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
     return hint, False
 
 
-def _label(name: str, unit: str = "") -> str:
-    label = _NAMES.get(name, name.replace("_", " ").title().replace(" Of ", " of "))
+def _label(cls: type, name: str, unit: str = "") -> str:
+    label = _NAMES.get((cls, name)) or _NAMES.get(name, name.replace("_", " ").title().replace(" Of ", " of "))
     return f"{label} ({_UNITS[unit]})" if unit in _UNITS else label
 
 
@@ -85,9 +113,9 @@ def _property(cls: type, field: dataclasses.Field, hint: Any) -> Any:
     """The bpy property of one setting."""
     its = about(field)
     default = _DEFAULTS.get((cls, field.name), field.default)
-    common = {"name": _label(field.name, its.unit), "description": its.help.rstrip("."), "options": set()}
+    common = {"name": _label(cls, field.name, its.unit), "description": its.help.rstrip("."), "options": set()}
     if typing.get_origin(hint) is Literal:
-        items = [(value, _CHOICES.get(value, value.title()), "") for value in typing.get_args(hint)]
+        items = [(value, _CHOICES.get(value, value.title()), _ADVICE.get(value, "")) for value in typing.get_args(hint)]
         changed = {"update": _take_preset} if (cls, field.name) == (TrainSettings, "preset") else {}
         return bpy.props.EnumProperty(items=items, default=default, **changed, **common)
     if hint is bool:
@@ -134,7 +162,7 @@ def _group_class(cls: type, groups: dict[type, type]) -> type:
         annotations[field.name] = _property(cls, field, hint)
         if optional and cls is not TrainSettings:
             annotations[f"use_{field.name}"] = bpy.props.BoolProperty(
-                name=f"Set {_label(field.name)}", description=about(field).help.rstrip("."), options=set()
+                name=f"Set {_label(cls, field.name)}", description=about(field).help.rstrip("."), options=set()
             )
     if cls is TrainSettings:
         annotations["budget"] = bpy.props.EnumProperty(name="Budget", description="What ends the training", items=_BUDGETS, options=set())

@@ -13,7 +13,7 @@ from .base import Told, no_job_runs
 
 
 class RECONSTRUCT_OT_train(Told, bpy.types.Operator):
-    """Train splats from the capture. The engine runs beside Blender, and goes on when Blender is closed"""
+    """Train splats or a radiance field from the capture. The engine runs beside Blender, and goes on when Blender is closed"""
 
     bl_idname = "reconstruct.train"
     bl_label = "Train"

@@ -8,12 +8,13 @@ from ..jobs.folders import absolute, capture_folder
 from . import facts
 from .base import Advanced, Step, draw_advanced, draw_button, settings_column
 from .job import draw_job
+from .text import draw_text
 
-# The settings of each method, and which of them are changed often.
+# The settings of each method, and which of them are changed often: all that are not advanced.
 _METHODS = {
     "splat": (SplatSettings, ("sh_degree", "max_gaussians")),
-    "ngp": (NgpSettings, ("log2_table",)),
-    "nerf": (NerfSettings, ("sampler", "width")),
+    "ngp": (NgpSettings, ("mesh_cells", "log2_table")),
+    "nerf": (NerfSettings, ("sampler", "width", "mesh_cells", "points")),
 }
 
 
@@ -33,6 +34,7 @@ class RECONSTRUCT_PT_train(Step, bpy.types.Panel):
         column = settings_column(layout)
         column.prop(stage, "capture", text="Capture", placeholder="From step 1")
         column.prop(settings, "method")
+        draw_text(column, settings.bl_rna.properties["method"].enum_items[settings.method].description, context, icon="INFO")
         row = column.row()
         row.prop(settings, "budget", expand=True)
         column.prop(settings, settings.budget, text=" ")

@@ -136,7 +136,11 @@ class NgpSettings:
     levels: int = setting(8, "Levels of the hash grid; times features, a multiple of 16.", minimum=2, maximum=32, advanced=True)
     features: int = setting(4, "Features in a row of the hash grid: 2, 4 or 8.", minimum=2, maximum=8, advanced=True)
     log2_table: int = setting(
-        17, "Binary logarithm of the rows of a level; more hold finer detail, and are slow where caches are small.", minimum=8, maximum=24
+        17,
+        "Size of the table that each level keeps what it learnt in, as a power of two of rows; more hold finer detail, and are slow where "
+        "caches are small.",
+        minimum=8,
+        maximum=24,
     )
     base: int = setting(16, "Cells along a side of the coarsest level.", minimum=2, maximum=512, advanced=True)
     finest: int = setting(512, "Cells along a side of the finest level within the scene's box.", minimum=16, maximum=65_536, advanced=True)
@@ -241,8 +245,8 @@ class TrainSettings:
     )
     method: Literal["splat", "ngp", "nerf"] = setting(
         "splat",
-        "What is trained: splat is 3D Gaussian splatting, ngp the radiance field of Instant-NGP, nerf the first one as it was published, "
-        "which takes hours.",
+        "What is trained: splat is 3D Gaussian splatting, the choice for rooms and furniture; ngp the radiance field of Instant-NGP, which "
+        "gives a mesh; nerf the first one as it was published, which takes hours to weeks.",
     )
     minutes: float | None = setting(
         None,
@@ -260,7 +264,8 @@ class TrainSettings:
     downscale: int = setting(1, "Train and score on views of so many times less width and height.", minimum=1, maximum=64, advanced=True)
     blend: Literal["auto", "linear", "srgb"] = setting(
         "auto",
-        "Light in which splats are blended: linear for Blender, srgb for other viewers; auto takes linear for captures made by Blender.",
+        "Light in which splats or samples are blended: linear for Blender, srgb for other viewers; auto takes linear for captures made by "
+        "Blender.",
     )
     background: Literal["auto", "black", "white", "random"] = setting(
         "auto",

@@ -115,6 +115,27 @@ def test_bounds_and_help_are_those_of_the_settings(enabled):
         assert shown.name
 
 
+def test_every_choice_of_training_reads_as_words(enabled):
+    abbreviated = {"adc", "bfloat16", "float32", "ipex", "mcmc"}
+    for group in (enabled.train.settings, *(getattr(enabled.train.settings, method) for method in ("splat", "ngp", "nerf"))):
+        for prop in group.bl_rna.properties:
+            for item in getattr(prop, "enum_items", ()):
+                made = item.identifier in abbreviated or "-" in item.identifier
+                assert item.name != item.identifier.title() or not made, item.identifier
+
+
+def test_every_method_is_explained_and_shows_all_its_settings(enabled):
+    from reconstruct.addon.properties import advanced_names
+    from reconstruct.addon.ui.train import _METHODS
+
+    methods = enabled.train.settings.bl_rna.properties["method"].enum_items
+    assert {item.identifier for item in methods} == set(_METHODS)
+    for item in methods:
+        assert item.description and not item.description.endswith(".")
+        cls, often = _METHODS[item.identifier]
+        assert sorted([*often, *advanced_names(cls)]) == sorted(field.name for field in dataclasses.fields(cls))
+
+
 def test_every_button_has_a_tooltip(enabled):
     for name in dir(bpy.ops.reconstruct):
         description = getattr(bpy.ops.reconstruct, name).get_rna_type().description

@@ -78,6 +78,12 @@ def steps():
     shown = bpy.context.window_manager.reconstruct
     yield lambda: all(seen["drawn"][name] for name in ("RECONSTRUCT_PT_capture", "RECONSTRUCT_PT_train"))
 
+    for method in ("ngp", "nerf", "splat"):
+        bpy.context.scene.reconstruct.train.settings.method = method
+        before = seen["drawn"]["RECONSTRUCT_PT_train"]
+        show_sidebar()
+        yield lambda before=before: seen["drawn"]["RECONSTRUCT_PT_train"] > before
+
     press(bpy.ops.reconstruct.check_engine)
     yield lambda: "works" in shown.engine
     seen["engine"] = shown.engine
