@@ -494,7 +494,8 @@ def _explain(error: BaseException) -> UserError | None:
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         return None
     if isinstance(error, MemoryError):
-        return UserError("There is not enough memory.", "Use fewer gaussians or smaller views, or close other programs.", "out_of_memory")
+        hint = "Use smaller views, fewer gaussians or a smaller field, or close other programs."
+        return UserError("There is not enough memory.", hint, "out_of_memory")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return UserError("The disk is full.", "Free some space, then resume.", "disk_full")
     if isinstance(error, PermissionError):
