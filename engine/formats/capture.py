@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from ..cameras import colmap_to_pose
 from ..contract.capture import Capture, Frame, check_frame, hold_out
@@ -12,6 +15,9 @@ from ..contract.result import inside
 from .colmap import model_folder, read_model
 from .llff import POSES, read_llff
 from .transforms import TRANSFORMS, Transforms, read_transforms
+
+# Poses are the same up to this share of the turn, and of the reach of the cameras: files keep them to some digits.
+_SAME = 1e-3
 
 
 def read_capture(folder: Path) -> Capture:
@@ -36,10 +42,10 @@ def read_capture(folder: Path) -> Capture:
         return _nerfstudio(folder)
     if (folder / "transforms_train.json").is_file():
         return _nerf_synthetic(folder)
+    model = model_folder(folder)
     # Before COLMAP, whose model LLFF's own scenes hold as well: the depths that each camera reaches are only here.
     if (folder / POSES).is_file():
-        return Capture(folder=folder, frames=tuple(hold_out(read_llff(folder))), source="llff")
-    model = model_folder(folder)
+        return _llff(folder, model)
     if model is not None:
         return _colmap(folder, model)
     raise UserError(
@@ -81,7 +87,38 @@ def _nerf_synthetic(folder: Path) -> Capture:
     )
 
 
+def _llff(folder: Path, model: Path | None) -> Capture:
+    """LLFF's cameras; where the COLMAP model that they were made of lies beside them, its points and its lenses."""
+    frames, points = read_llff(folder), None
+    if model is not None:
+        by_name = {frame.name: frame for frame in frames}
+        solved, _, cloud = _model_frames(folder, model)
+        pairs = [(frame, by_name[frame.name]) for frame in solved if frame.name in by_name]
+        # Elsewhere, in another scale or with other pictures, the model is of no use.
+        if len(pairs) == len(frames) and _same_poses(pairs):
+            points = cloud
+            # Pictures that were made smaller fit LLFF's cameras only.
+            if all((frame.w, frame.h) == (other.w, other.h) for frame, other in pairs):
+                frames = [replace(frame, near=other.near, far=other.far) for frame, other in pairs]
+    return Capture(folder=folder, frames=tuple(hold_out(frames)), source="llff", points=points)
+
+
+def _same_poses(pairs: list[tuple[Frame, Frame]]) -> bool:
+    first, second = (np.array([frame.transform_matrix for frame in side]) for side in zip(*pairs, strict=True))
+    reach = max(float(np.ptp(first[:, :3, 3], axis=0).max()), 1e-9)
+    turned = np.abs(first[:, :3, :3] - second[:, :3, :3]).max()
+    moved = np.abs(first[:, :3, 3] - second[:, :3, 3]).max() / reach
+    return bool(max(turned, moved) < _SAME)
+
+
 def _colmap(folder: Path, model: Path) -> Capture:
+    frames, missing, points = _model_frames(folder, model)
+    found = Transforms(_some(frames, missing, model), missing)
+    return Capture(folder=folder, frames=tuple(hold_out(frames)), source="colmap", points=points, warnings=_warnings(folder, found))
+
+
+def _model_frames(folder: Path, model: Path) -> tuple[list[Frame], int, Path | None]:
+    """The frames of a model whose pictures are there, how many others it has, and the path of its points."""
     cameras, images, points = read_model(model)
     if not images:
         raise UserError(f"{model} has no registered pictures.", "Run COLMAP's mapper again.")
@@ -113,8 +150,7 @@ def _colmap(folder: Path, model: Path) -> Capture:
         )
         check_frame(frame, model)
         frames.append(frame)
-    found = Transforms(_some(frames, missing, model), missing)
-    return Capture(folder=folder, frames=tuple(hold_out(frames)), source="colmap", points=points, warnings=_warnings(folder, found))
+    return frames, missing, points
 
 
 def _is_file(path: Path) -> bool:

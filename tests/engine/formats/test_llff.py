@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from engine.cameras import rigid_pose
+from engine.cameras import pose_to_colmap, rigid_pose
 from engine.contract.errors import UserError
 from engine.formats.capture import read_capture
 from engine.formats.llff import read_llff
@@ -131,3 +131,37 @@ def test_missing_pictures_and_pictures_of_another_shape(tmp_path):
         picture.unlink()
     with pytest.raises(UserError, match="0 pictures"):
         read_capture(folder)
+
+
+def with_model(folder, poses, size=(40, 30), stretch=1.0):
+    """Puts the COLMAP model beside a scene that its cameras were made of; it knows of two focal lengths, of distortion, and of points."""
+    model = folder / "sparse" / "0"
+    model.mkdir(parents=True)
+    (model / "cameras.txt").write_text(f"1 OPENCV {size[0]} {size[1]} 50 52 20 15 0.01 0 0 0\n")
+    (model / "points3D.txt").write_text("1 0.5 0.25 2 10 20 30 0.1 1 0\n")
+    lines = []
+    for index, pose in enumerate(poses):
+        qvec, tvec = pose_to_colmap(pose)
+        numbers = " ".join(map(repr, [*map(float, qvec), *map(float, stretch * tvec)]))
+        lines.append(f"{index + 1} {numbers} 1 IMG_{index:03d}.png\n\n")
+    (model / "images.txt").write_text("".join(lines))
+    return folder
+
+
+def test_the_model_that_the_cameras_were_made_of_gives_lenses_and_points(tmp_path):
+    poses = some_poses(9)
+    capture = read_capture(with_model(write_llff(tmp_path, poses), poses))
+    assert capture.source == "llff" and capture.points == tmp_path / "sparse" / "0" / "points3D.txt"
+    assert [frame.name for frame in capture.split("test")] == ["IMG_000.png", "IMG_008.png"]
+    for frame, pose in zip(capture.frames, poses, strict=True):
+        assert np.array(frame.transform_matrix) == pytest.approx(pose, abs=1e-9)
+        assert (frame.fl_x, frame.fl_y, frame.k1, frame.near, frame.far) == (50, 52, 0.01, 1.5, 9.0)
+
+
+def test_of_a_model_of_larger_pictures_only_points_are_taken_and_nothing_of_another_scene(tmp_path):
+    poses = some_poses(3)
+    capture = read_capture(with_model(write_llff(tmp_path / "smaller", poses), poses, size=(80, 60)))
+    assert capture.points is not None and all((frame.w, frame.fl_y, frame.k1) == (40, 50, 0) for frame in capture.frames)
+    for name, others in (("scaled", {"stretch": 2.0}), ("other", {"poses": some_poses(3, seed=1)}), ("fewer", {"poses": poses[:2]})):
+        capture = read_capture(with_model(write_llff(tmp_path / name, poses), **{"poses": poses, **others}))
+        assert capture.points is None and len(capture.frames) == 3 and capture.frames[0].k1 == 0
