@@ -65,10 +65,11 @@ class RayBank:
         self._pixels = torch.from_numpy(np.concatenate([view.image.reshape(-1, view.image.shape[2]) for view in views])).to(device)
         self._sizes = np.array([view.image.shape[:2] for view in views])  # [V, 2] height, width
         self._starts = np.cumsum([0, *self._sizes.prod(axis=1)])  # [V + 1]
-        self._known = None
+        self._mask = self._known = None
         if any(view.mask is not None for view in views):
             masks = [np.ones(view.image.shape[:2], bool) if view.mask is None else view.mask > 0 for view in views]
-            self._known = np.flatnonzero(np.concatenate([mask.ravel() for mask in masks]))
+            self._mask = np.concatenate([mask.ravel() for mask in masks])
+            self._known = np.flatnonzero(self._mask)
             if not len(self._known):
                 raise UserError("The masks of the training views leave no pixel to learn from.", "Masks are 0 where pixels are left out.")
 
@@ -95,7 +96,7 @@ class RayBank:
             sizes = self._sizes[view]
             inside = np.minimum(((rng.random((count, 2)) * share + (1 - share) / 2) * sizes).astype(np.int64), sizes - 1)
             index = self._starts[view] + inside[:, 0] * sizes[:, 1] + inside[:, 1]
-            index = index if self._known is None else index[np.isin(index, self._known)]
+            index = index if self._mask is None else index[self._mask[index]]
         elif self._known is None:
             index = rng.integers(0, self._starts[-1], count)
         else:

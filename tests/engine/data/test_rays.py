@@ -91,8 +91,9 @@ def test_masked_pixels_are_never_picked():
     mask[2, 3] = 255
     bank = RayBank([numbered(7, 5, 0, mask), numbered(3, 2, 1)], Space(np.zeros(3), 1.0))
     for more in ({}, {"one_view": True}, {"share": 0.9}):
-        pixels = bank.pick(np.random.default_rng(0), 1000, **more)[3]
+        pixels = torch.cat([bank.pick(np.random.default_rng(seed), 1000, **more)[3] for seed in range(4)])
         masked = pixels[pixels[:, 2] == 0]
+        assert 0 < len(masked) < len(pixels)
         assert (masked == torch.tensor([2, 3, 0], dtype=torch.uint8)).all()
     with pytest.raises(UserError, match="no pixel"):
         RayBank([numbered(7, 5, 0, mask * 0)], Space(np.zeros(3), 1.0))
