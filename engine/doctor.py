@@ -57,7 +57,7 @@ def _numbers(device: str, full: bool) -> dict[str, Any]:
     torch.set_num_threads(devices.threads(0))
     has_bfloat16 = devices.has_bfloat16(device)
     used = "bfloat16" if has_bfloat16 else "float32"
-    rates = acceleration.measure(device, acceleration.NAMES if full else ("float32", "bfloat16"), has_bfloat16)
+    rates, missing = acceleration.measure(device, acceleration.NAMES if full else ("float32", "bfloat16"), has_bfloat16)
     does = "multiplies" if has_bfloat16 else "does not multiply"
     words = [
         f"{used}, because {'this processor' if device == 'cpu' else device} {does} bfloat16 itself: "
@@ -67,7 +67,8 @@ def _numbers(device: str, full: bool) -> dict[str, Any]:
         if name in rates:
             words.append(f"{name} ({purpose}) looks through networks {rates[name] / rates[used]:.1f} times as fast as {used}.")
         else:
-            words.append(acceleration.lacking(name, device) or f"{name} is there ({purpose}); doctor --method nerf measures it.")
+            missing.setdefault(name, acceleration.lacking(name, device))
+            words.append(missing[name] or f"{name} is there ({purpose}); doctor --method nerf measures it.")
     return {"used": used, "multiply_adds_a_second": {name: round(rate) for name, rate in rates.items()}, "words": " ".join(words)}
 
 

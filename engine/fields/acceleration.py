@@ -26,6 +26,8 @@ _PACKAGES = {
     "ipex": ("intel_extension_for_pytorch", "Intel Extension for PyTorch"),
     "int8": ("neural_compressor", "Intel Neural Compressor"),
 }
+# What libraries raise that are there but do not work: a compiler without its headers, a version that does not go with torch's.
+UNUSABLE = (RuntimeError, ImportError, AttributeError)
 # Samples that a quantised network takes at a time: compiled code of torch 2.8 knows one number only. Small, so that few are wasted.
 _ROWS = 2048
 # So many times as many samples tell its ranges.
@@ -58,6 +60,11 @@ def lacking(name: str, device: str = "cpu") -> str:
     if name == "int8" and _PACKAGES["ipex"][0] in sys.modules:
         return "int8 and ipex do not go together in one process."
     return ""
+
+
+def unusable(name: str, error: Exception) -> str:
+    """Why an acceleration that is installed cannot be used, in a sentence. error: one of UNUSABLE."""
+    return f"{name} does not work here ({(str(error) or type(error).__name__).splitlines()[0]})."
 
 
 def with_ipex(model: nn.Module, optimizer: torch.optim.Optimizer, bfloat16: bool) -> None:
@@ -121,28 +128,35 @@ class Quantised(nn.Module):
         return raw.view(positions.shape[:-1]), colors.view(positions.shape)
 
 
-def measure(device: str, names: Sequence[str] = NAMES, bfloat16: bool = False) -> dict[str, float]:
+def measure(device: str, names: Sequence[str] = NAMES, bfloat16: bool = False) -> tuple[dict[str, float], dict[str, str]]:
     """Multiply-adds a second of the published network by those of the accelerations that can be used here, in one run.
 
     A second for float32 and bfloat16; half a minute where INT8 is compiled.
 
     Args:
         device: where. names: some of NAMES. bfloat16: whether IPEX takes it.
+
+    Returns:
+        The rates by name, and why others of the names have none.
     """
     network = NerfField().to(device).eval()
     per_sample = multiply_adds(network)
     places = (2 * torch.rand((_MEASURED, 3), generator=torch.Generator().manual_seed(0), device="cpu") - 1).to(device)
-    rates = {}
-    for name in NAMES:
-        if name not in names or lacking(name, device):
+    rates: dict[str, float] = {}
+    missing: dict[str, str] = {}
+    for name in (name for name in NAMES if name in names):
+        looked, reason = network, lacking(name, device)
+        try:
+            if name == "int8" and not reason:
+                looked = Quantised(network, places, places)
+            elif name == "ipex" and not reason:
+                looked = copy.deepcopy(network)
+                with_ipex(looked, torch.optim.Adam(looked.parameters()), bfloat16)
+        except UNUSABLE as error:
+            reason = unusable(name, error)
+        if reason:
+            missing[name] = reason
             continue
-        looked = network
-        if name == "int8":
-            looked = Quantised(network, places, places)
-        elif name == "ipex":
-            looked = copy.deepcopy(network)
-            with_ipex(looked, torch.optim.Adam(looked.parameters()), bfloat16)
-
         narrow = name == "bfloat16" or (name == "ipex" and bfloat16)
 
         def look(*given: Tensor, looked: nn.Module = looked, narrow: bool = narrow) -> object:
@@ -150,4 +164,4 @@ def measure(device: str, names: Sequence[str] = NAMES, bfloat16: bool = False) -
                 return looked(*given)
 
         rates[name] = measured_rate(look, per_sample, _MEASURED, device)
-    return rates
+    return rates, missing

@@ -111,8 +111,22 @@ def test_rays_that_see_nothing_leave_the_networks_as_they_are():
 
 def test_both_number_types_are_measured_and_the_missing_left_out(monkeypatch):
     installed(monkeypatch)
-    rates = measure("cpu")
+    rates, missing = measure("cpu")
     assert set(rates) == {"float32", "bfloat16"} and min(rates.values()) > 1e8
+    assert set(missing) == {"int8", "ipex"} and "scripts/dev.py setup ipex" in missing["int8"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no header Python.h\nand so on"), ImportError("torchao"), AttributeError("no export")])
+def test_what_is_installed_but_broken_is_left_out_and_says_why(monkeypatch, error):
+    def broken(*_):
+        raise error
+
+    installed(monkeypatch, "neural_compressor")
+    monkeypatch.delitem(sys.modules, "intel_extension_for_pytorch", raising=False)
+    monkeypatch.setattr(acceleration, "compiler", lambda: "g++")
+    monkeypatch.setattr(acceleration, "Quantised", broken)
+    rates, missing = measure("cpu", ("float32", "int8"))
+    assert set(rates) == {"float32"} and missing == {"int8": f"int8 does not work here ({str(error).splitlines()[0]})."}
 
 
 @pytest.mark.parametrize("narrow, kind", [(True, torch.bfloat16), (False, torch.float32)])
