@@ -67,7 +67,7 @@ class Renderer(nn.Module):
     """
 
     frustum: Frustum | None = None
-    # How many samples a ray takes, over all networks.
+    # How many samples a ray of training takes, over all networks; above 0 once some were looked along.
     ray_samples = 0.0
 
     def __init__(self, settings: NerfSettings, *, linear: bool, networks: int, device: str, bfloat16: bool, rng: np.random.Generator):
@@ -102,6 +102,12 @@ class Renderer(nn.Module):
             Which of them, and what they see: by each of the networks, of which the last counts.
         """
         raise NotImplementedError
+
+    @torch.no_grad()
+    def probe(self, rays: Rays, rng: np.random.Generator) -> None:
+        """Looks along rays as training does, to know how many samples one takes."""
+        for _ in self.parts(rays, rng):
+            pass
 
     @torch.no_grad()
     def look(self, rays: Rays) -> tuple[Tensor, Tensor, Tensor]:

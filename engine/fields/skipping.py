@@ -46,6 +46,7 @@ class SkippingRenderer(Renderer):
 
     def parts(self, rays: Rays, rng: np.random.Generator | None = None) -> Iterator[tuple[slice, list[Seen]]]:
         """See :meth:`Renderer.parts`."""
+        taken = 0
         for start in range(0, len(rays), _MARCHED):
             some = rays.part(slice(start, start + _MARCHED))
             lengths = some.directions.norm(dim=-1)
@@ -55,7 +56,7 @@ class SkippingRenderer(Renderer):
             samples = march(
                 some.origins, views, self.grid.bits, self.grid.step, cone=self._cone, begin=begin, jitter=jitter, most=self._most
             )
-            self.ray_samples = len(samples) / len(some)
+            taken += len(samples)
             noise = None
             if rng is not None and self.settings.density_noise:
                 noise = rng.standard_normal(len(samples), np.float32) * np.float32(self.settings.density_noise)
@@ -67,6 +68,9 @@ class SkippingRenderer(Renderer):
                     depth = torch.where(seen.alpha > 0.5, seen.depth / seen.alpha.clamp_min(0.5) / lengths[first:last], 0.0)
                     seen = Seen(seen.color, seen.alpha, depth)
                 yield slice(start + first, start + last), [seen]
+        # Of rays over all views: those of one picture, or of a part of it, may all pass by.
+        if rng is not None and len(rays):
+            self.ray_samples = max(taken / len(rays), 1.0)
 
     def _see(self, samples: Samples, rays: slice, part: slice, views: Tensor, noise: Tensor | None) -> Seen:
         """``depth`` is the sum of the distances of samples here, times their weights."""

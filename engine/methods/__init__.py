@@ -42,13 +42,14 @@ class Model(Protocol):
 
 class Trainer(Model, Protocol):
     """What the training loop drives. ``steps_done`` counts steps; ``count`` is how many gaussians there are, None for other methods.
-    ``pixel_seconds`` is about what a pixel of a picture takes where pictures are slow, else 0; ``note`` says what the user should know of
-    the cost, "" where there is nothing.
+    ``pixel_seconds`` is about what a pixel of a picture takes, 0 where that is not known; ``ending_seconds`` about what :meth:`artifacts`
+    would take now; ``note`` says what the user should know of the cost, "" where there is nothing.
     """
 
     steps_done: int
     count: int | None
     pixel_seconds: float
+    ending_seconds: float
     note: str
     blend: str
     antialias: bool

@@ -16,13 +16,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .. import devices
-from ..cameras import Camera, average_pose
+from ..cameras import Camera, average_pose, ray_matrix
 from ..contract.capture import Capture
 from ..contract.errors import UserError
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping, to_mapping
 from ..contract.settings import NerfSettings, TrainSettings
-from ..data.bounds import Bounds, check_parallax, find_bounds
+from ..data.bounds import Bounds, check_parallax, facing_points, find_bounds
 from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
 from ..data.scene import scene_box, seed_positions
@@ -44,12 +44,16 @@ _BEFORE = 4 / 3
 _BOUNDS_MARGIN = 0.9
 # Past this ratio of depths, even steps would leave what is near to one or two samples.
 _DEEP = 10.0
+# A ray in NDC goes at least so far forward, in the common frame, for each unit of its own depth.
+_FORWARD = 0.05
 # Occupancy grids of scenes that go on beyond their box.
 _CASCADES = 4
 # Rays that are looked along before training, to know what one takes.
 _PROBED = 256
 # At most this share of a time budget goes into the point cloud, and into the mesh.
 _SHARE = 0.1
+# Fewer points than this do not tell where a surface is.
+_LEAST_POINTS = 8
 # The mesh reaches so much past the box of the points, in shares of its longest side.
 _MESH_MARGIN = 0.05
 # Cameras whose rays tell how far numbers in a network reach, and about how many rays together.
@@ -96,9 +100,8 @@ class NerfModel:
         try:
             if not missing and not self.renderer.quantise(self._rays_of(cameras)):
                 missing = "int8 needs cameras that see something."
-        except RuntimeError as error:
-            # A compiler without its headers, for example.
-            missing = f"int8 could not be compiled ({(str(error) or type(error).__name__).splitlines()[0]})."
+        except acceleration.UNUSABLE as error:
+            missing = acceleration.unusable("int8", error)
         return f"{missing} Pictures are computed with {'bfloat16' if self.renderer.bfloat16 else 'float32'}." if missing else ""
 
     def _rays_of(self, cameras: Sequence[Camera]) -> Rays:
@@ -187,6 +190,8 @@ class NerfTrainer(NerfModel):
             # A thing on nothing ends somewhere; a room or a place goes on.
             if transparent:
                 center, radius = object_box(*scene_box([view.camera for view in views]), views)
+            elif positions is None:
+                center, radius = scene_box([view.camera for view in views], facing_points(capture, views))
             space = Space(center, radius)
             renderer = SkippingRenderer(self.settings, 1 if transparent else _CASCADES, **others)
             renderer.grid.exclude_empty(space, views)
@@ -211,8 +216,8 @@ class NerfTrainer(NerfModel):
                 raise UserError(missing, "Use --nerf.precision auto.")
             acceleration.with_ipex(renderer, self.optimizer, renderer.bfloat16)
         self.steps_done = 0
-        # Some rays show how many samples one takes.
-        renderer.look(self._pick(np.random.default_rng(settings.seed), _PROBED)[0])
+        probing = np.random.default_rng(settings.seed)
+        renderer.probe(self._pick(probing, _PROBED)[0], probing)
         self.cost = renderer.cost()
         self._cloud: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
@@ -220,6 +225,18 @@ class NerfTrainer(NerfModel):
     def pixel_seconds(self) -> float:
         """See :class:`engine.methods.Trainer`."""
         return self.cost.sample * self.renderer.ray_samples / self.cost.rate
+
+    @property
+    def ending_seconds(self) -> float:
+        """See :class:`engine.methods.Trainer`."""
+        cloud = self.settings.points * self.pixel_seconds
+        mesh = 0.0 if self.renderer.frustum is not None else self.settings.mesh_cells**3 * self.cost.sample / self.cost.rate
+        return min(cloud, self._most_seconds) + min(mesh, self._most_seconds)
+
+    @property
+    def _most_seconds(self) -> float:
+        """How long making the point cloud, and how long making the mesh, may take."""
+        return np.inf if self.minutes is None else _SHARE * 60 * self.minutes
 
     @property
     def note(self) -> str:
@@ -283,12 +300,12 @@ class NerfTrainer(NerfModel):
 
     def _mesh(self) -> Mesh | None:
         """The surface of what is about the points; none of what is learnt in NDC, whose cells grow without end."""
-        cells = self.settings.mesh_cells
-        if self.minutes is not None:
-            cells = min(cells, int((_SHARE * 60 * self.minutes * self.cost.rate / self.cost.sample) ** (1 / 3)))
-        if not cells or self.renderer.frustum is not None or not len(self._points()[0]):
+        cells = int(min(self.settings.mesh_cells, (self._most_seconds * self.cost.rate / self.cost.sample) ** (1 / 3)))
+        if not cells or self.renderer.frustum is not None or len(self._points()[0]) < _LEAST_POINTS:
             return None
         low, high = np.array(self.bounds())
+        if not (high > low).any():
+            return None
         margin = _MESH_MARGIN * (high - low).max()
         box = low - margin, high + margin
         device = self.renderer.device
@@ -320,7 +337,14 @@ class NerfTrainer(NerfModel):
         for index, moment in moments.items():
             for kind in _MOMENTS:
                 arrays[f"{kind}.{self._names[index]}"] = moment[kind].cpu().numpy()
-        return arrays, {"step": self.steps_done, "rng": self.rng.bit_generator.state, "views": [view.name for view in self.views]}
+        facts = {
+            "step": self.steps_done,
+            # Less than the steps where some saw nothing.
+            "updates": max((int(moment["step"]) for moment in moments.values()), default=0),
+            "rng": self.rng.bit_generator.state,
+            "views": [view.name for view in self.views],
+        }
+        return arrays, facts
 
     def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """See :class:`engine.methods.Trainer`."""
@@ -331,9 +355,9 @@ class NerfTrainer(NerfModel):
         if isinstance(self.renderer, SkippingRenderer):
             self.renderer.grid.load_state(arrays)
         self.renderer.load_state_dict({name: torch.from_numpy(arrays[name]) for name in self._names})
-        if f"{_MOMENTS[0]}.{self._names[0]}" in arrays:
+        if facts["updates"]:
             moments = {
-                index: {"step": torch.tensor(float(self.steps_done), device="cpu")}
+                index: {"step": torch.tensor(float(facts["updates"]), device="cpu")}
                 | {kind: torch.tensor(arrays[f"{kind}.{name}"], device="cpu") for kind in _MOMENTS}
                 for index, name in enumerate(self._names)
             }
@@ -359,9 +383,7 @@ class NerfTrainer(NerfModel):
     def _points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Places [N, 3] in the world, codes [N, 3] uint8 and normals [N, 3] of what random pixels of the training views see."""
         if self._cloud is None:
-            count = self.settings.points
-            if self.minutes is not None:
-                count = min(count, int(_SHARE * 60 * self.minutes / self.pixel_seconds))
+            count = int(min(self.settings.points, self._most_seconds / self.pixel_seconds))
             # A source of its own: what is written must not change what is trained.
             rays, _ = self._pick(np.random.default_rng(self.seed), count)
             parts = [np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros((0, 3), np.float32)]
@@ -409,5 +431,10 @@ def _in_front(views: Sequence[View], bounds: Bounds) -> tuple[Frustum, Space] | 
     if (poses[:, :3, 2] @ middle[:3, 2]).min() < 0.5:
         return None
     first = views[0].camera
+    corners = np.array([[0, 0, 1], [1, 0, 1], [0, 1, 1], [1, 1, 1]])
+    for camera in (view.camera for view in views):
+        # Rays of wide pictures that stand aslant would run along the planes of depth, or back.
+        if (corners * (camera.width, camera.height, 1) @ ray_matrix(camera).T @ middle[:3, 2]).max() > -_FORWARD:
+            return None
     nearest = min(bounds.of(view.camera)[0] for view in views) / _BOUNDS_MARGIN
     return Frustum(first.width / 2 / first.fx, first.height / 2 / first.fy, 1.0), Space(middle[:3, 3], nearest / _BEFORE, middle[:3, :3].T)

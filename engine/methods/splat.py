@@ -32,6 +32,8 @@ _QUARTER_SHARE = 0.3
 _LEAST_SIZE = 100
 # Share of the run at which each further degree of the harmonics joins, as 1 000 of 30 000 steps in the paper, stretched for short runs.
 _DEGREE_EVERY = 0.08
+# Seconds that a gaussian takes to be written, into the checkpoint and the PLY.
+_WRITING = 2e-5
 
 
 class SplatModel:
@@ -111,6 +113,11 @@ class SplatTrainer(SplatModel):
     def count(self) -> int:
         """How many gaussians there are."""
         return len(self.gaussians)
+
+    @property
+    def ending_seconds(self) -> float:
+        """See :class:`engine.methods.Trainer`."""
+        return _WRITING * self.count
 
     def step(self, progress: float) -> float:
         """See :class:`engine.methods.Trainer`."""

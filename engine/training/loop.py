@@ -54,6 +54,8 @@ _CHECKPOINT_EVERY = 60.0
 _PREVIEW_EVERY = 10.0
 # Slow pictures are previewed so small that they take about as long.
 _PREVIEW_SECONDS = 2.0
+# What PSNR and SSIM take for a pixel, measured on two cores.
+_COMPARING = 1e-6
 # Previews and checkpoints each take at most this share of the time.
 _SHARE = 0.02
 
@@ -244,10 +246,14 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
 
 def _ending(trainer: Trainer, test: list[View], view_seconds: float) -> float:
     """About how many seconds pass after the last step."""
-    if trainer.pixel_seconds:
-        return 1.0 + trainer.pixel_seconds * sum(view.camera.width * view.camera.height for view in test)
     # A scored view costs about a step of splats: the picture is half of one, SSIM in torch the other half. Fields make small steps.
-    return 1.0 + 1.2 * view_seconds * len(test) + 2e-5 * (trainer.count or 0)
+    scoring = _scoring(trainer, test) if trainer.pixel_seconds else 1.2 * view_seconds * len(test)
+    return 1.0 + trainer.ending_seconds + scoring
+
+
+def _scoring(trainer: Trainer, test: list[View]) -> float:
+    """About how many seconds scores take of a trainer that knows what a pixel does."""
+    return (trainer.pixel_seconds + _COMPARING) * sum(view.camera.width * view.camera.height for view in test)
 
 
 def _preview_view(trainer: Trainer, view: View) -> View:
@@ -262,8 +268,7 @@ def _affordable(trainer: Trainer, test: list[View], seconds: float) -> list[View
     """Those test views, spread evenly, that can be scored in a time; one at least."""
     if not test or not trainer.pixel_seconds:
         return test
-    cost = trainer.pixel_seconds * sum(view.camera.width * view.camera.height for view in test) / len(test)
-    count = min(max(int(seconds / cost), 1), len(test))
+    count = min(max(int(seconds / _scoring(trainer, test) * len(test)), 1), len(test))
     return [test[index * len(test) // count] for index in range(count)]
 
 
@@ -272,9 +277,8 @@ def _finish(job: Run, trainer: Trainer, test: list[View], clock: Clock, result: 
     report = job.reporter
     _checkpoint(job.folder, trainer, clock)
     made = trainer.artifacts(job.folder)
-    # Scores of an earlier end of this result do not hold for what is there now.
-    kept = tuple(item for item in result.artifacts if item.kind != "metrics")
-    result = replace(result, artifacts=kept, metrics={}, bounds=trainer.bounds(), step=trainer.steps_done)
+    # What an earlier end of this result left does not belong to what is there now: a mesh that is not made this time, scores.
+    result = replace(result, artifacts=(), metrics={}, bounds=trainer.bounds(), step=trainer.steps_done)
     for kind, path in made:
         result = result.with_artifact(kind, path)
     write_result(job.folder, result)

@@ -10,12 +10,13 @@ from torch import nn
 
 from engine import metrics
 from engine.cameras import Camera
-from engine.contract.capture import Capture
+from engine.contract.capture import Capture, Frame
 from engine.contract.errors import UserError
 from engine.contract.presets import with_preset
 from engine.contract.result import Result
 from engine.contract.schema import from_mapping
 from engine.contract.settings import NerfSettings, TrainSettings
+from engine.data.bounds import Bounds
 from engine.data.views import View, load_views
 from engine.formats.capture import read_capture
 from engine.formats.meshes import read_mesh
@@ -148,6 +149,11 @@ def facing(count=4, far=0.0, shift=3.0):
     return views
 
 
+def masked(views, seen):
+    """The views, with masks that leave out all of those whose place in the list is not in ``seen``."""
+    return [replace(view, mask=np.full(view.image.shape[:2], 255 * (index in seen), np.uint8)) for index, view in enumerate(views)]
+
+
 def plain_capture(tmp_path):
     return Capture(tmp_path, (), "nerfstudio")
 
@@ -188,6 +194,87 @@ def test_the_mesh_is_the_wall_in_its_colour_and_none_is_made_in_ndc_or_where_non
     assert trainer._mesh() is None
     given = settings(inner=replace(inner, ndc="on"))
     assert nerf.NerfTrainer(given, plain_capture(tmp_path), views, "srgb", 2)._mesh() is None
+
+
+@pytest.mark.parametrize("sampler", ["paper", "occupancy"])
+def test_steps_that_see_nothing_do_not_change_how_a_resumed_run_goes_on(tmp_path, sampler):
+    views = masked(facing(), seen={1})
+    given = settings(inner=replace(SMALL, sampler=sampler, near=1.0, far=40.0, one_view=True))
+
+    def trainer():
+        return nerf.NerfTrainer(given, plain_capture(tmp_path), views, "srgb", 2)
+
+    whole = trainer()
+    losses = [whole.step(step / 12) for step in range(12)]
+    assert 0.0 in losses and any(losses)
+    for pause in (1, 2, 6, 11):
+        half = trainer()
+        for step in range(pause):
+            half.step(step / 12)
+        again = trainer()
+        again.load_state(*half.state())
+        for step in range(pause, 12):
+            again.step(step / 12)
+        assert again.state()[1] == whole.state()[1]
+        assert all(np.array_equal(array, again.state()[0][name]) for name, array in whole.state()[0].items())
+
+
+def test_pictures_of_nothing_do_not_change_what_a_pixel_is_thought_to_cost(capture, tmp_path):
+    trainer = trainer_for(capture, settings(inner=replace(SMALL, sampler="occupancy", mesh_cells=16), minutes=1.0))
+    before = trainer.pixel_seconds
+    camera = trainer.views[0].camera
+    away = replace(camera, camera_to_world=camera.camera_to_world @ np.diag([-1.0, 1, -1, 1]))
+    assert not trainer.render(away, np.zeros(3))[1].any()
+    assert trainer.pixel_seconds == before > 0
+    trainer.artifacts(tmp_path)
+    # Not even where the training rays that were looked along pass by everything.
+    trainer.renderer.grid.exclude(0, torch.ones(trainer.renderer.grid.thickness.shape[1:], dtype=torch.bool))
+    trainer.step(0.5)
+    assert 0 < trainer.pixel_seconds < before
+    assert dict(nerf.NerfTrainer.artifacts(trainer, tmp_path)).keys() == {"field"}
+
+
+def test_the_end_is_expected_to_take_its_share_of_the_time_at_most(capture):
+    trainer = trainer_for(capture, settings(inner=replace(SMALL, points=10**9, mesh_cells=512), minutes=1.0))
+    assert trainer.ending_seconds == pytest.approx(2 * 0.1 * 60)
+    trainer.settings = replace(SMALL, points=100, mesh_cells=0)
+    assert trainer.ending_seconds == pytest.approx(100 * trainer.pixel_seconds)
+    trainer.minutes = None
+    assert trainer.ending_seconds == pytest.approx(100 * trainer.pixel_seconds)
+
+
+@pytest.mark.parametrize("count", [1, 7, 20])
+def test_points_in_one_place_make_no_mesh(capture, count):
+    trainer = trainer_for(capture, settings(inner=replace(SMALL, mesh_cells=16)))
+    trainer._cloud = (np.ones((count, 3)), np.zeros((count, 3), np.uint8), np.zeros((count, 3), np.float32))
+    assert trainer._mesh() is None
+
+
+def test_a_place_seen_from_one_side_is_where_its_stated_depths_are(tmp_path):
+    views = facing()
+    matrix = tuple(map(tuple, views[0].camera.camera_to_world.tolist()))
+    frame = Frame("0", tmp_path, matrix, 12, 10, 14.0, 14.0, 9.0, 3.5, near=5.0, far=9.0)
+    given = settings(inner=replace(SMALL, sampler="occupancy"))
+    trainer = nerf.NerfTrainer(given, Capture(tmp_path, (frame,), "llff"), views, "srgb", 2)
+    assert -9 < trainer.space.center[1] < -5 and 1 < trainer.space.radius < 10
+
+
+def test_wide_pictures_that_stand_aslant_do_not_go_with_ndc(tmp_path):
+    def fan(angle, focal):
+        """Cameras side by side that look outwards by an angle."""
+        cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        made = []
+        for view, turn in zip(facing(2, shift=0.0), (-sine, sine), strict=True):
+            aside = np.array([[cosine, 0, turn, 0], [0, 1, 0, 0], [-turn, 0, cosine, 0], [0, 0, 0, 1]])
+            camera = replace(view.camera, fx=focal, camera_to_world=view.camera.camera_to_world @ aside)
+            made.append(replace(view, camera=camera))
+        return made
+
+    bounds = Bounds((0.0, -6.0, 0.0), 2.0, 1.0, 40.0)
+    # Half a picture of 12 pixels is 45 degrees wide at a focal length of 6.
+    assert nerf._in_front(fan(20, 6.0), bounds) is not None
+    assert nerf._in_front(fan(50, 60.0), bounds) is not None
+    assert nerf._in_front(fan(50, 6.0), bounds) is None
 
 
 def test_views_without_parallax_or_bounds_are_refused_in_a_sentence(tmp_path):

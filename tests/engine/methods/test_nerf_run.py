@@ -4,6 +4,7 @@
 import json
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -77,16 +78,22 @@ def test_the_same_steps_give_the_same_bytes(small_capture, tmp_path):
 
 def test_a_time_budget_is_kept_and_what_was_not_scored_is_said(small_capture, tmp_path, monkeypatch):
     from engine.methods.nerf import NerfTrainer
+    from engine.training import loop
+    from engine.training.budget import Clock
 
+    # The clock of this run, and not of the process of all tests.
+    monkeypatch.setattr(loop, "Clock", lambda _: Clock(time.time()))
     # Pictures that seem to take a minute each.
     monkeypatch.setattr(NerfTrainer, "pixel_seconds", 60 / (24 * 20))
     out = tmp_path / "result"
-    assert cli.main(["train", str(small_capture), "--out", str(out), "--method", "nerf", "--minutes", "0.05", *SMALL]) == 0
+    assert cli.main(["train", str(small_capture), "--out", str(out), "--method", "nerf", "--minutes", "0.12", *SMALL]) == 0
     warnings = [event.values["message"] for event in read_new(out / "events.jsonl")[0] if event.kind == "warning"]
     assert any("1 of 2 held-out views" in message for message in warnings)
     assert len(json.loads((out / "metrics.json").read_text())["views"]) == 1
+    result = read_result(out)
+    assert result.step > 1 and result.timing["total"] < 0.12 * 60 + 1
     previews = list((out / "previews").iterdir())
-    assert all(max(Image.open(path).size) < 10 for path in previews)
+    assert previews and all(max(Image.open(path).size) < 10 for path in previews)
 
 
 def test_doctor_says_what_the_method_costs(capsys):
