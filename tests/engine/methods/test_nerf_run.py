@@ -17,6 +17,7 @@ from engine.contract.events import read_new
 from engine.contract.result import read_result
 from engine.fields import acceleration, renderer
 from engine.formats.points import read_points
+from engine.methods.nerf import NerfTrainer
 
 SMALL = [
     "--nerf.width", "16", "--nerf.depth", "2", "--nerf.coarse-samples", "8", "--nerf.fine-samples", "8", "--nerf.rays", "64",
@@ -43,7 +44,7 @@ def llff(tmp_path_factory):
     return folder
 
 
-def test_a_scene_seen_from_the_front_is_trained_scored_and_rendered(llff, tmp_path, capsys):
+def test_a_scene_seen_from_the_front_is_trained_scored_and_rendered(llff, tmp_path, capsys, monkeypatch):
     out = tmp_path / "result"
     assert (
         cli.main(
@@ -65,8 +66,10 @@ def test_a_scene_seen_from_the_front_is_trained_scored_and_rendered(llff, tmp_pa
     assert json.loads((out / "metrics.json").read_text())["psnr"] == pytest.approx(before["psnr"], abs=1e-4)
     assert cli.main(["render", str(out), "--out", str(tmp_path / "views")]) == 0
     assert sorted(path.name for path in (tmp_path / "views").iterdir()) == ["0.png", "8.png"]
+    # Points that are not made this time are not those of before.
+    monkeypatch.setattr(NerfTrainer, "_points", lambda self: (np.zeros((0, 3)),) * 3)
     assert cli.main(["train", "--resume", str(out), "--steps", "160"]) == 0
-    assert read_result(out).step == 160
+    assert read_result(out).step == 160 and {item.kind for item in read_result(out).artifacts} == {"field", "metrics"}
 
 
 def test_the_same_steps_give_the_same_bytes(small_capture, tmp_path):
@@ -77,7 +80,6 @@ def test_the_same_steps_give_the_same_bytes(small_capture, tmp_path):
 
 
 def test_a_time_budget_is_kept_and_what_was_not_scored_is_said(small_capture, tmp_path, monkeypatch):
-    from engine.methods.nerf import NerfTrainer
     from engine.training import loop
     from engine.training.budget import Clock
 
