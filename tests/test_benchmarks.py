@@ -22,8 +22,8 @@ STEP = {
     "peak_vector_operations_per_second": 5_200_000_000,
 }
 FIELD = {
-    "samples_per_second": 1_000_000,
-    "learnt_per_second": 700_000,
+    "samples_per_second": 1_500_000,
+    "learnt_per_second": 1_000_000,
     "samples_per_step": 32_000,
     "log2_table": 17,
     "encoded": 65_536,
@@ -99,10 +99,10 @@ def test_rows_hold_the_figures():
 
 def test_a_field_meets_each_of_its_goals_or_misses_it():
     met = page.generated({"fields": {"ngp-lego": {**FIELD, **source()}}})
-    slow = {**FIELD, "samples_per_second": 990_000, "milliseconds": {**FIELD["milliseconds"], "encode": 10.1, "picture": 1501.0}}
+    slow = {**FIELD, "learnt_per_second": 990_000, "milliseconds": {**FIELD["milliseconds"], "encode": 10.1, "picture": 1501.0}}
     missed = page.generated({"fields": {"ngp-lego": {**slow, **source()}}})
-    assert "≥ 1 M samples/s: met, encoding ≤ 25 ms: met, picture ≤ 1500 ms: met" in cells(met, "ngp-lego")[0]
-    assert "≥ 1 M samples/s: **missed**, encoding ≤ 25 ms: **missed**, picture ≤ 1500 ms: **missed**" in cells(missed, "ngp-lego")[0]
+    assert "≥ 1 M learnt from/s: met, encoding ≤ 25 ms: met, picture ≤ 1500 ms: met" in cells(met, "ngp-lego")[0]
+    assert "≥ 1 M learnt from/s: **missed**, encoding ≤ 25 ms: **missed**, picture ≤ 1500 ms: **missed**" in cells(missed, "ngp-lego")[0]
 
 
 def test_a_run_may_be_so_much_below_another():

@@ -52,11 +52,14 @@ _OURS = (RESULT, EVENTS, CHECKPOINT, SPLATS, FIELD, POINTS, MESH, METRICS, PREVI
 _REPORT_EVERY = 0.5
 _CHECKPOINT_EVERY = 60.0
 _PREVIEW_EVERY = 10.0
+# They come at least so often, whatever they take: of a field that is still haze that is many times as long as later, and from the last
+# one is told what the end will take.
+_PREVIEW_WAIT = 45.0
 # Slow pictures are previewed so small that they take about as long.
 _PREVIEW_SECONDS = 2.0
 # What PSNR and SSIM take for a pixel, measured on two cores.
 _COMPARING = 1e-6
-# Previews and checkpoints each take at most this share of the time.
+# Otherwise previews and checkpoints each take at most this share of the time.
 _SHARE = 0.02
 
 
@@ -221,7 +224,7 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
             report("preview", path=path, step=trainer.steps_done, psnr=preview_psnr)
             last_preview = clock.seconds()
             view_seconds = last_preview - now
-            preview_wait = max(_PREVIEW_EVERY, (last_preview - now) / _SHARE)
+            preview_wait = min(max(_PREVIEW_EVERY, (last_preview - now) / _SHARE), _PREVIEW_WAIT)
         if now - last_checkpoint > checkpoint_wait:
             _checkpoint(job.folder, trainer, clock)
             last_checkpoint = clock.seconds()

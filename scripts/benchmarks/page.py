@@ -189,7 +189,7 @@ def _fields(figures: Figures, machines: Machines) -> str:
         ]
         cells += [f"{times['encode']:.1f}", f"{times['encode_backward']:.1f}", f"{times['picture']:.0f} ({size})"]
         goals = [
-            (f"≥ {samples / 1e6:g} M samples/s", row["samples_per_second"] >= samples),
+            (f"≥ {samples / 1e6:g} M learnt from/s", row["learnt_per_second"] >= samples),
             (f"encoding ≤ {encoding:g} ms", both <= encoding),
             (f"picture ≤ {picture:g} ms", times["picture"] <= picture),
         ]

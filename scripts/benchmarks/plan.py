@@ -43,7 +43,7 @@ RUNS = {
 # Milliseconds of a step, at most.
 FIXTURES = {"object-50k": 80.0, "fox-seed": 50.0, "lego-100k": 150.0}
 
-# Fixtures of ngp: samples in the loss in a second, at least; milliseconds of the encoding in both directions and of a picture, at most.
+# Fixtures of ngp: samples learnt from in a second, at least; milliseconds of the encoding in both directions and of a picture, at most.
 FIELDS = {"ngp-lego": (1.0e6, 25.0, 1500.0)}
 
 BY_GAUSSIANS = tuple(f"shells-{thousands}k-1920x1080" for thousands in (25, 50, 100, 200, 500, 1000))
