@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Triangle meshes with coloured vertices, as PLY."""
+"""Triangle meshes with coloured vertices, as PLY and as GLB."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ..cameras import WORLD_AXES
 from ..contract.errors import UserError
+from .gltf import HINT, INDICES, TRIANGLES, Damaged, Glb, Writer, is_glb, opened
 from .ply import read_triangles
 from .points import PointCloud, read_ply_points, write_points
+
+_UNLIT = "KHR_materials_unlit"
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,26 +27,124 @@ class Mesh:
 
 
 def read_mesh(file: Path) -> Mesh:
-    """Reads a binary PLY of triangles.
+    """Reads a binary PLY of triangles or a GLB, whatever its name says; of a GLB all triangles of its scene, with Z up.
 
     Raises:
         UserError: the file is missing, damaged, or holds no triangles.
     """
-    vertices, triangles = read_ply_points(file), read_triangles(file)
-    if triangles is None:
-        raise UserError(f"{file} holds no mesh: it has no faces.", "Choose a PLY of triangles.")
-    if len(triangles) and not (0 <= triangles.min() and triangles.max() < len(vertices)):
-        raise UserError(f"{file} is damaged: a face has a corner that is not there.", "Export it again from the program that made it.")
-    if not np.isfinite(vertices.positions).all():
-        raise UserError(f"{file} is damaged: a vertex is not at a finite place.", "Export it again from the program that made it.")
-    return Mesh(vertices, triangles)
+    mesh = _read_glb(file) if is_glb(file) else _read_ply(file)
+    if len(mesh.triangles) and not (0 <= mesh.triangles.min() and mesh.triangles.max() < len(mesh.vertices)):
+        raise UserError(f"{file} is damaged: a face has a corner that is not there.", HINT)
+    if not np.isfinite(mesh.vertices.positions).all():
+        raise UserError(f"{file} is damaged: a vertex is not at a finite place.", HINT)
+    return mesh
 
 
 def write_mesh(file: Path, mesh: Mesh) -> None:
-    """Writes a little-endian PLY, whole or not at all. Positions in float64 are kept, others become float32.
+    """Writes a mesh, whole or not at all: a GLB where the file's name ends so, else a little-endian PLY. Positions in float64 keep
+    their precision in both, far from the origin too.
 
     Raises:
-        UserError: a vertex is not at a finite place, or the disk is full.
+        UserError: a vertex is not at a finite place, a GLB would be empty, or the disk is full.
     """
     vertices = mesh.vertices
-    write_points(file, vertices.positions, vertices.colors, vertices.normals, mesh.triangles)
+    if file.suffix.lower() != ".glb":
+        write_points(file, vertices.positions, vertices.colors, vertices.normals, mesh.triangles)
+        return
+    if not len(mesh.triangles):
+        raise UserError(f"There is no surface to write to {file}.")
+    if not np.isfinite(vertices.positions).all():
+        raise UserError(f"{file}: a vertex is not at a finite place.")
+    positions = np.asarray(vertices.positions, np.float64)
+    # glTF's numbers are float32; a node may stand anywhere.
+    middle = (positions.min(axis=0) + positions.max(axis=0)) / 2
+    axes = WORLD_AXES["y-up"]
+    writer = Writer()
+    attributes = {"POSITION": writer.add(((positions - middle) @ axes).astype(np.float32), bounds=True)}
+    if vertices.normals is not None:
+        attributes["NORMAL"] = writer.add((vertices.normals.astype(np.float64) @ axes).astype(np.float32))
+    if vertices.colors is not None:
+        attributes["COLOR_0"] = writer.add(_linear(vertices.colors), normalized=True)
+    primitive = {
+        "mode": TRIANGLES,
+        "attributes": attributes,
+        "indices": writer.add(mesh.triangles.astype(np.uint32).ravel(), INDICES),
+        "material": 0,
+    }
+    document = {
+        "extensionsUsed": [_UNLIT],
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0, "translation": (middle @ axes).tolist()}],
+        "meshes": [{"primitives": [primitive]}],
+        # The light is in the colours already.
+        "materials": [{"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}, "extensions": {_UNLIT: {}}}],
+    }
+    writer.write(file, document)
+
+
+def _read_ply(file: Path) -> Mesh:
+    vertices, triangles = read_ply_points(file), read_triangles(file)
+    if triangles is None:
+        raise UserError(f"{file} holds no mesh: it has no faces.", "Choose a PLY of triangles, or a GLB.")
+    return Mesh(vertices, triangles)
+
+
+def _read_glb(file: Path) -> Mesh:
+    parts: list[Mesh] = []
+    with opened(file) as glb:
+        for primitive, matrix in glb.primitives():
+            if primitive.get("mode", TRIANGLES) != TRIANGLES:
+                continue
+            parts.append(_primitive(glb, primitive, matrix))
+            # A vertex takes 12 bytes at least: nodes may share meshes, but not without end.
+            if sum(len(part.vertices) for part in parts) > len(glb.body):
+                raise UserError("shows the same mesh too many times.", HINT)
+    if not parts:
+        raise UserError(f"{file} holds no mesh.", "Choose a GLB of triangles.")
+    starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
+    clouds = [part.vertices for part in parts]
+    colors = [cloud.colors if cloud.colors is not None else np.full((len(cloud), 3), 255, np.uint8) for cloud in clouds]
+    normals = [cloud.normals for cloud in clouds]
+    vertices = PointCloud(
+        np.concatenate([cloud.positions for cloud in clouds]),
+        np.concatenate(colors) if any(cloud.colors is not None for cloud in clouds) else None,
+        None if any(part is None for part in normals) else np.concatenate(normals),
+    )
+    return Mesh(vertices, np.concatenate([part.triangles + start for part, start in zip(parts, starts, strict=False)]))
+
+
+def _primitive(glb: Glb, primitive: dict[str, Any], matrix: np.ndarray) -> Mesh:
+    """The triangles of a primitive, in the world."""
+    attributes = primitive["attributes"]
+    positions = glb.numbers(attributes["POSITION"], 3)
+    corners = glb.numbers(primitive["indices"], 1)[:, 0].astype(np.int64) if "indices" in primitive else np.arange(len(positions))
+    colors = glb.numbers(attributes["COLOR_0"], 3, 4) if "COLOR_0" in attributes else None
+    normals = glb.numbers(attributes["NORMAL"], 3) if "NORMAL" in attributes else None
+    if len(corners) % 3 or any(part is not None and len(part) != len(positions) for part in (colors, normals)):
+        raise Damaged
+    if len(corners) and corners.max() >= len(positions):
+        raise Damaged
+    axes = WORLD_AXES["y-up"].T
+    if normals is not None:
+        normals = np.nan_to_num(normals) @ np.linalg.pinv(matrix[:3, :3]) @ axes
+        normals = (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)).astype(np.float32)
+    places = (positions @ matrix[:3, :3].T + matrix[:3, 3]) @ axes
+    triangles = corners.reshape(-1, 3)
+    if np.linalg.det(matrix[:3, :3]) < 0:
+        triangles = triangles[:, ::-1]
+    return Mesh(PointCloud(places, None if colors is None else _codes(colors[:, :3]), normals), triangles)
+
+
+def _linear(codes: np.ndarray) -> np.ndarray:
+    """sRGB codes [N, 3] as glTF has colours: opaque linear light [N, 4], in 16 bits, which keep every code."""
+    shares = codes / 255.0
+    light = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
+    return np.rint(np.concatenate([light, np.ones((len(light), 1))], axis=1) * 65535).astype(np.uint16)
+
+
+def _codes(light: np.ndarray) -> np.ndarray:
+    """Linear light [N, 3] as sRGB codes, uint8."""
+    light = np.clip(np.nan_to_num(light), 0, 1)
+    shares = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.rint(shares * 255).astype(np.uint8)

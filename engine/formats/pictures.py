@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 from ..contract.errors import UserError
 
@@ -19,29 +20,37 @@ def picture_size(file: Path) -> tuple[int, int]:
     """
     try:
         with open(file, "rb") as stream:
-            head = stream.read(26)
-            if head[:8] == _PNG and head[12:16] == b"IHDR" and len(head) >= 24:
-                return struct.unpack(">II", head[16:24])
-            if head[:2] == b"\xff\xd8":
-                stream.seek(2)
-                while True:
-                    marker = stream.read(4)
-                    if len(marker) < 4 or marker[0] != 0xFF:
-                        break
-                    kind, length = marker[1], struct.unpack(">H", marker[2:])[0]
-                    if kind == 0xFF:  # fill byte
-                        stream.seek(-3, 1)
-                        continue
-                    # The start-of-frame markers, among which DHT, JPG and DAC are not.
-                    if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
-                        frame = stream.read(5)
-                        if len(frame) == 5:
-                            height, width = struct.unpack(">HH", frame[1:])
-                            return width, height
-                        break
-                    if length < 2:
-                        break
-                    stream.seek(length - 2, 1)
+            size = size_in(stream)
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror or error}.") from None
-    raise UserError(f"{file} is not a whole PNG or JPEG picture.", "Save it again as PNG or JPEG.")
+    if size is None:
+        raise UserError(f"{file} is not a whole PNG or JPEG picture.", "Save it again as PNG or JPEG.")
+    return size
+
+
+def size_in(stream: BinaryIO) -> tuple[int, int] | None:
+    """Width and height of the PNG or JPEG that a stream holds from its beginning; None where it holds neither."""
+    head = stream.read(26)
+    if head[:8] == _PNG and head[12:16] == b"IHDR" and len(head) >= 24:
+        return struct.unpack(">II", head[16:24])
+    if head[:2] != b"\xff\xd8":
+        return None
+    stream.seek(2)
+    while True:
+        marker = stream.read(4)
+        if len(marker) < 4 or marker[0] != 0xFF:
+            return None
+        kind, length = marker[1], struct.unpack(">H", marker[2:])[0]
+        if kind == 0xFF:  # fill byte
+            stream.seek(-3, 1)
+            continue
+        # The start-of-frame markers, among which DHT, JPG and DAC are not.
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            frame = stream.read(5)
+            if len(frame) < 5:
+                return None
+            height, width = struct.unpack(">HH", frame[1:])
+            return width, height
+        if length < 2:
+            return None
+        stream.seek(length - 2, 1)
