@@ -19,6 +19,7 @@ class Frame:
 
     Files are absolute and lie inside the capture's folder. ``transform_matrix`` is camera-to-world, OpenGL (looks along -Z, Y up), 4×4,
     rigid. Intrinsics are in pixels of the full picture, with (0, 0) at the outer corner of the first pixel; distortion is OpenCV's.
+    ``albedo`` shows the colours of surfaces without light, as sRGB codes with straight alpha.
     ``near`` and ``far`` are planar depths in the world's unit between which all that it sees lies, where its file says so.
     """
 
@@ -38,6 +39,7 @@ class Frame:
     depth: Path | None = None
     mask: Path | None = None
     normals: Path | None = None
+    albedo: Path | None = None
     near: float | None = None
     far: float | None = None
     test: bool = False

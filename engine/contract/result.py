@@ -27,7 +27,8 @@ PREVIEWS = "previews"
 SPLATS = "splats.ply"
 FIELD = "field.safetensors"
 POINTS = "points.ply"
-MESH = "mesh.ply"
+MESH = "mesh.glb"
+PROXY = "proxy.glb"
 METRICS = "metrics.json"
 
 
@@ -42,7 +43,8 @@ class Artifact:
 @dataclass(frozen=True)
 class Result:
     """What result.json holds. ``bounds`` is (low, high) in world metres, or in the capture's own unit where ``scale`` is unknown.
-    ``background`` is what scores and pictures put behind it.
+    ``background`` is what scores and pictures put behind it. ``up`` and ``dimensions`` (width, depth, height as it stands) are known once
+    there is a proxy.
     """
 
     status: Status
@@ -59,6 +61,8 @@ class Result:
     background: Literal["black", "white"] = "black"
     scale: Literal["metric", "unknown"] = "metric"
     bounds: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
+    up: tuple[float, float, float] | None = None
+    dimensions: tuple[float, float, float] | None = None
     step: int = 0
     pid: int = 0
 
@@ -102,6 +106,10 @@ def read_result(folder: Path) -> Result:
         if known.get("bounds") is not None:
             low, high = known["bounds"]
             known["bounds"] = (tuple(map(float, low)), tuple(map(float, high)))
+        for name in ("up", "dimensions"):
+            if known.get(name) is not None:
+                x, y, z = known[name]
+                known[name] = (float(x), float(y), float(z))
         result = Result(artifacts=artifacts, **known)
         plain = result.status in get_args(Status) and isinstance(result.method, str) and isinstance(result.capture, str)
         for item in artifacts:

@@ -172,5 +172,6 @@ def _warnings(folder: Path, found: Transforms) -> tuple[str, ...]:
         total = found.missing + len(found.frames)
         warnings.append(f"{found.missing} of {total} pictures are not in {folder} and are left out.")
     if found.passed_over:
-        warnings.append(f"{found.passed_over} depth, mask, normal or point files of {folder} are missing or not readable, and left out.")
+        kinds = "depth, mask, normal, albedo or point files"
+        warnings.append(f"{found.passed_over} {kinds} of {folder} are missing or not readable, and left out.")
     return tuple(warnings)

@@ -19,7 +19,7 @@ TRANSFORMS = "transforms.json"
 _HINT = "Export the capture again."
 _INTRINSICS = ("w", "h", "fl_x", "fl_y", "cx", "cy")
 _DISTORTION = ("k1", "k2", "p1", "p2")
-_OTHERS = {"depth_file_path": "depth", "mask_path": "mask", "normal_file_path": "normals"}
+_OTHERS = {"depth_file_path": "depth", "mask_path": "mask", "normal_file_path": "normals", "albedo_file_path": "albedo"}
 _MAX_SIDE = 1 << 16
 
 
@@ -201,7 +201,7 @@ def _frame(
         other = _text(entry, key, file)
         path = _file(file, other) if other else None
         # Depth in other programs' PNGs has a unit of its own, which is not known here.
-        if path is not None and name != "mask" and path.suffix.lower() != ".npy":
+        if path is not None and name in ("depth", "normals") and path.suffix.lower() != ".npy":
             path = None
         if other and path is None:
             found.passed_over += 1

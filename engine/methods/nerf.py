@@ -272,7 +272,7 @@ class NerfTrainer(NerfModel):
         return float(total)
 
     def artifacts(self, folder: Path) -> list[tuple[str, str]]:
-        """Writes field.safetensors, and points.ply and mesh.ply where they are wanted and there is something."""
+        """Writes field.safetensors, and points.ply and mesh.glb where they are wanted and there is something."""
         facts = {
             "settings": to_mapping(self.settings),
             "center": self.space.center.tolist(),

@@ -254,7 +254,7 @@ class NgpTrainer(NgpModel):
         return codes[:, :3] * share + behind * (1 - share)
 
     def artifacts(self, folder: Path) -> list[tuple[str, str]]:
-        """Writes field.safetensors, points.ply, and mesh.ply where one is wanted and there is a surface."""
+        """Writes field.safetensors, points.ply, and mesh.glb where one is wanted and there is a surface."""
         from safetensors.numpy import save
 
         facts = {

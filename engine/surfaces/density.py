@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from ..data.rays import Space
@@ -16,6 +14,7 @@ from ..formats.meshes import Mesh
 from ..formats.points import PointCloud
 from ..kernels.marching import Samples
 from ..kernels.photometric.reference import srgb_encode
+from .triangles import vertex_normals, without_specks
 
 # A surface is where density is such that half of the light would be held up on a way of this length, in the field's unit.
 _WAY = 1 / 16
@@ -66,8 +65,8 @@ def density_mesh(
     positions, triangles, _, _ = marching_cubes(held, 0.5, spacing=(size,) * 3, gradient_direction="ascent", allow_degenerate=False)
     if not len(triangles):
         return None
-    positions, triangles = _without_specks(positions.astype(np.float64) + low, triangles.astype(np.int64))
-    normals = _normals(positions, triangles)
+    positions, triangles = without_specks(positions.astype(np.float64) + low, triangles.astype(np.int64), _SPECK)
+    normals = vertex_normals(positions, triangles)
     colors = _colors(look, positions, normals, size, device)
     codes = (srgb_encode(colors) if blend == "linear" else colors).clamp(0, 1)
     vertices = PointCloud(
@@ -88,27 +87,6 @@ def _held(density: Callable[[Tensor], Tensor], low: np.ndarray, shape: np.ndarra
         found = -torch.expm1(-_WAY * density(places.view(-1, 3)))
         held[first : first + slab] = found.view(places.shape[:3]).cpu().numpy()
     return held
-
-
-def _without_specks(positions: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mesh without small pieces that hang together with nothing; the largest stays."""
-    count = len(positions)
-    edges = coo_matrix((np.ones(2 * len(triangles), bool), (triangles[:, :2].ravel("F"), triangles[:, 1:].ravel("F"))), (count, count))
-    _, piece = connected_components(edges, directed=False)
-    sizes = np.bincount(piece)
-    kept = (sizes >= min(_SPECK * count, sizes.max()))[piece]
-    number = np.cumsum(kept) - 1
-    return positions[kept], number[triangles[kept[triangles[:, 0]]]]
-
-
-def _normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Unit normals [N, 3] of vertices: the mean of their triangles', large ones counting more."""
-    a, b, c = (positions[triangles[:, corner]] for corner in range(3))
-    faces = np.cross(b - a, c - a)
-    sums = np.zeros_like(positions)
-    for axis in range(3):
-        sums[:, axis] = np.bincount(triangles.ravel(), np.repeat(faces[:, axis], 3), len(positions))
-    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-30)
 
 
 def _colors(look: Callable, positions: np.ndarray, normals: np.ndarray, size: float, device: str) -> Tensor:

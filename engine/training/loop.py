@@ -28,6 +28,7 @@ from ..contract.result import (
     METRICS,
     POINTS,
     PREVIEWS,
+    PROXY,
     RESULT,
     SPLATS,
     Result,
@@ -48,7 +49,7 @@ from .scoring import background, score, truth, write_metrics, write_picture
 
 DEFAULT_MINUTES = 3.0
 # What a run writes into its folder, and what another that overwrites it removes.
-_OURS = (RESULT, EVENTS, CHECKPOINT, SPLATS, FIELD, POINTS, MESH, METRICS, PREVIEWS)
+_OURS = (RESULT, EVENTS, CHECKPOINT, SPLATS, FIELD, POINTS, MESH, PROXY, METRICS, PREVIEWS)
 _REPORT_EVERY = 0.5
 _CHECKPOINT_EVERY = 60.0
 _PREVIEW_EVERY = 10.0
@@ -281,7 +282,7 @@ def _finish(job: Run, trainer: Trainer, test: list[View], clock: Clock, result: 
     _checkpoint(job.folder, trainer, clock)
     made = trainer.artifacts(job.folder)
     # What an earlier end of this result left does not belong to what is there now: a mesh that is not made this time, scores.
-    result = replace(result, artifacts=(), metrics={}, bounds=trainer.bounds(), step=trainer.steps_done)
+    result = replace(result, artifacts=(), metrics={}, up=None, dimensions=None, bounds=trainer.bounds(), step=trainer.steps_done)
     for kind, path in made:
         result = result.with_artifact(kind, path)
     write_result(job.folder, result)

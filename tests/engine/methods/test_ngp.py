@@ -162,7 +162,7 @@ def test_from_the_command_line(small_capture, tmp_path, capsys):
     points = read_points(folder / "points.ply")
     assert len(points) > 50 and (np.linalg.norm(points.positions, axis=1) < 2).mean() > 0.9
     np.testing.assert_allclose(np.linalg.norm(points.normals, axis=1), 1, atol=1e-3)
-    mesh = read_mesh(folder / "mesh.ply")
+    mesh = read_mesh(folder / "mesh.glb")
     assert len(mesh.triangles) > 50 and (np.linalg.norm(mesh.vertices.positions, axis=1) < 1.5).mean() > 0.9
     assert mesh.vertices.colors.std() > 10
     assert cli.main(["eval", str(folder)]) == 0

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From depth pictures to signed distances in a grid of blocks."""
