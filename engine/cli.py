@@ -23,9 +23,9 @@ import tyro
 
 from .contract.errors import UserError
 from .contract.presets import PRESETS, with_preset
-from .contract.result import EVENTS, read_result
+from .contract.result import EVENTS, RESULT, read_result
 from .contract.schema import about, check, from_mapping
-from .contract.settings import TrainSettings
+from .contract.settings import ProxySettings, SurfaceSettings, TrainSettings
 
 PROGRAM = "python -m engine"
 
@@ -46,7 +46,7 @@ def _flags(cls: type) -> Any:
     return dataclasses.make_dataclass(cls.__name__, fields, frozen=True)
 
 
-_TrainFlags = _flags(TrainSettings)
+_TrainFlags, _SurfaceFlags, _ProxyFlags = _flags(TrainSettings), _flags(SurfaceSettings), _flags(ProxySettings)
 
 
 def _train_defaults(arguments: list[str]) -> Any:
@@ -307,6 +307,62 @@ def _choose_numbers(model: Any, numbers: str, cameras: list[Any], reporter: Any)
         reporter("warning", message=note)
 
 
+def surface(
+    result: Annotated[str, _Positional, _argument("Folder of the result.", "RESULT")],
+    /,
+    events: Annotated[bool, tyro.conf.FlagCreatePairsOff, _argument("Print events as lines of JSON for a program.")] = False,
+    settings: Annotated[_SurfaceFlags, tyro.conf.arg(name="")] = _SurfaceFlags(),  # type: ignore[valid-type]  # noqa: B008
+) -> int:
+    """Make the surface of a result, a mesh with coloured vertices: RESULT/mesh.glb."""
+
+    def make(folder: Path, reporter: Any) -> bool:
+        from .shapes.surface import make_surface
+
+        return make_surface(folder, _like(SurfaceSettings(), settings), reporter)
+
+    return _shape(result, events, "mesh.glb", make)
+
+
+def proxy(
+    result: Annotated[str, _Positional, _argument("Folder of the result.", "RESULT")],
+    /,
+    events: Annotated[bool, tyro.conf.FlagCreatePairsOff, _argument("Print events as lines of JSON for a program.")] = False,
+    settings: Annotated[_ProxyFlags, tyro.conf.arg(name="")] = _ProxyFlags(),  # type: ignore[valid-type]  # noqa: B008
+) -> int:
+    """Make a light, textured mesh that stands for a result, of its surface: RESULT/proxy.glb. Without a surface, that is made first."""
+
+    def make(folder: Path, reporter: Any) -> bool:
+        from .shapes.proxy import make_proxy
+
+        return make_proxy(folder, _like(ProxySettings(), settings), reporter)
+
+    return _shape(result, events, "proxy.glb", make)
+
+
+def _shape(result: str, events: bool, file: str, make: Callable[[Path, Any], bool]) -> int:
+    """Has a shape of a result made, and says how that went."""
+    from .training.reporting import Reporter
+
+    folder, stream = Path(result).resolve(), _OUTPUT if events else None
+    # A folder that holds no result gets no events.
+    reporter = Reporter(folder / EVENTS if (folder / RESULT).is_file() else None, stream)
+    begin = time.monotonic()
+    try:
+        written = make(folder, reporter)
+    except BaseException as error:
+        failure = _explain(error)
+        if failure is None:
+            raise
+        say = Reporter(None, stream) if failure.code == "in_use" else reporter
+        say("failed", code=failure.code, message=failure.message, hint=failure.hint)
+        return 1
+    finally:
+        reporter.close()
+    if stream is None:
+        print(f"{folder / file} in {time.monotonic() - begin:.0f} s" if written else "Cancelled.")
+    return 0
+
+
 def convert(
     source: Annotated[str, _Positional, _argument("Splats to read: .ply (also PlayCanvas' compressed), .spz, .splat or .glb.", "IN")],
     target: Annotated[str, _Positional, _argument("File to write: .ply, .spz, .splat or .glb.", "OUT")],
@@ -416,6 +472,8 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "train": train,
     "eval": eval_,
     "render": render,
+    "surface": surface,
+    "proxy": proxy,
     "convert": convert,
     "bench": bench,
 }

@@ -24,9 +24,10 @@ ALLOWED = {
     "methods": {"contract", "cameras", "formats", "kernels", "data", "splats", "fields", "surfaces", "devices"},
     "training": {"", "contract", "cameras", "formats", "kernels", "data", "methods", "metrics", "devices"},
     "rendering": {"", "contract", "cameras", "formats", "data", "methods", "training"},
+    "shapes": {"", "contract", "cameras", "formats", "data", "kernels", "surfaces", "methods", "training", "devices"},
     "doctor": {"", "contract", "kernels", "fields", "methods", "devices"},
     "bench": {"", "contract", "cameras", "formats", "kernels", "data", "splats", "methods", "devices", "training"},
-    "cli": {"contract", "formats", "data", "kernels", "splats", "methods", "training", "rendering", "devices", "doctor", "bench"},
+    "cli": {"contract", "formats", "data", "kernels", "splats", "methods", "training", "rendering", "shapes", "devices", "doctor", "bench"},
     "__main__": {"cli"},
     "": set(),
 }

@@ -280,6 +280,63 @@ class TrainSettings:
 
 
 @dataclass(frozen=True)
+class SurfaceSettings:
+    """The surface of a result, as a mesh with coloured vertices."""
+
+    cells: int = setting(
+        256,
+        "Cells along the longest side; more show finer detail, and noise where the result has any. Time and memory grow with the square.",
+        minimum=16,
+        maximum=2048,
+    )
+    close: bool = setting(True, "Close the surface where no view saw it, as a table from below; without it there are holes.")
+    box: tuple[float, float, float, float, float, float] | None = setting(
+        None,
+        "What is taken: XMIN YMIN ZMIN XMAX YMAX ZMAX in the capture's world. Without it, what stands alone, or the middle of a scene that "
+        "fills its pictures.",
+        unit="world units",
+    )
+    least_piece: float = setting(
+        0.02,
+        "Pieces that hang together with nothing and have less than this share of all vertices are removed.",
+        minimum=0.0,
+        maximum=1.0,
+        advanced=True,
+    )
+    extra_views: int = setting(
+        24, "The most views that are added between those of the capture, where they are sparse.", minimum=0, maximum=1000, advanced=True
+    )
+    side: int = setting(
+        0,
+        "Longest side of the views that depth is looked up in; 0 takes the capture's size for splats, less for fields, which are slow.",
+        unit="px",
+        minimum=0,
+        maximum=8192,
+        advanced=True,
+    )
+    memory: float = setting(
+        2.0, "What the grid may take; with less, its cells become larger.", unit="GiB", minimum=0.01, maximum=1024.0, advanced=True
+    )
+    threads: int = setting(0, "Processor threads; 0 takes all.", minimum=0, maximum=1024, advanced=True)
+
+
+@dataclass(frozen=True)
+class ProxySettings:
+    """The light, textured mesh that stands for a result."""
+
+    faces: int = setting(5000, "Triangles of the proxy, at most.", minimum=20, maximum=1_000_000)
+    texture: int = setting(1024, "Width and height of its textures.", unit="px", minimum=64, maximum=8192)
+    hull: Literal["pieces", "box", "none"] = setting(
+        "pieces", "What collides in simulations and games: up to 16 convex pieces, one box, or nothing."
+    )
+    up: Literal["auto", "x", "-x", "y", "-y", "z", "-z"] = setting(
+        "auto",
+        "Which way is up in the capture's world: auto takes z, and for photos, whose world stands anyhow, what their cameras held for up.",
+    )
+    threads: int = setting(0, "Processor threads; 0 takes all.", minimum=0, maximum=1024, advanced=True)
+
+
+@dataclass(frozen=True)
 class ImportSettings:
     """How a result comes back into Blender."""
 

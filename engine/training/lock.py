@@ -32,10 +32,10 @@ def locked(folder: Path) -> Iterator[None]:
             break
         except FileExistsError:
             if _holder_lives(file):
-                raise UserError(f"{folder} is in use by another training.", "Wait for it, or cancel it.", "in_use") from None
+                raise UserError(f"{folder} is in use by another process.", "Wait for it, or cancel it.", "in_use") from None
             file.unlink(missing_ok=True)
     else:
-        raise UserError(f"{folder} is in use by another training.", "Wait for it, or cancel it.", "in_use")
+        raise UserError(f"{folder} is in use by another process.", "Wait for it, or cancel it.", "in_use")
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(mine)
     try:

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -43,6 +41,7 @@ from ..kernels import compiling, use_threads
 from ..methods import Trainer, new_trainer
 from .budget import Budget, Clock
 from .checkpoint import read_checkpoint, write_checkpoint
+from .ending import Cancelled, EndRequest, end_requests
 from .lock import LOCK, locked
 from .reporting import Reporter
 from .scoring import background, score, truth, write_metrics, write_picture
@@ -62,10 +61,6 @@ _PREVIEW_SECONDS = 2.0
 _COMPARING = 1e-6
 # Otherwise previews and checkpoints each take at most this share of the time.
 _SHARE = 0.02
-
-
-class Cancelled(Exception):
-    """The user wants the run to end."""
 
 
 @dataclass
@@ -111,7 +106,7 @@ def run(job: Run) -> Result:
     Raises:
         UserError: see the stages; the result's status is failed then.
     """
-    with locked(job.folder), _end_requests(job.folder) as asked_to_end:
+    with locked(job.folder), end_requests(job.folder) as asked_to_end:
         try:
             return _train(job, asked_to_end)
         except BaseException:
@@ -320,39 +315,6 @@ def _finish(job: Run, trainer: Trainer, test: list[View], clock: Clock, result: 
 def _checkpoint(folder: Path, trainer: Trainer, clock: Clock) -> None:
     arrays, facts = trainer.state()
     write_checkpoint(folder, arrays, {**facts, "seconds": clock.seconds()})
-
-
-class EndRequest:
-    """Whether somebody asked the run to end: by the file ``cancel``, or by a signal. A second signal ends the process at once."""
-
-    def __init__(self, file: Path):
-        self.file, self.signalled = file, False
-
-    def __call__(self) -> bool:
-        return self.signalled or self.file.exists()
-
-    def on_signal(self, number: int, frame: object) -> None:
-        if self.signalled:
-            raise KeyboardInterrupt
-        self.signalled = True
-
-
-@contextlib.contextmanager
-def _end_requests(folder: Path) -> Iterator[EndRequest]:
-    request = EndRequest(folder / CANCEL)
-    # A request from before this process is not meant for it; one from its first seconds, while libraries load, is.
-    with contextlib.suppress(FileNotFoundError):
-        if request.file.stat().st_mtime < psutil.Process().create_time() - 2:
-            request.file.unlink()
-    # Windows has no SIGTERM of use; its console sends SIGBREAK.
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
-    old = {number: signal.signal(number, request.on_signal) for number in numbers}
-    try:
-        yield request
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)
-        request.file.unlink(missing_ok=True)
 
 
 def _mark_failed(folder: Path) -> None:

@@ -18,6 +18,12 @@ _STAGES = {
     "train": "Training",
     "evaluate": "Scoring held-out views",
     "render": "Rendering",
+    "look": "Looking from all sides",
+    "fuse": "Fusing",
+    "extract": "Finding the surface",
+    "simplify": "Simplifying",
+    "unwrap": "Unwrapping",
+    "bake": "Baking textures",
 }
 
 

@@ -14,7 +14,7 @@ VOXELS = SIDE**3
 # What a depth picture says where its ray meets nothing, and where it is not known what it meets.
 EMPTY, UNKNOWN = -1.0, 0.0
 
-_0, _HALF, _1 = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+_0, _HALF, _1, _2 = np.float32(0.0), np.float32(0.5), np.float32(1.0), np.float32(2.0)
 _NEAR = np.float32(1e-6)
 # From here on, in truncations behind a surface, a picture counts less and less: there the other side of something thin may be.
 _SURE = np.float32(-0.25)
@@ -58,18 +58,22 @@ def fuse(blocks, size, reach, turns, shifts, lenses, strengths, depths, slants, 
     ball = size * np.float32(SIDE * 0.8660254)
     for b in nb.prange(blocks.shape[0]):
         total, weight = np.zeros(VOXELS, np.float32), np.zeros(VOXELS, np.float32)
-        x0, y0, z0 = (size * np.float32(blocks[b, axis] * SIDE) for axis in range(3))
+        x0, y0, z0 = (
+            size * np.float32(blocks[b, 0] * SIDE),
+            size * np.float32(blocks[b, 1] * SIDE),
+            size * np.float32(blocks[b, 2] * SIDE),
+        )
         half = size * np.float32(SIDE / 2)
         for n in range(count):
             r = turns[n]
-            fx, fy, cx, cy = lenses[n]
+            fx, fy, cx, cy = lenses[n, 0], lenses[n, 1], lenses[n, 2], lenses[n, 3]
             mx = r[0, 0] * (x0 + half) + r[0, 1] * (y0 + half) + r[0, 2] * (z0 + half) + shifts[n, 0]
             my = r[1, 0] * (x0 + half) + r[1, 1] * (y0 + half) + r[1, 2] * (z0 + half) + shifts[n, 1]
             mz = r[2, 0] * (x0 + half) + r[2, 1] * (y0 + half) + r[2, 2] * (z0 + half) + shifts[n, 2]
             if mz + ball <= _NEAR:
                 continue
-            if mz > _1 * 2 * ball:
-                around = ball * max(fx, fy) * np.float32(2.0) / mz
+            if mz > _2 * ball:
+                around = _2 * ball * max(fx, fy) / mz
                 u, v = fx * mx / mz + cx, fy * my / mz + cy
                 if u + around < 0 or v + around < 0 or u - around > width or v - around > height:
                     continue

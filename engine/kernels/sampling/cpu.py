@@ -26,7 +26,7 @@ def gather(places, normals, turn, shift, lens, depth, tolerance, picture, trust,
         totals: [P, C + 1] float32, the sums of weighted colours and of weights.
     """
     height, width, channels = picture.shape
-    fx, fy, cx, cy = lens
+    fx, fy, cx, cy = lens[0], lens[1], lens[2], lens[3]
     tolerance, sharpness, unit = np.float32(tolerance), np.float32(sharpness), np.float32(unit)
     ex = -(turn[0, 0] * shift[0] + turn[1, 0] * shift[1] + turn[2, 0] * shift[2])
     ey = -(turn[0, 1] * shift[0] + turn[1, 1] * shift[1] + turn[2, 1] * shift[2])

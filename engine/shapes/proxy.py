@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The proxy of a result: its surface with few triangles, textured from the capture's views."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..cameras import Camera
+from ..contract.capture import Capture
+from ..contract.errors import UserError
+from ..contract.result import MESH, PROXY, inside
+from ..contract.schema import check
+from ..contract.settings import ProxySettings, SurfaceSettings
+from ..data.views import View, load_views
+from ..formats.meshes import Mesh, read_mesh, write_mesh
+from ..formats.proxies import Proxy, write_proxy
+from ..methods import load_model
+from ..surfaces import baking, hulls
+from ..surfaces.simplification import simplified, unwrapped
+from ..surfaces.uprightness import standing, up_of_cameras
+from ..training.reporting import Reporter
+from .surface import surface_of
+from .work import Work, working
+
+# Pixels of all views together, of which each takes 4 bytes, 8 with albedo.
+_MOST_PIXELS = 64_000_000
+_JPEG_QUALITY = 95
+_AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+
+
+def make_proxy(folder: Path, settings: ProxySettings, report: Reporter) -> bool:
+    """Writes proxy.glb into a result, and mesh.glb before, where there is no surface yet.
+
+    Returns:
+        Whether it was written; False where the user ended it.
+
+    Raises:
+        UserError: nothing was learnt yet, the capture is gone, or there is no surface.
+    """
+    check(settings)
+    with working(folder, report, settings.threads) as work:
+        capture = work.capture()
+        proxy, up = _proxy(work, capture, _mesh(work, capture), settings)
+        write_proxy(folder / PROXY, proxy)
+        work.made("proxy", PROXY, replace(work.result, up=up, dimensions=proxy.dimensions))
+    return not work.cancelled
+
+
+def _mesh(work: Work, capture: Capture) -> Mesh:
+    """The result's surface, made first where there is none."""
+    path = work.result.artifact("mesh")
+    if path is not None:
+        mesh = read_mesh(inside(work.folder, path, str(work.folder)))
+    else:
+        model = load_model(work.folder, work.result, work.workers)
+        mesh = surface_of(work, model, capture, SurfaceSettings())
+        write_mesh(work.folder / MESH, mesh)
+        work.made("mesh", MESH, work.result)
+    if not len(mesh.triangles):
+        raise UserError(f"The surface of {work.folder} is empty.", "Make it anew with the command surface.")
+    return mesh
+
+
+def _proxy(work: Work, capture: Capture, mesh: Mesh, settings: ProxySettings) -> tuple[Proxy, tuple[float, float, float]]:
+    """The proxy of a surface, and which way is up in its world."""
+    fine = baking.surface(mesh.vertices.positions, mesh.triangles)
+    views = _views(capture, work)
+    cameras = [view.camera for view in views]
+    work.stage("simplify")(0, 1)
+    positions, triangles = simplified(fine.positions, fine.triangles, settings.faces)
+    if not len(triangles):
+        raise UserError(f"Nothing of the surface remains with {settings.faces} triangles.", "Give --faces a larger number.")
+    work.stage("unwrap")(0, 1)
+    whole = baking.surface(positions, triangles)
+    source, corners, uvs = unwrapped(positions, triangles, settings.texture)
+    light = baking.Surface(positions[source], corners, whole.normals[source])
+    texels = baking.map_texels(light, uvs, settings.texture, fine)
+    albedo = _albedo(capture, views)
+    if albedo is None:
+        work.report("note", message="The capture holds no albedo, so the lit material has the captured colours, with the light in them.")
+
+    def picture(number: int) -> np.ndarray:
+        shown = views[number].image
+        if shown.shape[2] == 3:
+            shown = np.concatenate([shown, np.full_like(shown[..., :1], 255)], axis=2)
+        if views[number].mask is not None:
+            shown = np.where((views[number].mask == 0)[..., None], 0, shown)
+        if albedo is None:
+            return shown
+        return np.concatenate([shown[..., :3], albedo[number].image[..., :3], shown[..., 3:]], axis=2)
+
+    codes, _ = baking.bake(texels, fine, cameras, picture, work.stage("bake"))
+    up = _up(capture, cameras, settings)
+    upright, placement = standing(light.positions, up)
+    turn = placement[:3, :3]
+    hull = ()
+    if settings.hull == "pieces":
+        hull = hulls.convex_pieces((fine.positions - placement[:3, 3]) @ turn)
+    elif settings.hull == "box":
+        hull = hulls.box_hull(upright)
+    proxy = Proxy(
+        positions=upright,
+        triangles=corners,
+        uvs=uvs,
+        normals=(light.normals @ turn).astype(np.float32),
+        captured=_jpeg(codes[..., :3]),
+        albedo=None if albedo is None else _jpeg(codes[..., 3:]),
+        normal_map=_png(baking.normal_map(texels)),
+        hull=hull,
+        placement=placement,
+        scale=work.result.scale,
+    )
+    return proxy, tuple(up.tolist())
+
+
+def _views(capture: Capture, work: Work) -> list[View]:
+    """The views that colours are taken from: those that were trained on."""
+    frames = capture.split("train")
+    if not frames:
+        raise UserError(f"{capture.folder} has no views.", "Capture it again.")
+    scale = min(1.0, (_MOST_PIXELS / sum(frame.w * frame.h for frame in frames)) ** 0.5)
+    return load_views(capture, "train", scale=scale, progress=work.stage("load"))
+
+
+def _albedo(capture: Capture, views: list[View]) -> list[View] | None:
+    """The same views without light, None where one lacks it."""
+    frames = capture.split("train")
+    if any(frame.albedo is None for frame in frames):
+        return None
+    bare = tuple(replace(frame, image=frame.albedo, depth=None, mask=None, normals=None) for frame in frames)
+    scale = min(1.0, (_MOST_PIXELS / sum(frame.w * frame.h for frame in frames)) ** 0.5)
+    found = load_views(replace(capture, frames=bare), "train", scale=scale)
+    return found if all(one.image.shape[:2] == other.image.shape[:2] for one, other in zip(found, views, strict=True)) else None
+
+
+def _up(capture: Capture, cameras: list[Camera], settings: ProxySettings) -> np.ndarray:
+    """The direction, unit [3], that is up in the capture's world."""
+    if settings.up != "auto":
+        axis = np.array(_AXES[settings.up[-1]])
+        return -axis if settings.up[0] == "-" else axis
+    if capture.source in ("colmap", "llff"):
+        return up_of_cameras(cameras)
+    return np.array(_AXES["z"])
+
+
+def _jpeg(codes: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(codes)).save(stream, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    return stream.getvalue()
+
+
+def _png(codes: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(codes).save(stream, "PNG")
+    return stream.getvalue()

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A fine mesh as one of few triangles, and its texture coordinates."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .triangles import only
+
+# How fast the error grows that a collapse may make: less is slower, and keeps shapes.
+_HASTE = 3.0
+# Pixels between two pieces of the texture: mipmaps and filters look beyond edges.
+_PADDING = 4
+_TRIES = 6
+
+
+def simplified(positions: np.ndarray, triangles: np.ndarray, faces: int) -> tuple[np.ndarray, np.ndarray]:
+    """The mesh with at most so many triangles, by quadric errors (Garland and Heckbert 1997).
+
+    Args:
+        positions: [V, 3] float64. triangles: [M, 3]. faces: the most triangles there may be.
+
+    Returns:
+        New positions and triangles.
+    """
+    from fast_simplification import simplify
+
+    middle, size = positions.mean(axis=0), float(np.ptp(positions, axis=0).max())
+    # Its thresholds are for things of size 1.
+    made, kept = (positions - middle) / max(size, 1e-30), triangles.astype(np.int32)
+    for _ in range(_TRIES):
+        if len(kept) <= faces:
+            break
+        made, kept = simplify(made, kept, target_count=faces, agg=_HASTE)
+        kept = _proper(made, kept)
+    made, kept = only(np.ones(len(kept), bool), made, kept.astype(np.int64))
+    return made * size + middle, kept
+
+
+def unwrapped(positions: np.ndarray, triangles: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cuts a mesh open so that it lies flat in a square texture.
+
+    Args:
+        positions: [V, 3]. triangles: [M, 3]. size: of the texture, px.
+
+    Returns:
+        [U] which vertex each new one was; the triangles with new numbers, [M, 3]; [U, 2] float32, its place, 0 to 1, v up.
+    """
+    import xatlas
+
+    middle, length = positions.mean(axis=0), float(np.ptp(positions, axis=0).max())
+    options = xatlas.PackOptions()
+    options.resolution, options.padding, options.bilinear = size, _PADDING, True
+    atlas = xatlas.Atlas()
+    atlas.add_mesh(((positions - middle) / length).astype(np.float32), triangles.astype(np.uint32))
+    atlas.generate(pack_options=options)
+    for _ in range(_TRIES):
+        if atlas.atlas_count == 1 and max(atlas.width, atlas.height) <= 1.05 * size:
+            break
+        # What it takes to fit is only estimated.
+        options.texels_per_unit = 0.93 * atlas.texels_per_unit
+        atlas = xatlas.Atlas()
+        atlas.add_mesh(((positions - middle) / length).astype(np.float32), triangles.astype(np.uint32))
+        atlas.generate(pack_options=options)
+    source, corners, places = atlas.get_mesh(0)
+    places = np.clip(np.asarray(places, np.float32), 0, 1)
+    return np.asarray(source, np.int64), np.asarray(corners, np.int64).reshape(-1, 3), np.stack([places[:, 0], 1 - places[:, 1]], axis=1)
+
+
+def _proper(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """The triangles with three corners and an area, each once."""
+    a, b, c = (positions[triangles[:, corner]] for corner in range(3))
+    area = np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    longest = np.maximum(np.linalg.norm(b - a, axis=1), np.maximum(np.linalg.norm(c - b, axis=1), np.linalg.norm(a - c, axis=1)))
+    triangles = triangles[area > 1e-6 * longest**2]
+    _, first = np.unique(np.sort(triangles, axis=1), axis=0, return_index=True)
+    return triangles[np.sort(first)]
