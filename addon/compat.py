@@ -69,8 +69,10 @@ def output_picture(tree: bpy.types.NodeTree, socket: bpy.types.NodeSocket) -> No
     tree.links.new(socket, node.inputs[0])
 
 
-def output_float_exr(tree: bpy.types.NodeTree, socket: bpy.types.NodeSocket, folder: str, name: str) -> None:
-    """Writes a socket of a compositor tree as a 32-bit EXR with each render: ``folder/name*.exr``, whose end differs by version."""
+def output_float_exr(tree: bpy.types.NodeTree, socket: bpy.types.NodeSocket, folder: str, name: str, kind: str = "FLOAT") -> None:
+    """Writes a socket of a compositor tree, FLOAT or RGBA, as a 32-bit EXR with each render: ``folder/name*.exr``, whose end differs by
+    version.
+    """
     node = tree.nodes.new("CompositorNodeOutputFile")
     set_picture_format(node.format, "OPEN_EXR")
     node.format.color_depth = "32"
@@ -80,7 +82,7 @@ def output_float_exr(tree: bpy.types.NodeTree, socket: bpy.types.NodeSocket, fol
         node.file_slots.new(name)
     else:
         node.directory, node.file_name = folder, ""
-        node.file_output_items.new("FLOAT", name)
+        node.file_output_items.new(kind, name)
     tree.links.new(socket, node.inputs[0])
 
 

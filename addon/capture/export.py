@@ -22,7 +22,7 @@ from ...engine.formats.transforms import TRANSFORMS, write_transforms
 from . import cameras, passes
 from .seed_points import SeedPoints
 
-IMAGES, DEPTH, POINTS = "images", "depth", "points.ply"
+IMAGES, DEPTH, ALBEDO, POINTS = "images", "depth", "albedo", "points.ply"
 # Lies in the folder while a capture is being made, and so tells a broken-off one from somebody's pictures; also in one to be replaced.
 UNFINISHED = "unfinished"
 
@@ -39,7 +39,8 @@ def export_capture(
 
     Args:
         scene: what is captured, at its current frame.
-        folder: receives ``images/``, ``depth/``, ``points.ply`` and, last, ``transforms.json``. A capture that was broken off is replaced.
+        folder: receives ``images/``, ``depth/``, ``albedo/``, ``points.ply`` and, last, ``transforms.json``. A capture that was broken off
+            is replaced.
         settings: which views, and how.
         progress: called with the number of finished views and of all.
         cancelled: asked before each view; once it says so, the unfinished folder is left without ``transforms.json``.
@@ -60,11 +61,12 @@ def export_capture(
                 if cancelled():
                     return folder
                 picture, depth_file = folder / IMAGES / f"{stand.name}.png", folder / DEPTH / f"{stand.name}.npy"
-                camera, depth = studio.shoot(stand.pose, stand.lens, (settings.seed * 100_003 + index) & 0x7FFFFFFF, picture)
+                albedo = folder / ALBEDO / f"{stand.name}.png"
+                camera, depth = studio.shoot(stand.pose, stand.lens, (settings.seed * 100_003 + index) & 0x7FFFFFFF, picture, albedo)
                 np.save(depth_file, depth, allow_pickle=False)
                 if settings.seed_points:
                     seeds.add(camera, np.round(passes.read_pixels(picture) * 255).astype(np.uint8), depth)
-                frames.append(frame_of(stand.name, picture, camera, depth_file))
+                frames.append(frame_of(stand.name, picture, camera, depth_file, albedo))
         points = seeds.result()
         if len(points[0]):
             write_points(folder / POINTS, *points)
@@ -98,7 +100,7 @@ def unwritable(folder: Path, error: OSError) -> UserError:
 def _make_room(folder: Path) -> None:
     """Makes the folder ready, or refuses it: what is in it may be somebody's pictures."""
     folder.mkdir(parents=True, exist_ok=True)
-    own = [folder / name for name in (IMAGES, DEPTH, POINTS)]
+    own = [folder / name for name in (IMAGES, DEPTH, ALBEDO, POINTS)]
     if (folder / UNFINISHED).exists():
         (folder / TRANSFORMS).unlink(missing_ok=True)
         for path in own:
@@ -109,11 +111,11 @@ def _make_room(folder: Path) -> None:
     if taken is not None:
         raise UserError(f"{folder} already holds {taken.name}, and not from an unfinished capture.", "Choose an empty folder.", "exists")
     (folder / UNFINISHED).write_text("A capture is being made here, or was broken off.\n", encoding="utf-8")
-    for name in (IMAGES, DEPTH):
+    for name in (IMAGES, DEPTH, ALBEDO):
         (folder / name).mkdir()
 
 
-def frame_of(name: str, picture: Path, camera: Camera, depth: Path | None = None) -> contract.Frame:
+def frame_of(name: str, picture: Path, camera: Camera, depth: Path | None = None, albedo: Path | None = None) -> contract.Frame:
     """A view as it is written to transforms.json."""
     return contract.Frame(
         name=name,
@@ -126,6 +128,7 @@ def frame_of(name: str, picture: Path, camera: Camera, depth: Path | None = None
         cx=camera.cx,
         cy=camera.cy,
         depth=depth,
+        albedo=albedo,
     )
 
 

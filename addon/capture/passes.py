@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rendering one view after another: colour with alpha, and depth.
+"""Rendering one view after another: colour with alpha, depth, and the colours of surfaces without light.
 
 Everything happens in a copy of the scene that shares its objects and is removed at the end, so there is nothing of the user's to put
 back, whatever goes wrong.
@@ -25,7 +25,7 @@ from .space import render_layer
 
 # Cycles writes 1e10 where a ray meets nothing.
 _NOTHING = 1e9
-_DEPTH = "depth"
+_DEPTH, _ALBEDO = "depth", "albedo"
 
 
 class Studio:
@@ -35,7 +35,9 @@ class Studio:
         self._scene, self._camera, self._folder = scene, camera, folder
         self._lenses: dict[bpy.types.Camera, bpy.types.Camera] = {}
 
-    def shoot(self, pose: np.ndarray, lens: bpy.types.Camera, seed: int, picture: Path) -> tuple[Camera, np.ndarray]:
+    def shoot(
+        self, pose: np.ndarray, lens: bpy.types.Camera, seed: int, picture: Path, albedo: Path | None = None
+    ) -> tuple[Camera, np.ndarray]:
         """Renders one view.
 
         Args:
@@ -43,6 +45,7 @@ class Studio:
             lens: the camera's data; its depth of field is left out.
             seed: of Cycles' noise.
             picture: PNG that receives the colours: 8-bit sRGB with straight alpha.
+            albedo: PNG that receives the diffuse colours, in the same way; None where they are not wanted.
 
         Returns:
             The camera as rendered, and the depth: [H, W] float32, planar z in metres at the pixels' centres, 0 where nothing is.
@@ -71,9 +74,19 @@ class Studio:
         if written is None:
             message = f"The depth of {picture.name} could not be written to {self._folder}."
             raise UserError(message, "Check the free disk space.", "disk_full")
+        if albedo is not None:
+            self._write_albedo(albedo, picture)
         depth = read_pixels(written)[..., 0]
         unit = scene.unit_settings.scale_length
         return camera, np.where(depth < _NOTHING, depth * np.float32(unit), np.float32(0))
+
+    def _write_albedo(self, file: Path, picture: Path) -> None:
+        light = read_pixels(next(self._folder.glob(f"{_ALBEDO}*.exr")))[..., :3]
+        alpha = read_pixels(picture)[..., 3:]
+        # Multiplied by alpha, as all that is rendered over nothing.
+        light = np.clip(light / np.maximum(alpha, 1e-6), 0, 1) * (alpha > 0)
+        codes = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055)
+        write_pixels(file, np.concatenate([codes, alpha], axis=2))
 
     def close(self) -> None:
         for lens in self._lenses.values():
@@ -136,6 +149,21 @@ def read_pixels(file: Path) -> np.ndarray:
         bpy.data.images.remove(image)
 
 
+def write_pixels(file: Path, pixels: np.ndarray) -> None:
+    """Writes values [H, W, 4], 0 to 1, from the top row, as the codes of an 8-bit PNG."""
+    image = bpy.data.images.new("Reconstruct", pixels.shape[1], pixels.shape[0], alpha=True)
+    try:
+        image.colorspace_settings.name = "Non-Color"
+        image.alpha_mode = "CHANNEL_PACKED"
+        image.pixels.foreach_set(np.ascontiguousarray(pixels[::-1], np.float32).ravel())
+        image.filepath_raw, image.file_format = str(file), "PNG"
+        image.save()
+    except RuntimeError:
+        raise UserError(f"{file} could not be written.", "Check the free disk space, or choose another folder.", "disk_full") from None
+    finally:
+        bpy.data.images.remove(image)
+
+
 def _prepare(scene: bpy.types.Scene, settings: CaptureSettings) -> None:
     """The state that every capture is rendered in, whatever the user's is."""
     compat.use_cycles(scene)
@@ -181,7 +209,7 @@ def _prepare(scene: bpy.types.Scene, settings: CaptureSettings) -> None:
     layer = render_layer(scene)
     for other in scene.view_layers:
         other.use = other == layer
-    layer.use_pass_z, layer.samples = True, 0
+    layer.use_pass_z, layer.use_pass_diffuse_color, layer.samples = True, True, 0
     layer.cycles.use_denoising = True
 
 
@@ -192,3 +220,6 @@ def _write_passes(scene: bpy.types.Scene, tree: bpy.types.NodeTree, folder: str)
     layers.layer = render_layer(scene).name
     compat.output_picture(tree, layers.outputs["Image"])
     compat.output_float_exr(tree, layers.outputs["Depth"], folder, _DEPTH)
+    # Renamed in 5.0.
+    albedo = next(socket for socket in layers.outputs if socket.name in ("DiffCol", "Diffuse Color"))
+    compat.output_float_exr(tree, albedo, folder, _ALBEDO, "RGBA")

@@ -54,6 +54,7 @@ def _compile() -> None:
     """Compiles every kernel by running it once on one gaussian or ray, with the types that training uses; prints how many of how many."""
     from . import simd
     from .adam import deferred
+    from .fusion import cpu as fusion
     from .hashgrid import Layout
     from .hashgrid import cpu as hashgrid
     from .marching import cpu as marching
@@ -63,7 +64,9 @@ def _compile() -> None:
     from .radiance import cpu as radiance
     from .radiance.reference import shapes
     from .rasterize import cpu as rasterize
+    from .sampling import cpu as sampling
     from .tiles import cpu as tiles
+    from .triangles import cpu as triangles
     from .volume import cpu as volume
 
     f = np.float32
@@ -132,6 +135,20 @@ def _compile() -> None:
             lambda: hashgrid.backward_and_step(places, v_features, made["segments"], *given[1:3], *moments, 0.01, 1.0, 1),
         ]
 
+    def fuse() -> None:
+        given = (viewmat[None, :3, :3].copy(), position[None], lens[None], np.ones(1, f), image[:1].copy(), image[:1].copy())
+        fusion.fuse(np.zeros((1, 3), np.int32), 0.1, 0.4, *given, np.zeros((1, fusion.VOXELS), f), np.zeros((1, fusion.VOXELS), f))
+
+    def gather() -> None:
+        seen = (viewmat[:3, :3].copy(), position, lens, image[0].copy(), 0.1)
+        for channels in (3, 6):
+            picture, totals = np.zeros((height, width, channels), f), np.zeros((1, channels + 1), f)
+            sampling.gather(ray, ray, *seen, picture, image[0].copy(), 1.0, 2.0, totals)
+
+    def draw() -> None:
+        faces, shares = np.zeros((height, width), np.int32), np.zeros((height, width, 2), f)
+        triangles.rasterize(np.zeros((3, 3)), np.zeros((1, 3), np.int32), faces, image[0].copy(), shares)
+
     nobody, done = np.full(simd.WIDTH, -1, np.int32), np.zeros(1, np.int32)
     paces, corrections = np.zeros((deferred.LIMIT, len(table)), f), np.ones(deferred.LIMIT, f)
     moments = (table.copy(), table.copy())
@@ -154,6 +171,9 @@ def _compile() -> None:
         lambda: noise.shake(table, np.zeros(64, f), 0, 0.0),
         march,
         composite,
+        fuse,
+        gather,
+        draw,
         *field(2),
         *field(4),
         *field(8),

@@ -61,7 +61,7 @@ class SplatModel:
             # What was blended are codes: they stand for light once they no longer hold the share that shines through.
             codes = np.divide(light, alpha, out=np.zeros_like(light), where=alpha > 0)
             light = (_in_light(codes, "linear") * alpha).astype(np.float32)
-        return light, alpha, self.renderer.median_depth()
+        return light, alpha, self.renderer.surface_depth(self.gaussians)
 
 
 def load_splat_model(folder: Path, result: Result, workers: int) -> SplatModel:

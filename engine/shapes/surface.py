@@ -32,6 +32,8 @@ _SIDES = {"splat": 1000, "ngp": 300, "nerf": 120}
 _MOST_PIXELS = 64_000_000
 # What a view between those of the capture counts: nothing was learnt there.
 _BETWEEN = 0.5
+# Neighbouring pixels whose depths differ by more than this share of the longest side are not one surface.
+_JUMP = 0.015
 # Steps in which cells grow where the grid would take too much memory.
 _COARSER = 0.8
 
@@ -74,7 +76,7 @@ def surface_of(work: Work, model: Model, capture: Capture, settings: SurfaceSett
     elif not alone:
         box = region.near_box(cameras, seed_positions(capture))
     rough = box or work.result.bounds or region.near_box(cameras, None)
-    jump = fusion.REACH * float(np.subtract(rough[1], rough[0]).max()) / settings.cells
+    jump = max(fusion.REACH / settings.cells, _JUMP) * float(np.subtract(rough[1], rough[0]).max())
     extra = standpoints.between(cameras, np.mean(rough, axis=0), settings.extra_views) if alone and settings.extra_views else []
     maps = DepthMaps([*cameras, *extra])
     maps.strengths[len(cameras) :] = _BETWEEN

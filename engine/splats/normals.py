@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Normals of gaussians: the shortest axis of each, on the camera's side, and the way back from it to the rotation."""
+"""Normals of gaussians: the shortest axis of each, on the camera's side, and the way back from it to the rotation. And how their depth
+changes over the picture."""
 
 from __future__ import annotations
 
@@ -32,6 +33,40 @@ def facing_axes_backward(views: np.ndarray, log_scales: np.ndarray, quats: np.nd
     v_u = 2 * (across * signed + along * v_axes - back * u + w * np.cross(signed, v_axes))
     v_unit = np.concatenate([v_w, v_u], axis=1)
     return (v_unit - (v_unit * unit).sum(axis=1, keepdims=True) * unit) / lengths
+
+
+def depth_slopes(
+    means: np.ndarray, log_scales: np.ndarray, quats: np.ndarray, turn: np.ndarray, lens: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How the depth at which rays are deepest in gaussians changes over the picture, from each one's middle on.
+
+    With m the middle, r = m / z the ray to it and P the inverse covariance, the density along a ray d is greatest at planar depth
+    (d'Pm) / (d'Pd), whose derivative by d, at r, is -z Pr / (r'Pr).
+
+    Args:
+        means: [M, 3] in the camera's axes, z forward. log_scales: [M, 3]. quats: [M, 4] wxyz. turn: [3, 3], from the world's axes to the
+            camera's. lens: fx, fy, cx, cy.
+
+    Returns:
+        The change over a pixel to the right and one down, [M] each, and the most that is sensible, twice the deviation along z.
+    """
+    w, x, y, z = (quats / np.linalg.norm(quats, axis=1, keepdims=True)).astype(np.float64).T
+    axes = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    ).transpose(2, 0, 1)
+    axes = turn.astype(np.float64) @ axes
+    scales = np.exp(log_scales.astype(np.float64) - log_scales.max(axis=1, keepdims=True))
+    depth = means[:, 2].astype(np.float64)
+    ray = means / depth[:, None]
+    slant = ((axes * ray[:, :, None]).sum(axis=1) / np.maximum(scales, 1e-6) ** 2)[:, None] * axes
+    slant = slant.sum(axis=2)
+    change = -depth[:, None] * slant[:, :2] / (ray * slant).sum(axis=1, keepdims=True)
+    deviation = np.sqrt(((axes[:, 2] * scales) ** 2).sum(axis=1)) * np.exp(log_scales.max(axis=1).astype(np.float64))
+    return change[:, 0] / lens[0], change[:, 1] / lens[1], 2 * deviation
 
 
 def _chosen(views: np.ndarray, log_scales: np.ndarray, unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -26,11 +26,15 @@ _COARSE = 2
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Grid points ``size`` apart from ``origin`` [3] on, in ``shape`` blocks."""
+    """Grid points ``size`` apart from ``origin`` [3] on, in ``shape`` blocks. The box that it is about holds the points from ``first`` to
+    ``last`` [3].
+    """
 
     origin: np.ndarray
     size: float
     shape: tuple[int, int, int]
+    first: np.ndarray
+    last: np.ndarray
 
     @property
     def reach(self) -> float:
@@ -55,8 +59,9 @@ def grid_about(low: np.ndarray, high: np.ndarray, cells: int) -> Grid:
     size = float((high - low).max()) / cells
     margin = (REACH + 1) * size
     blocks = np.ceil((high - low + 2 * margin) / (SIDE * size)).astype(int)
-    middle = (low + high) / 2
-    return Grid(middle - blocks * SIDE * size / 2, size, tuple(int(count) for count in blocks))
+    origin = (low + high - blocks * SIDE * size) / 2
+    first, last = np.ceil((low - origin) / size - 0.5).astype(int), np.floor((high - origin) / size + 0.5).astype(int)
+    return Grid(origin, size, tuple(int(count) for count in blocks), first, last)
 
 
 def fuse(
@@ -67,7 +72,7 @@ def fuse(
     Args:
         maps: the pictures. grid: where.
         close: whether what no picture saw counts as solid, so that the surface is closed.
-        capped: whether the solid ends at the grid's border; without, the surface is open there.
+        capped: whether the solid ends where the box does; without, the surface is open at the grid's border.
         most_bytes: that the blocks may take.
         progress: called with (done, all).
 
@@ -81,7 +86,7 @@ def fuse(
         mixed, empty = _coarse(maps, grid, views)
         wanted |= mixed
         if capped:
-            wanted |= _border(grid.shape) & ~empty
+            wanted |= _border(grid) & ~empty
     number = np.full(grid.shape, -1, np.int32)
     parts: list[np.ndarray] = []
     count = 0
@@ -117,9 +122,7 @@ def extract(volume: Volume, close: bool, capped: bool, progress: Callable[[int, 
     from skimage.measure import marching_cubes
 
     shape = np.array(volume.grid.shape)
-    corners = [
-        np.array(corner) for corner in np.ndindex(*(-(-shape // _TOGETHER))) if _any(volume.number, np.array(corner) * _TOGETHER)
-    ]
+    corners = [corner for corner in map(np.array, np.ndindex(*(-(-shape // _TOGETHER)))) if _any(volume.number, corner * _TOGETHER)]
     found, faces, start = [], [], 0
     for index, corner in enumerate(corners):
         progress(index, len(corners))
@@ -192,9 +195,12 @@ def _coarse(maps: DepthMaps, grid: Grid, views) -> tuple[np.ndarray, np.ndarray]
     return ~every & ~none, every
 
 
-def _border(shape: tuple[int, int, int]) -> np.ndarray:
-    border = np.ones(shape, bool)
-    border[1:-1, 1:-1, 1:-1] = False
+def _border(grid: Grid) -> np.ndarray:
+    """The blocks [shape] bool that the sides of the box go through."""
+    border = np.zeros(grid.shape, bool)
+    for axis in range(3):
+        for layer in {int(at) // SIDE for end in (grid.first[axis], grid.last[axis]) for at in (end - 1, end, end + 1)}:
+            np.moveaxis(border, axis, 0)[layer] = True
     return border
 
 
@@ -228,13 +234,9 @@ def _dense(volume: Volume, corner: np.ndarray, capped: bool) -> np.ndarray:
         dense[tuple(slice(first, first + SIDE) for first in block * SIDE)] = volume.values[numbers[tuple(block)]]
     if capped:
         for axis in range(3):
-            at = [slice(None)] * 3
-            if corner[axis] == 0:
-                at[axis] = 0
-                dense[tuple(at)] = 1
-            if corner[axis] + count[axis] == shape[axis]:
-                at[axis] = -1
-                dense[tuple(at)] = 1
+            lined = np.moveaxis(dense, axis, 0)
+            at = corner[axis] * SIDE + np.arange(len(lined))
+            lined[(at < volume.grid.first[axis]) | (at > volume.grid.last[axis])] = 1
     return dense[tuple(slice(0, _TOGETHER * SIDE + 1) for _ in range(3))]
 
 

@@ -12,6 +12,8 @@ _HASTE = 3.0
 # Pixels between two pieces of the texture: mipmaps and filters look beyond edges.
 _PADDING = 4
 _TRIES = 6
+# Steps in which texels are made denser until they no longer fit.
+_DENSER = 1.07
 
 
 def simplified(positions: np.ndarray, triangles: np.ndarray, faces: int) -> tuple[np.ndarray, np.ndarray]:
@@ -51,18 +53,26 @@ def unwrapped(positions: np.ndarray, triangles: np.ndarray, size: int) -> tuple[
     middle, length = positions.mean(axis=0), float(np.ptp(positions, axis=0).max())
     options = xatlas.PackOptions()
     options.resolution, options.padding, options.bilinear = size, _PADDING, True
-    atlas = xatlas.Atlas()
-    atlas.add_mesh(((positions - middle) / length).astype(np.float32), triangles.astype(np.uint32))
-    atlas.generate(pack_options=options)
-    for _ in range(_TRIES):
-        if atlas.atlas_count == 1 and max(atlas.width, atlas.height) <= 1.05 * size:
-            break
-        # What it takes to fit is only estimated.
-        options.texels_per_unit = 0.93 * atlas.texels_per_unit
+
+    def pack(density: float) -> xatlas.Atlas:
+        options.texels_per_unit = density
         atlas = xatlas.Atlas()
         atlas.add_mesh(((positions - middle) / length).astype(np.float32), triangles.astype(np.uint32))
         atlas.generate(pack_options=options)
-    source, corners, places = atlas.get_mesh(0)
+        return atlas
+
+    # How dense texels can be is only estimated, too low as a rule.
+    best = atlas = pack(0.0)
+    for _ in range(_TRIES):
+        denser = atlas.atlas_count == 1
+        if denser:
+            best = atlas
+        elif best.atlas_count == 1:
+            break
+        atlas = pack(atlas.texels_per_unit * (_DENSER if denser else 1 / _DENSER))
+    if best.atlas_count > 1:
+        best = atlas
+    source, corners, places = best.get_mesh(0)
     places = np.clip(np.asarray(places, np.float32), 0, 1)
     return np.asarray(source, np.int64), np.asarray(corners, np.int64).reshape(-1, 3), np.stack([places[:, 0], 1 - places[:, 1]], axis=1)
 

@@ -104,7 +104,8 @@ def fuse(blocks, size, reach, turns, shifts, lenses, strengths, depths, slants, 
                         if not slant > _0:
                             continue
                         distance = (depth - z) * slant / reach
-                        if distance <= -_1:
+                        # Written so that NaN fails.
+                        if not distance > -_1:
                             continue
                         # The share of the surface that faces the camera.
                         share = slant / np.sqrt(_1 + x * x + y * y) * strengths[n]

@@ -36,7 +36,7 @@ def test_a_capture_of_the_demo_room_is_read_back_whole(demo, tmp_path):
     assert told == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert capture.source == "blender" and capture.scale == "metric" and not capture.warnings
     assert len(capture.frames) == 4
-    assert sorted(path.name for path in folder.iterdir()) == ["depth", "images", "points.ply", "transforms.json"]
+    assert sorted(path.name for path in folder.iterdir()) == ["albedo", "depth", "images", "points.ply", "transforms.json"]
     assert json.loads((folder / "transforms.json").read_text())["color_management"]["view_transform"] == "Standard"
     cloud = read_points(capture.points)
     assert 1500 < len(cloud) <= 2000
@@ -47,7 +47,7 @@ def test_a_capture_of_the_demo_room_is_read_back_whole(demo, tmp_path):
     for frame in capture.frames:
         depth = np.load(frame.depth, allow_pickle=False)
         assert depth.shape == (48, 64) and depth.dtype == np.float32 and (depth > 0).mean() > 0.99
-        assert passes.read_pixels(frame.image).shape == (48, 64, 4)
+        assert passes.read_pixels(frame.image).shape == passes.read_pixels(frame.albedo).shape == (48, 64, 4)
         camera = Camera(frame.w, frame.h, frame.fl_x, frame.fl_y, frame.cx, frame.cy, np.array(frame.transform_matrix))
         pixels, z = project(camera, cloud.positions)
         column, row = np.floor(pixels).astype(int).T

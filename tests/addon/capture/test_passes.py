@@ -98,6 +98,27 @@ def test_colour_alpha_and_depth_are_the_same_whatever_the_user_has_set(scene, ca
     assert (camera.width, camera.height) == (64, 48)
 
 
+@pytest.mark.parametrize("strength", [0.2, 5.0])
+def test_albedo_is_the_diffuse_colour_whatever_the_light(scene, card, tmp_path, strength):
+    linear = np.array([0.5, 0.002, 0.8])
+    world = scene.world = bpy.data.worlds.new("Light")
+    if world.node_tree is None:  # Blender 4.5; later ones always have a tree
+        world.use_nodes = True
+    world.node_tree.nodes["Background"].inputs["Strength"].default_value = strength
+    tree = bpy.data.objects["Card"].data.materials[0].node_tree
+    tree.nodes.clear()
+    matt, out = tree.nodes.new("ShaderNodeBsdfDiffuse"), tree.nodes.new("ShaderNodeOutputMaterial")
+    matt.inputs["Color"].default_value = (*linear, 1.0)
+    tree.links.new(matt.outputs[0], out.inputs["Surface"])
+    with passes.studio(scene, CaptureSettings(width=64, height=48, samples=4)) as studio:
+        studio.shoot(pose_of(card), card.data, 0, tmp_path / "view.png", tmp_path / "albedo.png")
+    codes = np.round(passes.read_pixels(tmp_path / "albedo.png") * 255).astype(int)
+    expected = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055) * 255
+    assert codes.shape == (48, 64, 4)
+    assert np.abs(codes[2:-2, 2:28, :3] - expected).max() <= 1.01
+    assert (codes[2:-2, 2:28, 3] == 255).all() and (codes[2:-2, 36:-2] == 0).all()
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_the_scene_stays_as_it_is(scene, card, tmp_path, fails):
     wild(scene)

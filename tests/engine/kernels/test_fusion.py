@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fusion against the reference, on random and on degenerate pictures."""
+
+import numpy as np
+import pytest
+import torch
+
+from engine.kernels.fusion import cpu, reference
+
+
+def scene(seed, views=5, width=24, height=18):
+    rng = np.random.default_rng(seed)
+    f = np.float32
+    turns = np.linalg.qr(rng.normal(size=(views, 3, 3)))[0]
+    turns *= np.sign(np.linalg.det(turns))[:, None, None]
+    shifts = np.c_[rng.normal(0, 0.1, (views, 2)), rng.uniform(1, 2, views)]
+    lenses = np.tile([20.0, 21, 12.3, 8.8], (views, 1))
+    depths = rng.uniform(1.2, 1.5, (views, height, width)) + 0.3 * (rng.random((views, height, width)) < 0.1)
+    depths[rng.random(depths.shape) < 0.1] = cpu.EMPTY
+    depths[rng.random(depths.shape) < 0.1] = cpu.UNKNOWN
+    slants = rng.uniform(0.1, 1, depths.shape) * (rng.random(depths.shape) < 0.9)
+    parts = (turns, shifts - turns @ np.full(3, 0.4), lenses, rng.uniform(0.5, 1, views), depths, slants)
+    return tuple(np.ascontiguousarray(part, f) for part in parts)
+
+
+def fused(blocks, size, reach, parts):
+    distances, weights = (np.full((len(blocks), cpu.VOXELS), 7, np.float32) for _ in range(2))
+    cpu.fuse(np.asarray(blocks, np.int32), size, reach, *parts, distances, weights)
+    return distances, weights
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_the_reference(seed):
+    parts = scene(seed)
+    blocks = np.argwhere(np.ones((2, 2, 2)))
+    distances, weights = fused(blocks, 0.05, 0.2, parts)
+    others = reference.fuse(torch.from_numpy(blocks), 0.05, 0.2, *(torch.from_numpy(part).double() for part in parts))
+    # A place on the edge between two pixels may fall to either side.
+    same = np.isclose(distances, others[0].numpy(), atol=1e-4) & np.isclose(weights, others[1].numpy(), atol=1e-4)
+    assert same.mean() > 0.998 and (weights > 0).any() and (weights == 0).any()
+
+
+def test_a_plane_is_found_where_it_is():
+    f = np.float32
+    depths, slants = np.full((1, 40, 40), 2, f), np.ones((1, 40, 40), f)
+    parts = (np.eye(3, dtype=f)[None], np.zeros((1, 3), f), np.array([[40, 40, 20, 20]], f), np.ones(1, f), depths, slants)
+    distances, weights = fused([[0, 0, 4]], 0.05, 0.2, parts)
+    heights = (32 + np.arange(8)) * 0.05
+    found, weight = distances.reshape(8, 8, 8)[0, 0], weights.reshape(8, 8, 8)[0, 0]
+    near = np.abs(heights - 2) < 0.19
+    np.testing.assert_allclose(found[near], (2 - heights[near]) / 0.2, atol=1e-5)
+    assert (found[heights < 1.79] == 1).all() and (weight[heights > 2.2] == 0).all()
+
+
+def test_nothing_known_is_no_weight():
+    parts = list(scene(0))
+    for number, value in ((4, cpu.UNKNOWN), (4, np.nan), (5, 0.0), (5, np.nan)):
+        changed = list(parts)
+        changed[number] = np.full_like(parts[number], value)
+        if number == 5:
+            changed[4] = np.abs(parts[4]) + 0.1
+        distances, weights = fused([[0, 0, 0], [-3, 5, 1]], 0.05, 0.2, changed)
+        assert (weights == 0).all() and (distances == 0).all()
