@@ -314,11 +314,13 @@ def surface(
     settings: Annotated[_SurfaceFlags, tyro.conf.arg(name="")] = _SurfaceFlags(),  # type: ignore[valid-type]  # noqa: B008
 ) -> int:
     """Make the surface of a result, a mesh with coloured vertices: RESULT/mesh.glb."""
+    given = _like(SurfaceSettings(), settings)
+    check(given)
 
     def make(folder: Path, reporter: Any) -> bool:
         from .shapes.surface import make_surface
 
-        return make_surface(folder, _like(SurfaceSettings(), settings), reporter)
+        return make_surface(folder, given, reporter)
 
     return _shape(result, events, "mesh.glb", make)
 
@@ -330,11 +332,13 @@ def proxy(
     settings: Annotated[_ProxyFlags, tyro.conf.arg(name="")] = _ProxyFlags(),  # type: ignore[valid-type]  # noqa: B008
 ) -> int:
     """Make a light, textured mesh that stands for a result, of its surface: RESULT/proxy.glb. Without a surface, that is made first."""
+    given = _like(ProxySettings(), settings)
+    check(given)
 
     def make(folder: Path, reporter: Any) -> bool:
         from .shapes.proxy import make_proxy
 
-        return make_proxy(folder, _like(ProxySettings(), settings), reporter)
+        return make_proxy(folder, given, reporter)
 
     return _shape(result, events, "proxy.glb", make)
 

@@ -14,7 +14,6 @@ from ..cameras import Camera
 from ..contract.capture import Capture
 from ..contract.errors import UserError
 from ..contract.result import MESH, PROXY, inside
-from ..contract.schema import check
 from ..contract.settings import ProxySettings, SurfaceSettings
 from ..data.views import View, load_views
 from ..formats.meshes import Mesh, read_mesh, write_mesh
@@ -42,7 +41,6 @@ def make_proxy(folder: Path, settings: ProxySettings, report: Reporter) -> bool:
     Raises:
         UserError: nothing was learnt yet, the capture is gone, or there is no surface.
     """
-    check(settings)
     with working(folder, report, settings.threads) as work:
         capture = work.capture()
         proxy, up = _proxy(work, capture, _mesh(work, capture), settings)

@@ -11,7 +11,6 @@ from ..cameras import Camera
 from ..contract.capture import Capture
 from ..contract.errors import UserError
 from ..contract.result import MESH
-from ..contract.schema import check
 from ..contract.settings import SurfaceSettings
 from ..data.scene import seed_positions
 from ..data.views import View, load_views
@@ -47,7 +46,6 @@ def make_surface(folder: Path, settings: SurfaceSettings, report: Reporter) -> b
     Raises:
         UserError: nothing was learnt yet, the capture is gone, or there is no surface.
     """
-    check(settings)
     with working(folder, report, settings.threads) as work:
         capture = work.capture()
         model = load_model(folder, work.result, work.workers)

@@ -100,17 +100,18 @@ class Renderer:
         rank = np.empty(self.image.shape[1:], np.float32)
         rasterize.median_depth(ranks, self._starts, self.pairs, rank, self.workers)
         there = rank > 0
-        chosen = rank[there].astype(np.int64) - 1
+        # Only a few of the gaussians are met so.
+        met, chosen = np.unique(rank[there].astype(np.int64) - 1, return_inverse=True)
         viewmat, position, lens, *_ = self._view
-        means, log_scales, quats = (gaussians.values[name][self.order] for name in ("means", "log_scales", "quats"))
+        means, log_scales, quats = (gaussians.values[name][self.order[met]] for name in ("means", "log_scales", "quats"))
         across, down, most = depth_slopes((means - position) @ viewmat[:3, :3].T, log_scales, quats, viewmat[:3, :3], lens)
-        rows, (y, x) = self._rows[chosen], np.nonzero(there)
+        rows, (y, x) = self._rows[met][chosen], np.nonzero(there)
         middle = rows[:, tiles.DEPTH]
         off = across[chosen] * (x + 0.5 - rows[:, tiles.X]) + down[chosen] * (y + 0.5 - rows[:, tiles.Y])
         # One over the depth is what changes evenly over a plane.
-        met = middle / np.maximum(1 - off / middle, 1e-3)
+        deepest = middle / np.maximum(1 - off / middle, 1e-3)
         depth = np.zeros_like(rank)
-        depth[there] = np.maximum(np.clip(met, middle - most[chosen], middle + most[chosen]), 0)
+        depth[there] = np.maximum(np.clip(deepest, middle - most[chosen], middle + most[chosen]), 0)
         return depth
 
     def normals(self, gaussians: Gaussians) -> np.ndarray:

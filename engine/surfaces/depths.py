@@ -86,9 +86,9 @@ def camera_tables(cameras: Sequence[Camera], origin: np.ndarray) -> tuple[np.nda
 
 def _slants(camera: Camera, depth: np.ndarray, jump: float) -> np.ndarray:
     """How far, for a difference of planar z, a place is from the plane that is seen at a pixel; 0 at edges and where nothing is."""
-    matrix = ray_matrix(camera)
-    across = (np.arange(camera.width) + 0.5)[None, :, None] * matrix[:, 0]
-    rays = across + (np.arange(camera.height) + 0.5)[:, None, None] * matrix[:, 1] + matrix[:, 2]
+    matrix = ray_matrix(camera).astype(np.float32)
+    x, y = (np.arange(side, dtype=np.float32) + np.float32(0.5) for side in (camera.width, camera.height))
+    rays = x[None, :, None] * matrix[:, 0] + y[:, None, None] * matrix[:, 1] + matrix[:, 2]
     known = depth > 0
     places = rays * depth[..., None]
     smooth = known.copy()
@@ -98,9 +98,10 @@ def _slants(camera: Camera, depth: np.ndarray, jump: float) -> np.ndarray:
         ahead[axis], behind[axis] = (0, 1), (1, 0)
         smooth &= np.pad(near, ahead) | np.pad(near, behind)
     slopes = [np.gradient(places, axis=axis) if depth.shape[axis] > 1 else np.zeros_like(places) for axis in (0, 1)]
-    normals = np.cross(*slopes)
-    length = np.linalg.norm(normals, axis=-1)
-    slants = np.abs((normals * rays).sum(axis=-1)) / np.maximum(length, 1e-30)
+    (ax, ay, az), (bx, by, bz) = (np.moveaxis(slope, -1, 0) for slope in slopes)
+    nx, ny, nz = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+    length = np.sqrt(nx * nx + ny * ny + nz * nz)
+    slants = np.abs(nx * rays[..., 0] + ny * rays[..., 1] + nz * rays[..., 2]) / np.maximum(length, 1e-30)
     for axis in (0, 1):
         if depth.shape[axis] > 2:
             jumps = np.abs(np.gradient(depth, axis=axis)) > jump
