@@ -71,8 +71,8 @@ def fuse(
 
     Args:
         maps: the pictures. grid: where.
-        close: whether what no picture saw counts as solid, so that the surface is closed.
-        capped: whether the solid ends where the box does; without, the surface is open at the grid's border.
+        close: whether what is behind surfaces in all pictures counts as solid, so that the surface is closed there.
+        capped: whether so does all that no picture looks at, and ends where the box does; without, the surface is open there.
         most_bytes: that the blocks may take.
         progress: called with (done, all).
 
@@ -96,12 +96,11 @@ def fuse(
             return None
         number[wanted] = np.arange(count, count + len(blocks), dtype=np.int32)
         count += len(blocks)
-        values = _values(maps, grid, views, blocks, progress)
-        if not close:
-            parts.append(values)
-            break
-        values[np.isnan(values)] = -1
+        values, hidden = _values(maps, grid, views, blocks, progress)
         parts.append(values)
+        if not close:
+            break
+        values[np.isnan(values) if capped else hidden] = -1
         # Where the solid goes on into a block that counts as empty, or the other way round, that block is not what it seemed.
         wanted = _contradicted(values, blocks, number, empty)
     values = np.concatenate(parts) if parts else np.zeros((0, SIDE, SIDE, SIDE), np.float32)
@@ -162,8 +161,10 @@ def _seen_blocks(maps: DepthMaps, grid: Grid) -> np.ndarray:
     return seen
 
 
-def _values(maps: DepthMaps, grid: Grid, views, blocks: np.ndarray, progress=lambda done, all: None) -> np.ndarray:
-    """Distances in blocks [B, 3], NaN where nothing is known."""
+def _values(
+    maps: DepthMaps, grid: Grid, views, blocks: np.ndarray, progress: Callable[[int, int], None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances in blocks [B, 3], NaN where nothing is known, and where they are not because something is before them."""
     values = np.empty((len(blocks), VOXELS), np.float32)
     weights = np.empty_like(values)
     step = 2048
@@ -173,8 +174,9 @@ def _values(maps: DepthMaps, grid: Grid, views, blocks: np.ndarray, progress=lam
         kernel.fuse(
             blocks[some], grid.size, grid.reach, *views, maps.strengths, maps.depths, maps.slants, values[some], weights[some]
         )
-    values[weights == 0] = np.nan
-    return values.reshape(-1, SIDE, SIDE, SIDE)
+    values[weights <= 0] = np.nan
+    shape = (-1, SIDE, SIDE, SIDE)
+    return values.reshape(shape), (weights < 0).reshape(shape)
 
 
 def _coarse(maps: DepthMaps, grid: Grid, views) -> tuple[np.ndarray, np.ndarray]:
@@ -215,7 +217,7 @@ def _contradicted(values: np.ndarray, blocks: np.ndarray, number: np.ndarray, em
             inside = ((beside >= 0) & (beside < number.shape)).all(axis=1)
             at = tuple(beside[inside].T)
             there = empty[at]
-            wrong = np.where(there, (facing[inside] < 0).any(axis=1), (facing[inside] > 0).any(axis=1))
+            wrong = np.where(there, (facing[inside] < 0).any(axis=1), (facing[inside] > 0).any(axis=1))  # NaN is neither
             wanted[tuple(part[wrong] for part in at)] = True
     return wanted & (number < 0)
 

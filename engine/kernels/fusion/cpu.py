@@ -51,13 +51,14 @@ def fuse(blocks, size, reach, turns, shifts, lenses, strengths, depths, slants, 
         depths: [N, H, W] float32 planar z, EMPTY or UNKNOWN.
         slants: [N, H, W] float32, distance to the surface's plane for a difference of planar z; 0 where a depth is not to be used.
         distances: [B, VOXELS] float32, receives the mean distance in truncations, -1 (inside) to 1; 0 where nothing is known.
-        weights: [B, VOXELS] float32, receives the sum of weights, 0 where nothing is known.
+        weights: [B, VOXELS] float32, receives the sum of weights; where nothing is known, -1 behind a surface that some picture shows, and
+            0 where none looks.
     """
     count, height, width = depths.shape
     size, reach = np.float32(size), np.float32(reach)
     ball = size * np.float32(SIDE * 0.8660254)
     for b in nb.prange(blocks.shape[0]):
-        total, weight = np.zeros(VOXELS, np.float32), np.zeros(VOXELS, np.float32)
+        total, weight, hidden = np.zeros(VOXELS, np.float32), np.zeros(VOXELS, np.float32), np.zeros(VOXELS, np.float32)
         x0, y0, z0 = (
             size * np.float32(blocks[b, 0] * SIDE),
             size * np.float32(blocks[b, 1] * SIDE),
@@ -100,6 +101,8 @@ def fuse(blocks, size, reach, turns, shifts, lenses, strengths, depths, slants, 
                             total[at] += strengths[n]
                             weight[at] += strengths[n]
                             continue
+                        if depth < z:
+                            hidden[at] = _1
                         slant = slants[n, np.int64(v), np.int64(u)]
                         if not slant > _0:
                             continue
@@ -114,5 +117,5 @@ def fuse(blocks, size, reach, turns, shifts, lenses, strengths, depths, slants, 
                         total[at] += share * min(distance, _1)
                         weight[at] += share
         for at in range(VOXELS):
-            weights[b, at] = weight[at]
+            weights[b, at] = weight[at] if weight[at] > _0 else -hidden[at]
             distances[b, at] = total[at] / weight[at] if weight[at] > _0 else _0

@@ -26,7 +26,7 @@ def fuse(
     inner = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), dim=-1).view(-1, 3)
     places = (blocks[:, None] * SIDE + inner).to(depths.dtype) * size
     total = places.new_zeros(places.shape[:2])
-    weight = total.clone()
+    weight, hidden = total.clone(), total.clone()
     height, width = depths.shape[1:]
     for turn, shift, lens, strength, depth, slant in zip(turns, shifts, lenses, strengths, depths, slants, strict=True):
         local = places @ turn.T + shift
@@ -41,9 +41,10 @@ def fuse(
         share = tilt / torch.sqrt(1 + x * x + y * y) * strength * ((distance + 1) / (1 + SURE)).clamp(max=1)
         empty = seen & (met < 0)
         near = seen & (met > 0) & (tilt > 0) & (distance > -1)
+        hidden[seen & (met > 0) & (met < z)] = 1
         total += torch.where(empty, strength, torch.where(near, share * distance.clamp(max=1), 0))
         weight += torch.where(empty, strength, torch.where(near, share, 0))
-    return torch.where(weight > 0, total / weight, 0), weight
+    return torch.where(weight > 0, total / weight, 0), torch.where(weight > 0, weight, -hidden)
 
 
 def _looked_up(depth: Tensor, u: Tensor, v: Tensor, together: float) -> Tensor:

@@ -44,12 +44,14 @@ def test_a_plane_is_found_where_it_is():
     f = np.float32
     depths, slants = np.full((1, 40, 40), 2, f), np.ones((1, 40, 40), f)
     parts = (np.eye(3, dtype=f)[None], np.zeros((1, 3), f), np.array([[40, 40, 20, 20]], f), np.ones(1, f), depths, slants)
-    distances, weights = fused([[0, 0, 4]], 0.05, 0.2, parts)
+    distances, _ = fused([[0, 0, 4]], 0.05, 0.2, parts)
     heights = (32 + np.arange(8)) * 0.05
-    found, weight = distances.reshape(8, 8, 8)[0, 0], weights.reshape(8, 8, 8)[0, 0]
+    found = distances.reshape(8, 8, 8)[0, 0]
     near = np.abs(heights - 2) < 0.19
     np.testing.assert_allclose(found[near], (2 - heights[near]) / 0.2, atol=1e-5)
-    assert (found[heights < 1.79] == 1).all() and (weight[heights > 2.2] == 0).all()
+    assert (found[heights < 1.79] == 1).all()
+    far, weight = fused([[0, 0, 6], [0, 0, -1]], 0.05, 0.2, parts)
+    assert (far == 0).all() and (weight[0] == -1).all() and (weight[1] == 0).all()
 
 
 def test_nothing_known_is_no_weight():
@@ -60,4 +62,4 @@ def test_nothing_known_is_no_weight():
         if number == 5:
             changed[4] = np.abs(parts[4]) + 0.1
         distances, weights = fused([[0, 0, 0], [-3, 5, 1]], 0.05, 0.2, changed)
-        assert (weights == 0).all() and (distances == 0).all()
+        assert (weights <= 0).all() and (distances == 0).all()
