@@ -86,6 +86,12 @@ class Glb:
             numbers = np.maximum(numbers / np.iinfo(kind).max, -1.0)
         return numbers
 
+    def corners(self, accessor: int) -> np.ndarray:
+        """The numbers of vertices that an accessor lists, [N] int64."""
+        if self.document["accessors"][index(accessor)]["componentType"] not in (5121, 5123, 5125):
+            raise Damaged
+        return self.numbers(accessor, 1)[:, 0].astype(np.int64)
+
     def bytes_of(self, view: int) -> bytes:
         """What lies in a view of the buffer."""
         start, length, _ = self._view(view)

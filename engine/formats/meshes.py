@@ -118,7 +118,7 @@ def _primitive(glb: Glb, primitive: dict[str, Any], matrix: np.ndarray) -> Mesh:
     """The triangles of a primitive, in the world."""
     attributes = primitive["attributes"]
     positions = glb.numbers(attributes["POSITION"], 3)
-    corners = glb.numbers(primitive["indices"], 1)[:, 0].astype(np.int64) if "indices" in primitive else np.arange(len(positions))
+    corners = glb.corners(primitive["indices"]) if "indices" in primitive else np.arange(len(positions))
     colors = glb.numbers(attributes["COLOR_0"], 3, 4) if "COLOR_0" in attributes else None
     normals = glb.numbers(attributes["NORMAL"], 3) if "NORMAL" in attributes else None
     if len(corners) % 3 or any(part is not None and len(part) != len(positions) for part in (colors, normals)):

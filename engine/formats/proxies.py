@@ -173,10 +173,10 @@ def _to_gltf(vectors: np.ndarray) -> np.ndarray:
 def _surface(glb: Glb, primitive: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Positions [N, 3] with our axes and triangles [M, 3] of a primitive."""
     positions = glb.numbers(primitive["attributes"]["POSITION"], 3)
-    corners = glb.numbers(primitive["indices"], 1)[:, 0]
+    corners = glb.corners(primitive["indices"])
     if not len(corners) or len(corners) % 3 or corners.max() >= len(positions) or not np.isfinite(positions).all():
         raise Damaged
-    return positions @ WORLD_AXES["y-up"].T, corners.reshape(-1, 3).astype(np.int64)
+    return positions @ WORLD_AXES["y-up"].T, corners.reshape(-1, 3)
 
 
 def _picture(glb: Glb, texture: dict[str, Any]) -> bytes:

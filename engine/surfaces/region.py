@@ -12,7 +12,7 @@ from ..data.scene import near_distance, scene_box
 from .depths import DepthMaps
 
 # Shares of the places seen, in percent, that are left out as strays at either end.
-_STRAY = 0.02
+_STRAY = 0.001
 _EVERY = 3
 
 

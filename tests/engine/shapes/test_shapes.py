@@ -51,7 +51,7 @@ def finished(tmp_path_factory):
     model, frames = SplatModel(balls(CENTER), "linear", True, 0, 2), []
     (folder / "capture" / "images").mkdir(parents=True)
     for index in range(24):
-        height, angle = -0.6 + 1.5 * index / 23, 2.4 * index
+        height, angle = -0.9 + 1.8 * index / 23, 2.4 * index
         away = 2.2 * np.array([np.sqrt(1 - height**2) * np.cos(angle), np.sqrt(1 - height**2) * np.sin(angle), height])
         back = away / np.linalg.norm(away)
         right = np.cross([0, 0, 1], back) / np.linalg.norm(np.cross([0, 0, 1], back))
@@ -136,7 +136,7 @@ def test_holes_stay_where_that_is_asked(result):
 
 
 def test_little_memory_makes_larger_cells_and_says_so(result):
-    assert cli.main(["surface", str(result), "--cells", "200", "--memory", "0.01"]) == 0
+    assert cli.main(["surface", str(result), "--cells", "400", "--memory", "0.01"]) == 0
     assert any("memory" in event.get("message", "") for event in events(result) if event["event"] == "warning")
 
 
