@@ -12,6 +12,8 @@ _HASTE = 3.0
 # Pixels between two pieces of the texture: mipmaps and filters look beyond edges.
 _PADDING = 4
 _TRIES = 6
+# Share of its extent that a thing may be stretched by.
+_STRETCH = 0.01
 # Steps in which texels are made denser until they no longer fit.
 _DENSER = 1.07
 
@@ -36,7 +38,20 @@ def simplified(positions: np.ndarray, triangles: np.ndarray, faces: int) -> tupl
         made, kept = simplify(made, kept, target_count=faces, agg=_HASTE)
         kept = _proper(made, kept)
     made, kept = only(np.ones(len(kept), bool), made, kept.astype(np.int64))
-    return made * size + middle, kept
+    return _stretched(made * size + middle, positions), kept
+
+
+def _stretched(made: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """The simplified positions with the extent of the fine ones: collapses cut off a little on all sides. Where more than a little is
+    missing, something thin went, and they stay as they are.
+    """
+    if not len(made):
+        return made
+    low, extent = made.min(axis=0), np.ptp(made, axis=0)
+    factor = np.ptp(positions, axis=0) / np.maximum(extent, 1e-30)
+    factor = np.where(np.abs(factor - 1) < _STRETCH, factor, 1)
+    start = np.where(factor == 1, low, positions.min(axis=0))
+    return (made - low) * factor + start
 
 
 def unwrapped(positions: np.ndarray, triangles: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
