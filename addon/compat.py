@@ -8,38 +8,6 @@ import bpy
 from ..engine.contract.errors import UserError
 
 
-def new_point_cloud(name: str, count: int) -> bpy.types.PointCloud:
-    """A point cloud of ``count`` points at the origin.
-
-    Args:
-        name: name of the data-block.
-        count: how many points, at least 1.
-    """
-    cloud = bpy.data.pointclouds.new(name)
-    if hasattr(cloud, "resize"):
-        cloud.resize(count)
-        return cloud
-    # Before 5.1 only the conversion of a mesh makes one; a scene of its own keeps the user's selection and mode out of it.
-    bpy.data.pointclouds.remove(cloud)
-    mesh = bpy.data.meshes.new(name)
-    mesh.vertices.add(count)
-    source = bpy.data.objects.new(name, mesh)
-    scene = bpy.data.scenes.new(name)
-    try:
-        scene.collection.objects.link(source)
-        layer = scene.view_layers[0]
-        layer.objects.active = source
-        source.select_set(True, view_layer=layer)
-        selected = {"object": source, "active_object": source, "selected_objects": [source], "selected_editable_objects": [source]}
-        with bpy.context.temp_override(scene=scene, view_layer=layer, **selected):
-            bpy.ops.object.convert(target="POINTCLOUD")
-        return source.data
-    finally:
-        bpy.data.objects.remove(source)
-        bpy.data.scenes.remove(scene)
-        bpy.data.meshes.remove(mesh)
-
-
 def compositor_tree(scene: bpy.types.Scene) -> bpy.types.NodeTree:
     """Gives a scene an empty compositor tree; drop it with :func:`drop_compositor_tree`. From 5.0 trees are data-blocks of their own."""
     if hasattr(scene, "compositing_node_group"):
@@ -112,11 +80,47 @@ def material_tree(material: bpy.types.Material) -> bpy.types.ShaderNodeTree:
     return material.node_tree
 
 
+def use_wildcard(node: bpy.types.Node) -> None:
+    """Has a node Remove Named Attribute read its name as a pattern."""
+    if hasattr(node, "pattern_mode"):
+        node.pattern_mode = "WILDCARD"
+    else:
+        node.inputs["Pattern Mode"].default_value = "Wildcard"
+
+
+def modifier_input(modifier: bpy.types.NodesModifier, name: str) -> object:
+    """The value of an input of a Geometry Nodes modifier; of a menu what is chosen in it."""
+    item = _input(modifier, name)
+    if hasattr(modifier, "properties"):
+        return getattr(modifier.properties.inputs, item.identifier).value
+    value = modifier[item.identifier]
+    return _choices(modifier, name)[value] if item.socket_type == "NodeSocketMenu" else value
+
+
 def set_modifier_input(modifier: bpy.types.NodesModifier, name: str, value: object) -> None:
     """Sets an input of a Geometry Nodes modifier by its name; from 5.2 inputs are properties, before they were items."""
-    item = next(item for item in modifier.node_group.interface.items_tree if item.name == name and item.in_out == "INPUT")
+    item = _input(modifier, name)
     if hasattr(modifier, "properties"):
         getattr(modifier.properties.inputs, item.identifier).value = value
     else:
-        modifier[item.identifier] = value
+        modifier[item.identifier] = _choices(modifier, name).index(value) if item.socket_type == "NodeSocketMenu" else value
     modifier.id_data.update_tag()
+
+
+def draw_modifier_input(layout: bpy.types.UILayout, modifier: bpy.types.NodesModifier, name: str, text: str) -> None:
+    """Draws the field of an input of a Geometry Nodes modifier."""
+    item = _input(modifier, name)
+    if hasattr(modifier, "properties"):
+        layout.prop(getattr(modifier.properties.inputs, item.identifier), "value", text=text)
+    else:
+        layout.prop(modifier, f'["{item.identifier}"]', text=text)
+
+
+def _input(modifier: bpy.types.NodesModifier, name: str) -> bpy.types.NodeTreeInterfaceSocket:
+    return next(item for item in modifier.node_group.interface.items_tree if item.name == name and item.in_out == "INPUT")
+
+
+def _choices(modifier: bpy.types.NodesModifier, name: str) -> list[str]:
+    """What a menu offers, in the order of its numbers, which a modifier kept before 5.2."""
+    node = next(node for node in modifier.node_group.nodes if node.bl_idname == "GeometryNodeMenuSwitch")
+    return [item.name for item in node.enum_items]

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Results and files of others come into a scene.
 
-A result becomes one object. Splats are a coloured point cloud, light enough for the viewport; where splats are asked for, its modifier
-"Splats" turns the points into gaussians in renders. A radiance field becomes its mesh, or its points. So what is moved, turned, scaled or
-duplicated in the viewport is what is rendered.
+A result becomes one object that holds all it can look like (see looks.py). So what is moved, turned, scaled or duplicated in the viewport
+is what is rendered.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
@@ -19,17 +19,33 @@ from ...engine.contract.settings import ImportSettings
 from ...engine.formats.meshes import Mesh, read_mesh
 from ...engine.formats.ply import read_vertices
 from ...engine.formats.points import PointCloud, read_points
+from ...engine.formats.proxies import Proxy, read_proxy
 from ...engine.formats.splats import Splats, read_splats
 from ..jobs.alive import is_alive
 from ..rooms.layouts import Extent, measure
-from .meshes import mesh_object
-from .point_clouds import point_cloud_object, spacing
-from .splats import MINIMUM_ALPHA, most_visible, opacities_of, raise_transparent_bounces, solid_points, splat_object, to_linear
+from .assets import make_asset
+from .looks import look_object, show
+from .splats import MINIMUM_ALPHA, most_visible, opacities_of, raise_transparent_bounces, splat_part, training_views
+from .surfaces import box_part, cloud_part, mesh_part, proxy_extent, proxy_part
 from .tagging import tag
 
-_GREY = 0.5
-# What a result may hold, the first one that is asked for being taken, and the switches that ask for it.
-_SWITCHES = {"splats": "Splats or Points", "mesh": "Mesh", "points": "Points"}
+# What is rendered where nothing else is asked for, best first.
+_BEST = ("splats", "mesh", "proxy", "points")
+# Each result has points: those of its splats, else its own, else the corners of its surface.
+_MADE_BY = {"proxy": "Make one with: python -m engine proxy RESULT", "mesh": "Make one with: python -m engine surface RESULT"}
+
+
+@dataclass(frozen=True, eq=False)
+class _Held:
+    """What a result or a file holds."""
+
+    splats: Splats | None = None
+    points: PointCloud | None = None
+    mesh: Mesh | None = None
+    proxy: Proxy | None = None
+
+    def looks(self) -> list[str]:
+        return ["points", *(name for name in ("splats", "mesh", "proxy") if getattr(self, name) is not None)]
 
 
 def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings) -> list[bpy.types.Object]:
@@ -38,37 +54,32 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
     Args:
         scene: receives a collection named after the result.
         folder: the result.
-        settings: what is brought back, and how much of it.
+        settings: what it is brought in as.
 
     Returns:
-        The objects that were made. Their tag (see tagging.py) has ``note``, a sentence on what was changed in the scene, or "".
+        The objects that were made. Their tag (see tagging.py) has ``note``, sentences on what was changed in the scene and what the
+        result lacks, or "".
 
     Raises:
-        UserError: there is no result, it holds nothing that can be imported or is asked for, or its file is damaged.
+        UserError: there is no result, it does not hold what is asked for, or its file is damaged.
     """
     folder = Path(folder)
     result = read_result(folder)
-    held = [kind for kind in _SWITCHES if result.artifact(kind)]
-    asked = {"splats": settings.splats or settings.points, "mesh": settings.mesh, "points": settings.points}
-    kind = next((kind for kind in held if asked[kind]), None)
-    if kind is None:
-        if held:
-            switches = " or ".join(_SWITCHES[kind] for kind in held)
-            raise UserError(f"Nothing that the result in {folder} holds is asked for.", f"Switch on {switches}.")
+    files = {kind: inside(folder, path, str(folder)) for kind in _BEST if (path := result.artifact(kind))}
+    if not files:
         if result.status != "running":
             raise UserError(f"The result in {folder} holds no splats, mesh or points.", "Train for longer, or choose another result.")
         if is_alive(result.pid):
             raise UserError(f"The result in {folder} is still being trained.", "Wait until it is done, or choose another result.")
         raise UserError(f"The training of {folder} was broken off.", "Continue it, or choose another result.")
-    file = inside(folder, result.artifact(kind), str(folder))
-    name = folder.resolve().name or "Result"
-    if kind == "mesh":
-        return [_add_mesh(scene, read_mesh(file), file, name, result.scale)]
-    if kind == "points":
-        return [_add_points(scene, read_points(file), file, name, result.scale)]
-    splats = read_splats(file)
-    blend = splats.blend or result.blend
-    return [_add_splats(scene, splats, name, blend, settings, file, result)]
+    if settings.look not in ("auto", "points", *files):
+        made = _MADE_BY.get(settings.look, f"Import it as {next(iter(files))}.")
+        raise UserError(f"The result in {folder} holds no {settings.look}.", made)
+    # The points of splats are the splats' own.
+    read = {"splats": read_splats, "mesh": read_mesh, "proxy": read_proxy} | ({} if "splats" in files else {"points": read_points})
+    held = _Held(**{kind: read[kind](file) for kind, file in files.items() if kind in read})
+    first = next(kind for kind in _BEST if kind in files)
+    return [_add(scene, held, folder.resolve().name or "Result", files[first], settings, result)]
 
 
 def import_file(scene: bpy.types.Scene, file: Path, settings: ImportSettings) -> list[bpy.types.Object]:
@@ -77,7 +88,7 @@ def import_file(scene: bpy.types.Scene, file: Path, settings: ImportSettings) ->
     Args:
         scene: receives a collection named after the file.
         file: PLY, SPZ, .splat or GLB.
-        settings: as for a result; a file of points comes as points whatever they say.
+        settings: as for a result; what the file does not hold is not asked for.
 
     Returns:
         The objects that were made.
@@ -86,67 +97,46 @@ def import_file(scene: bpy.types.Scene, file: Path, settings: ImportSettings) ->
         UserError: the file is missing, damaged, or holds neither splats nor points.
     """
     file = Path(file)
+    held = None
     if file.suffix.lower() == ".ply":
         columns = read_vertices(file).columns
         if "f_dc_0" not in columns and "packed_position" not in columns:
-            return [_add_points(scene, read_points(file), file)]
-    splats = read_splats(file)
-    # A file that does not say how its splats blend is made for the viewers of the field.
-    return [_add_splats(scene, splats, file.stem, splats.blend or "srgb", settings, file, None)]
+            held = _Held(points=read_points(file))
+    return [_add(scene, held or _Held(splats=read_splats(file)), file.stem, file, settings, None)]
 
 
-def _add_splats(
-    scene: bpy.types.Scene, splats: Splats, name: str, blend: str, settings: ImportSettings, file: Path, result: Result | None
+def _add(
+    scene: bpy.types.Scene, held: _Held, name: str, file: Path, settings: ImportSettings, result: Result | None
 ) -> bpy.types.Object:
-    if not (settings.points or settings.splats):
-        raise UserError("Neither points nor splats are asked for.", "Switch on one of them.")
-    splats = most_visible(splats.select(opacities_of(splats) > MINIMUM_ALPHA), settings.max_splats)
-    if not len(splats):
-        raise UserError(f"{file} holds no splats that can be seen.", "Train for longer, or choose another result.")
+    if held.splats is not None:
+        held = _Held(_visible(held.splats, settings.max_splats, file), None, held.mesh, held.proxy)
+    elif held.points is None or not len(held.points):
+        held = _Held(None, _corners(held, file), held.mesh, held.proxy)
+    if held.mesh is not None and not len(held.mesh.triangles):
+        raise UserError(f"{file} holds no triangles.", "Make the mesh again, or choose another result.")
     unit = scene.unit_settings.scale_length
-    extent = measure(splats.means, opacities_of(splats))
-    note = ""
-    if settings.splats:
-        shown = splat_object(name, splats, blend, extent.foot, unit, viewport=not settings.points)
-        note = raise_transparent_bounces(scene)
+    extent = _extent(held)
+    place = extent.foot, unit
+    tags: dict[str, object] = {}
+    if held.splats is not None:
+        # A file that does not say how its splats blend is made for the viewers of the field.
+        tags["blend"] = blend = held.splats.blend or (result.blend if result else "srgb")
+        views = training_views(result.capture) if result and held.splats.degree else []
+        parts = [splat_part(held.splats, blend, views, *place)]
     else:
-        shown = solid_points(name, splats, blend, extent.foot, unit)
-    scale = result.scale if result else "unknown"
-    _finish(scene, shown, extent, file, scale, note, count=len(splats), blend=blend)
-    return shown
-
-
-def _add_points(scene: bpy.types.Scene, cloud: PointCloud, file: Path, name: str = "", scale: str = "unknown") -> bpy.types.Object:
-    if not len(cloud):
-        raise UserError(f"{file} holds no points.", "Choose another file.")
-    unit = scene.unit_settings.scale_length
-    extent = measure(cloud.positions, np.ones(len(cloud)))
-    colors = _light(cloud)
-    positions = (cloud.positions - extent.foot) / unit
-    shown = point_cloud_object(name or file.stem, positions, colors, np.full(len(cloud), 0.5 * spacing(positions)))
+        parts = [cloud_part(held.points, *place)]
+    tags["count"] = len(parts[0].positions)
+    notes = [raise_transparent_bounces(scene)] if held.splats is not None else []
+    if held.mesh is not None:
+        parts.append(mesh_part(held.mesh, *place))
+    if held.proxy is not None:
+        parts.append(proxy_part(name, held.proxy, *place))
+        tags["faces"] = len(held.proxy.triangles)
+        if settings.lit and held.proxy.albedo is None:
+            notes.append("The capture holds no albedo, so the room's lights fall on the proxy's captured colours.")
+    shown = look_object(name, [*parts, box_part(extent, *place)], [*held.looks(), "box"])
     shown.location = extent.foot / unit
-    _finish(scene, shown, extent, file, scale, "", count=len(cloud))
-    return shown
-
-
-def _add_mesh(scene: bpy.types.Scene, mesh: Mesh, file: Path, name: str, scale: str) -> bpy.types.Object:
-    if not len(mesh.triangles):
-        raise UserError(f"{file} holds no triangles.", "Bring in its points instead.")
-    unit, cloud = scene.unit_settings.scale_length, mesh.vertices
-    extent = measure(cloud.positions, np.ones(len(cloud)))
-    shown = mesh_object(name, (cloud.positions - extent.foot) / unit, mesh.triangles, _light(cloud))
-    shown.location = extent.foot / unit
-    _finish(scene, shown, extent, file, scale, "", count=len(cloud))
-    return shown
-
-
-def _light(cloud: PointCloud) -> np.ndarray:
-    """Scene-linear colours [N, 3]."""
-    return np.full((len(cloud), 3), _GREY) if cloud.colors is None else to_linear(cloud.colors / 255.0)
-
-
-def _finish(scene: bpy.types.Scene, shown: bpy.types.Object, extent: Extent, file: Path, scale: str, note: str, **values: object) -> None:
-    """Puts the object into a collection of its own and tags it. ``low`` and ``high``: where its solid part was taken, in metres."""
+    show(shown, *_looks(held, settings.look, result), lit=held.proxy is not None and settings.lit)
     collection = bpy.data.collections.new(shown.name)
     tag(collection, "result")
     scene.collection.children.link(collection)
@@ -156,9 +146,51 @@ def _finish(scene: bpy.types.Scene, shown: bpy.types.Object, extent: Extent, fil
         "result",
         folder=str(file.parent),
         file=file.name,
-        scale=scale,
+        scale=result.scale if result else "unknown",
+        # Where its solid part was taken, in metres.
         low=extent.low.tolist(),
         high=extent.high.tolist(),
-        note=note,
-        **values,
+        note=" ".join(filter(None, notes)),
+        **tags,
     )
+    if settings.asset:
+        make_asset(shown, unit)
+    return shown
+
+
+def _visible(splats: Splats, most: int, file: Path) -> Splats:
+    splats = most_visible(splats.select(opacities_of(splats) > MINIMUM_ALPHA), most)
+    if not len(splats):
+        raise UserError(f"{file} holds no splats that can be seen.", "Train for longer, or choose another result.")
+    return splats
+
+
+def _corners(held: _Held, file: Path) -> PointCloud:
+    """The points of what has none of its own."""
+    if held.mesh is not None and len(held.mesh.vertices):
+        return held.mesh.vertices
+    if held.proxy is None:
+        raise UserError(f"{file} holds no points.", "Choose another file.")
+    placement = np.eye(4) if held.proxy.placement is None else held.proxy.placement
+    return PointCloud(np.unique(held.proxy.positions, axis=0) @ placement[:3, :3].T + placement[:3, 3])
+
+
+def _extent(held: _Held) -> Extent:
+    """Where the solid part was captured. A proxy has no stray points."""
+    if held.proxy is not None:
+        return proxy_extent(held.proxy)
+    if held.splats is not None:
+        return measure(held.splats.means, opacities_of(held.splats))
+    cloud = held.mesh.vertices if held.mesh is not None else held.points
+    return measure(cloud.positions, np.ones(len(cloud)))
+
+
+def _looks(held: _Held, asked: str, result: Result | None) -> tuple[str, str]:
+    """What is shown at first, in the viewport and in renders."""
+    there = held.looks()
+    best = next(look for look in _BEST if look in there)
+    if asked == "auto" or asked not in there:
+        asked = best
+    if asked != "splats":
+        return asked, asked
+    return "proxy" if held.proxy is not None else "points", "splats"

@@ -7,17 +7,19 @@ from typing import Any
 
 import bpy
 
+from ..compat import use_wildcard
+
 
 class Builder:
     """Adds nodes to a tree. Places are where a node shows in the editor."""
 
     def __init__(self, tree: bpy.types.NodeTree):
-        self._nodes = tree.nodes
+        self.tree = tree
         self.link = tree.links.new
 
     def node(self, kind: str, place: tuple[float, float], **values: Any) -> bpy.types.Node:
         """A node with its properties set."""
-        made = self._nodes.new(kind)
+        made = self.tree.nodes.new(kind)
         made.location = place
         for key, value in values.items():
             setattr(made, key, value)
@@ -45,3 +47,35 @@ class Builder:
         made = self.node("GeometryNodeInputNamedAttribute", place, data_type=kind)
         made.inputs["Name"].default_value = name
         return made.outputs["Attribute"]
+
+    def stored(
+        self,
+        geometry: bpy.types.NodeSocket,
+        name: str,
+        kind: str,
+        value: bpy.types.NodeSocket | float,
+        domain: str,
+        place: tuple[float, float],
+    ) -> bpy.types.NodeSocket:
+        """Geometry with a named attribute."""
+        made = self.node("GeometryNodeStoreNamedAttribute", place, data_type=kind, domain=domain)
+        made.inputs["Name"].default_value = name
+        self.link(geometry, made.inputs["Geometry"])
+        self.link(value, made.inputs["Value"])
+        return made.outputs[0]
+
+    def without(self, geometry: bpy.types.NodeSocket, name: str, place: tuple[float, float]) -> bpy.types.NodeSocket:
+        """Geometry without a named attribute; ``*`` stands for any letters."""
+        made = self.node("GeometryNodeRemoveAttribute", place)
+        if "*" in name:
+            use_wildcard(made)
+        made.inputs["Name"].default_value = name
+        self.link(geometry, made.inputs["Geometry"])
+        return made.outputs[0]
+
+    def dressed(self, mesh: bpy.types.NodeSocket, material: bpy.types.Material, place: tuple[float, float]) -> bpy.types.NodeSocket:
+        """Geometry in a material."""
+        made = self.node("GeometryNodeSetMaterial", place)
+        made.inputs["Material"].default_value = material
+        self.link(mesh, made.inputs["Geometry"])
+        return made.outputs[0]

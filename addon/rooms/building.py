@@ -10,6 +10,8 @@ import mathutils
 import numpy as np
 
 from ..compat import material_tree
+from ..results.looks import look_modifier
+from ..results.parts import PART, POINTS, values_of
 from ..results.tagging import kind_of, tag, tagged
 from .layouts import measure, viewpoint
 
@@ -93,21 +95,14 @@ def frame_camera(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) ->
 
 
 def _points_of(objects: Sequence[bpy.types.Object]) -> tuple[np.ndarray, np.ndarray]:
-    """Places [N, 3] of the points or vertices of results in the world, in Blender units, and their opacities [N]."""
+    """Places [N, 3] of the points of results in the world, in Blender units, and their opacities [N]."""
     places, opacities = [np.zeros((0, 3))], [np.zeros(0)]
-    for item in objects:
-        if item.type not in ("POINTCLOUD", "MESH"):
-            continue
-        attributes = item.data.attributes
-        count = len(attributes["position"].data)
-        flat = np.empty(count * 3, dtype=np.float32)
-        attributes["position"].data.foreach_get("vector", flat)
+    for item in filter(look_modifier, objects):
+        points = values_of(item.data, PART) == POINTS
         matrix = np.array(item.matrix_basis if item.parent is None else item.matrix_world)
-        places.append(flat.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3])
-        shares = np.ones(count, dtype=np.float32)
-        if "opacity" in attributes:
-            attributes["opacity"].data.foreach_get("value", shares)
-        opacities.append(shares)
+        places.append(values_of(item.data, "position")[points] @ matrix[:3, :3].T + matrix[:3, 3])
+        known = "opacity" in item.data.attributes
+        opacities.append(values_of(item.data, "opacity")[points] if known else np.ones(points.sum(), dtype=np.float32))
     positions, weights = np.concatenate(places), np.concatenate(opacities)
     # Without a result the camera looks at where one would stand.
     return (positions, weights) if len(positions) else (np.array([[-0.5, -0.5, 0.0], [0.5, 0.5, 1.0]]), np.ones(2))

@@ -11,7 +11,8 @@ from ...engine.contract.errors import UserError
 from ...engine.contract.settings import RenderSettings
 from ..compat import set_modifier_input, set_picture_format, use_cycles
 from ..console import quiet
-from ..results.splats import raise_transparent_bounces, splat_modifiers
+from ..results.looks import look_modifier
+from ..results.splats import raise_transparent_bounces
 from ..results.tagging import kind_of
 from .building import frame_camera
 
@@ -34,10 +35,9 @@ def render_picture(scene: bpy.types.Scene, file: Path, settings: RenderSettings)
         raise UserError(f"The picture {file} does not end in .png.", "Give it a name that ends in .png.")
     scene.camera = _camera(scene, settings.camera)
     if scene.camera.data.type == "ORTHO":
-        # Squares face the place of the camera, which is not where an orthographic one looks from.
-        for item in scene.objects:
-            for modifier in splat_modifiers(item):
-                set_modifier_input(modifier, "Face Camera", False)
+        # Splats face the place of the camera, which is not where an orthographic one looks from.
+        for modifier in filter(None, map(look_modifier, scene.objects)):
+            set_modifier_input(modifier, "Face Camera", False)
     use_cycles(scene)
     render, cycles = scene.render, scene.cycles
     render.resolution_x, render.resolution_y, render.resolution_percentage = settings.width, settings.height, 100

@@ -341,10 +341,14 @@ class ImportSettings:
     """How a result comes back into Blender."""
 
     result: str = setting("", "Folder of the result; empty takes what this job trained.")
+    look: Literal["auto", "splats", "points", "proxy", "mesh"] = setting(
+        "auto",
+        "What the result is brought in as: auto renders the best that it holds, and shows its proxy or points while you work. All else that "
+        "it holds comes along, and can be shown instead at any time.",
+    )
+    lit: bool = setting(True, "Let the room's lights fall on a proxy; off shows it in the light it was captured in.")
+    asset: bool = setting(False, "Make the result an asset, to be dragged into rooms of other files once this one is saved.")
     new_scene: bool = setting(False, "Start from a new, empty scene instead of the one that was captured.")
-    points: bool = setting(True, "Bring the result back as a coloured point cloud.")
-    splats: bool = setting(True, "Bring the result back as splats that show in renders.")
-    mesh: bool = setting(True, "Bring a radiance field back as a coloured mesh instead of its points.")
     max_splats: int = setting(0, "The most splats that are imported, the most visible first; 0 imports all.", minimum=0, advanced=True)
 
 

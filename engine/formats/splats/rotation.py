@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from .gaussians import Splats, unit_quats
+from .harmonics import harmonics
 
 
 def moved(splats: Splats, rotation: np.ndarray, scale: float = 1.0, translation: np.ndarray | None = None) -> Splats:
@@ -68,29 +69,8 @@ def band_rotation(band: int, rotation: np.ndarray) -> np.ndarray:
     angle = count * np.pi * (3 - np.sqrt(5))
     around = np.sqrt(1 - z * z)
     directions = np.stack([around * np.cos(angle), around * np.sin(angle), z], axis=1)
-    return np.linalg.lstsq(_basis(band, directions), _basis(band, directions @ np.asarray(rotation, dtype=np.float64)), rcond=None)[0]
-
-
-def _basis(band: int, directions: np.ndarray) -> np.ndarray:
-    """The functions of a band in the order and with the signs of INRIA's files; a common factor is of no matter here."""
-    x, y, z = directions.T
-    if band == 1:
-        columns = [-y, z, -x]
-    elif band == 2:
-        a, b = np.sqrt(3), np.sqrt(3) / 2
-        columns = [a * x * y, -a * y * z, (2 * z * z - x * x - y * y) / 2, -a * x * z, b * (x * x - y * y)]
-    else:
-        a, b, c, d = np.sqrt(5 / 8), np.sqrt(15), np.sqrt(3 / 8), np.sqrt(15) / 2
-        columns = [
-            -a * y * (3 * x * x - y * y),
-            b * x * y * z,
-            -c * y * (4 * z * z - x * x - y * y),
-            z * (2 * z * z - 3 * x * x - 3 * y * y) / 2,
-            -c * x * (4 * z * z - x * x - y * y),
-            d * z * (x * x - y * y),
-            -a * x * (x * x - 3 * y * y),
-        ]
-    return np.stack(columns, axis=1)
+    here, there = (harmonics(band, seen)[:, band * band :] for seen in (directions, directions @ np.asarray(rotation, dtype=np.float64)))
+    return np.linalg.lstsq(here, there, rcond=None)[0]
 
 
 def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
