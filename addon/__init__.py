@@ -5,14 +5,15 @@ import bpy
 
 from . import operators, properties, ui
 from .jobs import batch, running
+from .results import assets
 from .ui.preferences import engine_python
 
-_PIECES = (properties, operators, ui, running)
+_PIECES = (properties, operators, ui, running, assets)
 _command = None
 
 
 def register() -> None:
-    """Adds properties, operators, panels, the follower of jobs and the command ``reconstruct``."""
+    """Adds properties, operators, panels, the followers of jobs and files, and the command ``reconstruct``."""
     global _command
     for piece in _PIECES:
         piece.register()

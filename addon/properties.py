@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Blender properties made from the contract's settings, so that each name, bound and help text is written once.
 
-``Scene.reconstruct`` keeps what the user chose; ``WindowManager.reconstruct`` shows what is happening and is never saved.
+``Scene.reconstruct`` keeps what the user chose; ``Object.reconstruct`` shows what a result looks like; ``WindowManager.reconstruct`` shows
+what is happening and is never saved.
 """
 
 import dataclasses
@@ -22,6 +23,7 @@ from ..engine.contract.settings import (
     SplatSettings,
     TrainSettings,
 )
+from .results.looks import LOOKS, is_lit, looks_of, show, shown_as
 
 _LARGEST = 2**31 - 1
 _UNITS = {"degrees": "°", "m": "m", "min": "min", "stops": "stops"}
@@ -32,7 +34,9 @@ _NAMES = {
     "cells": "Occupancy Cells",
     "depth": "Network Depth",
     "finest": "Finest Cells",
+    "lit": "Lit by the Room",
     "log2_table": "Table Size (log2)",
+    "look": "Import As",
     "looks": "Occupancy Looks",
     "mesh_cells": "Mesh Detail",
     "ndc": "Cameras' Perspective",
@@ -67,11 +71,13 @@ _CHOICES = {
     "paper-fern": "NeRF as Published, Fern",
     "paper-lego": "NeRF as Published, Lego",
     "paper-ngp": "Instant-NGP as Published",
+    "points": "Point Cloud",
     "published": "As Published",
     "room": "Inside the Room",
     "scene": "The Scene's Cameras",
     "simple": "The Smallest",
     "splat": "Gaussian Splats",
+    "splats": "Splats",
     "srgb": "sRGB",
     "xpu": "Intel GPU",
 }
@@ -79,6 +85,9 @@ _CHOICES = {
 _ADVICE = {
     "splat": "For rooms and furniture: sharpest within minutes. Brings back splats, which show in renders",
     "ngp": "For a coloured mesh, which other tools can use too. Give it 5 minutes or more; its pictures are softer than those of splats",
+    "points": "Coloured points",
+    "proxy": "A light, closed, textured mesh, which the room's lights can fall on",
+    "mesh": "The fine surface, with a colour for each corner",
     "nerf": "For study and comparison. As published it takes days or weeks, hours with samples only where something is. Brings back a mesh",
 }
 _DEFAULTS = {
@@ -88,6 +97,14 @@ _DEFAULTS = {
     (TrainSettings, "minutes"): 3.0,
     (TrainSettings, "steps"): 2000,
     (PlaceSettings, "location"): (0.0, 0.0, 0.0),
+}
+# Blender keeps no copy of the texts of a list that is made while it is drawn.
+_LOOKS = {
+    "box": ("box", "Box", "The box about its solid part, in its real size", 0),
+    "points": ("points", "Point Cloud", _ADVICE["points"], 1),
+    "mesh": ("mesh", "Mesh", _ADVICE["mesh"], 2),
+    "proxy": ("proxy", "Proxy", _ADVICE["proxy"], 3),
+    "splats": ("splats", "Splats", "Gaussian splats, as they were captured", 4),
 }
 _FOLDERS = {"out", "result", "capture"}
 _BUDGETS = (
@@ -240,6 +257,37 @@ class RECONSTRUCT_PG_scene(bpy.types.PropertyGroup):
     place: bpy.props.PointerProperty(type=_GROUPS[PlaceSettings])
 
 
+def _look_items(self: bpy.types.PropertyGroup, context: bpy.types.Context | None) -> list[tuple[str, str, str, int]]:
+    """The looks that this object has."""
+    held = looks_of(self.id_data)
+    return [_LOOKS[look] for look in LOOKS if look in held]
+
+
+def _look(where: str) -> Any:
+    return bpy.props.EnumProperty(
+        name=where,
+        description={"Viewport": "What this is shown as while you work", "Render": "What this is shown as in renders"}[where],
+        items=_look_items,
+        get=lambda self: LOOKS.index(shown_as(self.id_data, where)) if looks_of(self.id_data) else 0,
+        set=lambda self, number: show(self.id_data, **{where.lower(): LOOKS[number]}),
+        options=set(),
+    )
+
+
+class RECONSTRUCT_PG_object(bpy.types.PropertyGroup):
+    """What an imported result is shown as; the object's modifier keeps it."""
+
+    viewport: _look("Viewport")
+    render: _look("Render")
+    lit: bpy.props.BoolProperty(
+        name="Lit by the Room",
+        description="Let the room's lights fall on its mesh and proxy, which then cast shadows; off shows the light they were captured in",
+        get=lambda self: bool(looks_of(self.id_data)) and is_lit(self.id_data),
+        set=lambda self, lit: show(self.id_data, lit=lit),
+        options=set(),
+    )
+
+
 class RECONSTRUCT_PG_window(bpy.types.PropertyGroup):
     """The job that is followed now, as the panels show it; jobs/running.py keeps it up to date. Unknown numbers are -1."""
 
@@ -264,20 +312,22 @@ class RECONSTRUCT_PG_window(bpy.types.PropertyGroup):
     engine_ok: bpy.props.BoolProperty(description="The last check found a working engine")
 
 
-_CLASSES = (*_GROUPS.values(), RECONSTRUCT_PG_scene, RECONSTRUCT_PG_window)
+_CLASSES = (*_GROUPS.values(), RECONSTRUCT_PG_scene, RECONSTRUCT_PG_object, RECONSTRUCT_PG_window)
 
 
 def register() -> None:
-    """Adds the properties to scenes and to the window manager."""
+    """Adds the properties to scenes, objects and the window manager."""
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.Scene.reconstruct = bpy.props.PointerProperty(type=RECONSTRUCT_PG_scene, name="Reconstruct")
+    bpy.types.Object.reconstruct = bpy.props.PointerProperty(type=RECONSTRUCT_PG_object, name="Reconstruct")
     bpy.types.WindowManager.reconstruct = bpy.props.PointerProperty(type=RECONSTRUCT_PG_window, options={"SKIP_SAVE"})
 
 
 def unregister() -> None:
     """Takes the properties away; what scenes hold stays in their files."""
     del bpy.types.WindowManager.reconstruct
+    del bpy.types.Object.reconstruct
     del bpy.types.Scene.reconstruct
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)

@@ -18,6 +18,7 @@ from ...engine.contract.job import Job, read_job
 from ...engine.contract.result import CANCEL
 from ...engine.contract.settings import PlaceSettings
 from .. import console
+from ..results import assets
 from ..results.importing import import_result
 from ..rooms.placing import place
 from ..rooms.rendering import render_picture
@@ -182,6 +183,7 @@ def _save(file: Path) -> None:
         bpy.ops.wm.save_as_mainfile(filepath=str(file), check_existing=False)
     except RuntimeError as error:
         raise UserError(f"{file} cannot be saved: {str(error).strip()}", "Choose another file for [save].") from None
+    assets.after_saving(str(file))
     _say(f"save     {file}")
 
 

@@ -3,9 +3,9 @@
 
 import bpy
 
-from . import capture, engine, job, place, results, train
+from . import capture, engine, job, looks, place, results, train
 
-_CLASSES = (*capture.CLASSES, *train.CLASSES, *results.CLASSES, *place.CLASSES, *job.CLASSES, *engine.CLASSES)
+_CLASSES = (*capture.CLASSES, *train.CLASSES, *results.CLASSES, *place.CLASSES, *looks.CLASSES, *job.CLASSES, *engine.CLASSES)
 
 
 def register() -> None:

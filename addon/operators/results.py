@@ -26,12 +26,8 @@ class RECONSTRUCT_OT_import_result(Told, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        settings = context.scene.reconstruct.import_
         if not (result_folder(context.scene) / RESULT).is_file():
             cls.poll_message_set("There is no result yet. Train first, or choose the folder of a result.")
-            return False
-        if not (settings.points or settings.splats or settings.mesh):
-            cls.poll_message_set("Switch on Splats, Points or Mesh.")
             return False
         return True
 

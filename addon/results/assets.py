@@ -13,7 +13,7 @@ import numpy as np
 
 from ..compat import set_picture_format, use_cycles
 from ..console import quiet
-from .looks import look_modifier, looks_of, shown_as
+from .looks import look_modifier, looks_of
 from .splats import raise_transparent_bounces
 from .tagging import kind_of, tagged
 
@@ -145,8 +145,8 @@ def _stage(scene: bpy.types.Scene, aim: mathutils.Vector, radius: float) -> list
 
 
 @bpy.app.handlers.persistent
-def _after_saving(file: str, *_: object) -> None:
-    """Blender saves no names of catalogues in a .blend."""
+def after_saving(file: str, *_: object) -> None:
+    """Enters the catalogue where a saved file has assets of ours: Blender saves no names of catalogues in a .blend."""
     if file and any(item.asset_data and item.asset_data.catalog_id == CATALOGUE for item in bpy.data.objects):
         write_catalogue(file)
 
@@ -161,11 +161,11 @@ def _after_appending(context: bpy.types.BlendImportContext, *_: object) -> None:
 
 def register() -> None:
     """Follows what is saved and what is brought in from other files."""
-    bpy.app.handlers.save_post.append(_after_saving)
+    bpy.app.handlers.save_post.append(after_saving)
     bpy.app.handlers.blend_import_post.append(_after_appending)
 
 
 def unregister() -> None:
     """Stops following."""
-    bpy.app.handlers.save_post.remove(_after_saving)
+    bpy.app.handlers.save_post.remove(after_saving)
     bpy.app.handlers.blend_import_post.remove(_after_appending)

@@ -3,9 +3,9 @@
 
 import bpy
 
-from . import capture, place, preferences, previews, results, train
+from . import capture, looks, place, preferences, previews, results, train
 
-_CLASSES = (*preferences.CLASSES, *capture.CLASSES, *train.CLASSES, *results.CLASSES, *place.CLASSES)
+_CLASSES = (*preferences.CLASSES, *capture.CLASSES, *train.CLASSES, *results.CLASSES, *place.CLASSES, *looks.CLASSES)
 
 
 def register() -> None:

@@ -32,10 +32,10 @@ class RECONSTRUCT_PT_results(Step, bpy.types.Panel):
                 status = "Broken off. Continue in step 2"
             score = f", PSNR {result.metrics['psnr']:.1f} dB" if "psnr" in result.metrics else ""
             layout.label(text=f"{status}{score}", icon="CHECKMARK" if result.status == "done" else "INFO")
-        column = layout.column(heading="Bring In")
-        column.prop(settings, "splats")
-        column.prop(settings, "points")
-        column.prop(settings, "mesh")
+        column.prop(settings, "look")
+        if result is not None and result.artifact("proxy"):
+            column.prop(settings, "lit")
+        column.prop(settings, "asset", text="Make It an Asset")
         column.prop(settings, "new_scene", text="Into a New Scene")
         draw_button(layout, "reconstruct.import_result", "Import Result", "IMPORT")
         layout.operator("reconstruct.import_file", text="Import a File …", icon="FILE_FOLDER")

@@ -343,7 +343,7 @@ class ImportSettings:
     result: str = setting("", "Folder of the result; empty takes what this job trained.")
     look: Literal["auto", "splats", "points", "proxy", "mesh"] = setting(
         "auto",
-        "What the result is brought in as: auto renders the best that it holds, and shows its proxy or points while you work. All else that "
+        "What the result is brought in as: auto renders the best that it holds, and shows its proxy or points while you work. What else "
         "it holds comes along, and can be shown instead at any time.",
     )
     lit: bool = setting(True, "Let the room's lights fall on a proxy; off shows it in the light it was captured in.")

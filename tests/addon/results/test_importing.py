@@ -7,8 +7,10 @@ import os
 import bpy
 import numpy as np
 import pytest
+from reconstruct.addon.compat import modifier_input
 from reconstruct.addon.results.importing import import_file, import_result
-from reconstruct.addon.results.splats import splat_modifiers
+from reconstruct.addon.results.looks import look_modifier, looks_of, shown_as
+from reconstruct.addon.results.parts import MESH, PART, POINTS, values_of
 from reconstruct.addon.results.tagging import kind_of, tagged
 from reconstruct.addon.rooms.placing import place
 from reconstruct.addon.rooms.rendering import render_picture
@@ -28,16 +30,14 @@ def cloud(splats, count=200, seed=0, offset=(0.0, 0.0, 0.0), blend="linear"):
     return splats(means, np.full((count, 3), 0.02), [ROUND] * count, rng.uniform(0.2, 0.9, count), rng.uniform(0, 1, (count, 3)), blend)
 
 
-def values(made, name, width, field):
-    flat = np.empty(len(made.data.points) * width, dtype=np.float32)
-    made.data.attributes[name].data.foreach_get(field, flat)
-    return flat.reshape(-1, width)
+def values(made, name):
+    return values_of(made.data, name)[values_of(made.data, PART) == POINTS]
 
 
 def places(made, unit=1.0):
     bpy.context.view_layer.update()
     matrix = np.array(made.matrix_world)
-    return (values(made, "position", 3, "vector") @ matrix[:3, :3].T + matrix[:3, 3]) * unit
+    return (values(made, "position") @ matrix[:3, :3].T + matrix[:3, 3]) * unit
 
 
 @pytest.mark.parametrize("unit", [1.0, 0.01])
@@ -47,9 +47,9 @@ def test_a_result_comes_back_where_it_was_taken(scene, splats, result, unit, off
     made_of = cloud(splats, offset=offset)
     (made,) = import_result(scene, result(made_of), ImportSettings())
     np.testing.assert_allclose(places(made, unit), made_of.means, atol=2e-3 if offset[0] else 1e-5)
-    assert made.type == "POINTCLOUD" and made.users_collection[0].name == "chair" and made.name in scene.objects
+    assert looks_of(made) == ["box", "points", "splats"] and made.users_collection[0].name == "chair" and made.name in scene.objects
     # Far from the origin the data stays near the object's own, where float32 is fine.
-    assert np.abs(values(made, "position", 3, "vector")).max() * unit < 3
+    assert np.abs(values(made, "position")).max() * unit < 3
 
 
 def test_a_radiance_field_comes_back_as_its_points(scene, tmp_path):
@@ -64,14 +64,12 @@ def test_a_radiance_field_comes_back_as_its_points(scene, tmp_path):
     assert made.users_collection[0].name == "chair" and tagged(made)["scale"] == "metric"
 
 
-def test_switches_that_ask_for_nothing_in_a_result_are_named(scene, splats, result, tmp_path):
-    with pytest.raises(UserError, match=r"Switch on Splats or Points\."):
-        import_result(scene, result(cloud(splats)), ImportSettings(splats=False, points=False))
-    folder = pyramid(tmp_path, name="field")
-    with pytest.raises(UserError, match=r"Switch on Mesh or Points\."):
-        import_result(scene, folder, ImportSettings(mesh=False, points=False))
-    (made,) = import_result(scene, folder, ImportSettings(splats=False, points=False))
-    assert made.type == "MESH"
+def test_what_a_result_does_not_hold_is_refused(scene, splats, result):
+    folder = result(cloud(splats))
+    for look, hint in (("proxy", "engine proxy"), ("mesh", "engine surface")):
+        with pytest.raises(UserError, match=hint):
+            import_result(scene, folder, ImportSettings(look=look))
+    assert not bpy.data.meshes and not bpy.data.collections
 
 
 # A pyramid about a place, whose corners differ in colour.
@@ -97,15 +95,16 @@ def test_a_radiance_field_comes_back_as_its_mesh(scene, tmp_path, unit, offset):
     folder = pyramid(tmp_path, offset)
     (made,) = import_result(scene, folder, ImportSettings())
     bpy.context.view_layer.update()
-    assert made.type == "MESH" and kind_of(made) == "result" and tagged(made)["scale"] == "metric"
-    found = np.array([made.matrix_world @ vertex.co for vertex in made.data.vertices]) * unit
+    assert kind_of(made) == "result" and tagged(made)["scale"] == "metric" and shown_as(made, "Render") == "mesh"
+    evaluated = made.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    found = np.array([made.matrix_world @ vertex.co for vertex in evaluated.vertices]) * unit
     np.testing.assert_allclose(found, CORNERS + offset, atol=2e-3 if offset[0] else 1e-5)
-    assert [list(side.vertices) for side in made.data.polygons] == SIDES.tolist()
+    assert [list(side.vertices) for side in evaluated.polygons] == SIDES.tolist()
     # Far from the origin the data stays near the object's own, where float32 is fine.
-    assert max(vertex.co.length for vertex in made.data.vertices) * unit < 3
-    assert made.data.color_attributes.active_color.name == "base_color" and made.data.polygons[0].use_smooth
-    (points,) = import_result(scene, folder, ImportSettings(mesh=False))
-    assert points.type == "POINTCLOUD" and len(points.data.points) == 5
+    assert max(vertex.co.length for vertex in evaluated.vertices) * unit < 3
+    assert made.data.color_attributes.active_color.name == "base_color" and evaluated.polygons[0].use_smooth
+    (points,) = import_result(scene, folder, ImportSettings(look="points"))
+    assert shown_as(points, "Render") == shown_as(points, "Viewport") == "points" and len(values(points, "radius")) == 5
 
 
 def test_a_mesh_shows_its_colours_in_a_render_and_is_placed(scene, picture, tmp_path):
@@ -117,7 +116,7 @@ def test_a_mesh_shows_its_colours_in_a_render_and_is_placed(scene, picture, tmp_
     assert rendered[0, 0, 3] == 0
     place([made], PlaceSettings(location=(2.0, 3.0, 0.0), rotation=90.0, known_length=4.0))
     bpy.context.view_layer.update()
-    corner = made.matrix_world @ made.data.vertices[0].co
+    corner = made.matrix_world @ made.data.vertices[int(np.argmax(values_of(made.data, PART) == MESH))].co
     # Half of the way of the longest side is 2 m now; (-1, -1) turned by 90 degrees is (1, -1).
     np.testing.assert_allclose(corner, (2 + 2, 3 - 2, 0), atol=0.1)
 
@@ -139,7 +138,8 @@ def test_a_bad_mesh_is_refused_and_leaves_nothing_behind(scene, tmp_path, damage
 
 def test_a_mesh_without_colours_is_grey_and_the_camera_frames_it(scene, tmp_path):
     (made,) = import_result(scene, pyramid(tmp_path, colors=None), ImportSettings())
-    assert tuple(made.data.color_attributes["base_color"].data[0].color) == pytest.approx((0.5, 0.5, 0.5, 1))
+    grey = values_of(made.data, "base_color")[values_of(made.data, PART) == MESH]
+    np.testing.assert_allclose(grey, [(0.5, 0.5, 0.5, 1)] * 5)
     bpy.data.objects.remove(scene.camera)
     render_picture(scene, tmp_path / "picture.png", RenderSettings(width=32, height=32, samples=1))
     away = scene.camera.matrix_world.translation - made.matrix_world.translation
@@ -156,20 +156,15 @@ def test_the_tag_says_what_it_is(scene, splats, result):
     assert tagged(import_result(scene, folder, ImportSettings())[0])["note"] == ""
 
 
-def test_points_in_the_viewport_and_splats_in_renders(scene, splats, result):
-    folder = result(cloud(splats))
-    both = import_result(scene, folder, ImportSettings())[0].modifiers["Splats"]
-    assert both.show_render and not both.show_viewport
-    only_splats = import_result(scene, folder, ImportSettings(points=False))[0].modifiers["Splats"]
-    assert only_splats.show_render and only_splats.show_viewport
-    assert not import_result(scene, folder, ImportSettings(splats=False))[0].modifiers
-    with pytest.raises(UserError):
-        import_result(scene, folder, ImportSettings(points=False, splats=False))
+@pytest.mark.parametrize("look, viewport, render", [("auto", "points", "splats"), ("splats", "points", "splats"), ("points",) * 3])
+def test_splats_come_as_what_is_asked_for(scene, splats, result, look, viewport, render):
+    (made,) = import_result(scene, result(cloud(splats)), ImportSettings(look=look))
+    assert (shown_as(made, "Viewport"), shown_as(made, "Render")) == (viewport, render)
 
 
 def test_points_show_their_colours_in_a_render(scene, picture, splats, result):
     made_of = splats([(0, 0, 0), (0, -1, 0)], [(0.5, 0.5, 0.5)] * 2, [ROUND] * 2, [0.9, 0.05], [(0.2, 0.5, 1.4), (9, 9, 9)])
-    import_result(scene, result(made_of), ImportSettings(splats=False))
+    import_result(scene, result(made_of), ImportSettings(look="points"))
     rendered = picture()
     np.testing.assert_allclose(rendered[16, 16], (0.2, 0.5, 1.4, 1.0), atol=1e-3)
     assert rendered[0, 0, 3] == 0
@@ -177,7 +172,7 @@ def test_points_show_their_colours_in_a_render(scene, picture, splats, result):
 
 def test_max_splats_and_invisible_ones(scene, splats, result):
     folder = result(cloud(splats))
-    assert len(import_result(scene, folder, ImportSettings(max_splats=50))[0].data.points) == 50
+    assert len(values(import_result(scene, folder, ImportSettings(max_splats=50))[0], "opacity")) == 50
     dim = splats([(0, 0, 0)], [(1, 1, 1)], [ROUND], [0.001], [(1, 1, 1)])
     with pytest.raises(UserError, match="can be seen"):
         import_result(scene, result(dim), ImportSettings())
@@ -190,17 +185,17 @@ def test_a_file_of_points(scene, tmp_path, colors):
     write_points(file, positions, colors)
     (made,) = import_file(scene, file, ImportSettings())
     np.testing.assert_allclose(places(made), positions, atol=1e-6)
-    shown = values(made, "base_color", 4, "color")[:, :3]
+    shown = values(made, "base_color")[:, :3]
     np.testing.assert_allclose(shown, 0.5 if colors is None else [[1, 0, 0], [0, 0.503, 0], [0, 0, 0]], atol=1e-3)
-    assert tagged(made)["scale"] == "unknown" and not made.modifiers
+    assert tagged(made)["scale"] == "unknown" and looks_of(made) == ["box", "points"]
 
 
 def test_a_file_of_splats_made_elsewhere(scene, splats, tmp_path):
     file = tmp_path / "sofa.ply"
     write_splats(file, splats([(0, 0, 0)], [(1, 1, 1)], [(0, 0, 0, 3)], [0.9], [(0.5, 0.5, 0.5)], blend=None))
     (made,) = import_file(scene, file, ImportSettings())
-    assert made.modifiers["Splats"]
-    np.testing.assert_allclose(values(made, "base_color", 4, "color")[0, :3], 0.21404, atol=1e-4)
+    assert shown_as(made, "Render") == "splats"
+    np.testing.assert_allclose(values(made, "base_color")[0, :3], 0.21404, atol=1e-4)
 
 
 @pytest.mark.parametrize("suffix", ["spz", "splat", "glb"])
@@ -209,7 +204,7 @@ def test_other_files_of_splats(scene, splats, tmp_path, suffix):
     write_splats(file, splats([(0, 0, 0), (1, 2, 3)], [(1, 1, 1)] * 2, [(0, 0, 0, 3)] * 2, [0.9] * 2, [(0.5, 0.5, 0.5)] * 2, blend=None))
     (made,) = import_file(scene, file, ImportSettings())
     np.testing.assert_allclose(np.ptp(places(made), axis=0), [1, 2, 3], atol=1e-4)
-    assert made.modifiers["Splats"] and tagged(made)["scale"] == "unknown"
+    assert shown_as(made, "Render") == "splats" and tagged(made)["scale"] == "unknown"
 
 
 def spoil(folder, kind):
@@ -242,7 +237,7 @@ def test_bad_results_are_refused_and_leave_nothing_behind(scene, splats, result,
     with pytest.raises(UserError) as caught:
         import_result(scene, folder, ImportSettings())
     assert str(folder) in str(caught.value)
-    assert not bpy.data.pointclouds and not bpy.data.collections
+    assert not bpy.data.meshes and not bpy.data.collections
 
 
 @pytest.mark.parametrize("alive, said", [(True, "still being trained"), (False, "broken off")])
@@ -259,10 +254,7 @@ def test_an_orthographic_camera_gets_round_splats(scene, splats, result, tmp_pat
     scene.camera.location = (1.5, -5.0, 0.0)
     render_picture(scene, tmp_path / "picture.png", RenderSettings(width=32, height=32, samples=1))
     bpy.context.view_layer.update()
-    (modifier,) = splat_modifiers(made)
-    item = next(item for item in modifier.node_group.interface.items_tree if item.name == "Face Camera")
-    value = getattr(modifier.properties.inputs, item.identifier).value if hasattr(modifier, "properties") else modifier[item.identifier]
-    assert not value
+    assert not modifier_input(look_modifier(made), "Face Camera")
 
 
 def test_an_empty_file_of_points_is_refused(scene, tmp_path):
@@ -275,7 +267,5 @@ def test_an_empty_file_of_points_is_refused(scene, tmp_path):
 def test_importing_while_a_mesh_is_edited_keeps_its_mode(splats, result):
     bpy.ops.wm.read_factory_settings()
     bpy.ops.object.mode_set(mode="EDIT")
-    before = len(bpy.data.scenes), len(bpy.data.meshes)
     (made,) = import_result(bpy.context.scene, result(cloud(splats)), ImportSettings())
-    assert made.type == "POINTCLOUD" and len(made.data.points) == 200
-    assert bpy.context.mode == "EDIT_MESH" and (len(bpy.data.scenes), len(bpy.data.meshes)) == before
+    assert len(values(made, "opacity")) == 200 and bpy.context.mode == "EDIT_MESH"

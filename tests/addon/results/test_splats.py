@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from reconstruct.addon.compat import set_modifier_input
 from reconstruct.addon.results.importing import import_result
+from reconstruct.addon.results.looks import look_modifier
 from reconstruct.addon.results.splats import most_visible
 from reconstruct.engine.contract.settings import ImportSettings
 
@@ -103,7 +104,7 @@ def test_duplicates_share_their_data_and_turn_and_scale_rightly(scene, picture, 
     turn = mathutils.Quaternion((0.8, 0.3, -0.4, 0.33)).normalized()
     twin.rotation_mode, twin.rotation_quaternion, twin.scale, twin.location = "QUATERNION", turn, (0.5, 0.5, 0.5), (0.7, 1.5, 0.5)
     made.location = (-0.6, 0, -0.3)
-    assert twin.data == made.data and len(bpy.data.pointclouds) == 1 and len(bpy.data.node_groups) == 1
+    assert twin.data == made.data and len(bpy.data.meshes) == 1 and len(bpy.data.node_groups) == 1
     gaussians = [((-0.6, 0, -0.3), (0.6, 0.2, 0.3), ROUND, 0.9), ((0.7, 1.5, 0.5), (0.3, 0.1, 0.15), tuple(turn), 0.9)]
     np.testing.assert_allclose(picture(), composite(rays, gaussians, [(0.9, 0.4, 0.1)] * 2), atol=2e-3)
 
@@ -138,14 +139,14 @@ def test_icospheres_give_the_same_gaussian(scene, picture, splats, result):
     """They stand in the viewport, and in renders that look through instances of a collection."""
     made = import_result(scene, result(splats(*random_gaussians(1))), ImportSettings())[0]
     discs = picture()
-    set_modifier_input(made.modifiers["Splats"], "Face Camera", False)
+    set_modifier_input(look_modifier(made), "Face Camera", False)
     assert np.abs(discs[..., 3]).max() > 0.04
     np.testing.assert_allclose(picture(), discs, atol=1e-3)
 
 
 def test_a_turned_instance_of_a_collection_is_right_without_facing_the_camera(scene, picture, rays, splats, result):
     made = import_result(scene, result(splats([(0, 0, 0)], [(0.6, 0.02, 0.3)], [ROUND], [0.9], [(0.9, 0.4, 0.1)])), ImportSettings())[0]
-    set_modifier_input(made.modifiers["Splats"], "Face Camera", False)
+    set_modifier_input(look_modifier(made), "Face Camera", False)
     collection = made.users_collection[0]
     scene.collection.children.unlink(collection)
     empty = bpy.data.objects.new("Instance", None)

@@ -4,7 +4,8 @@
 import bpy
 import numpy as np
 import pytest
-from reconstruct.addon.results.point_clouds import point_cloud_object
+from reconstruct.addon.results.looks import look_object
+from reconstruct.addon.results.parts import POINTS, RADIUS, Part, values_of
 from reconstruct.addon.results.tagging import kind_of, tag, tagged
 from reconstruct.addon.rooms.building import build_room
 from reconstruct.addon.rooms.placing import place
@@ -25,7 +26,8 @@ def block(scene, low=(2.0, 3.0, 1.0), high=(3.0, 5.0, 2.5), unit=1.0):
     low, high = np.array(low), np.array(high)
     foot = np.array([*(low + high)[:2] / 2, low[2]])
     points = (rng.uniform(low, high, (5000, 3)) - foot) / unit
-    made = point_cloud_object("block", points, np.tile([0.8, 0.02, 0.02], (5000, 1)), np.full(5000, 0.04 / unit))
+    radii = {RADIUS: ("FLOAT", np.full(5000, 0.04 / unit))}
+    made = look_object("block", [Part(POINTS, points, np.tile([0.8, 0.02, 0.02], (5000, 1)), attributes=radii)], ["points"])
     made.location = foot / unit
     tag(made, "result", low=low.tolist(), high=high.tolist(), scale="metric")
     scene.collection.objects.link(made)
@@ -34,10 +36,8 @@ def block(scene, low=(2.0, 3.0, 1.0), high=(3.0, 5.0, 2.5), unit=1.0):
 
 def corners(made, unit=1.0):
     bpy.context.view_layer.update()
-    flat = np.empty(len(made.data.points) * 3, dtype=np.float32)
-    made.data.attributes["position"].data.foreach_get("vector", flat)
     matrix = np.array(made.matrix_world)
-    points = (flat.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]) * unit
+    points = (values_of(made.data, "position") @ matrix[:3, :3].T + matrix[:3, 3]) * unit
     return points.min(axis=0), points.max(axis=0)
 
 
