@@ -95,6 +95,8 @@ def _picture(item: bpy.types.Object, unit: float) -> np.ndarray:
     made: list[bpy.types.ID] = [twin]
     try:
         scene.collection.objects.link(twin)
+        twin.parent = None
+        twin.constraints.clear()
         twin.matrix_world = mathutils.Matrix.Identity(4)
         facts = tagged(item)
         size = np.subtract(facts["high"], facts["low"]) / unit

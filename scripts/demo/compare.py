@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Held-out views of the imported splats, rendered by Blender, against the originals: comparison.json, comparison.png, and blender/.
+"""Held-out views of the imported splats, rendered by Blender, against the originals and the engine's own pictures: comparison.json,
+comparison.png, and blender/.
 
-Its argument is the demo's folder. Runs with the bpy wheel.
+Its arguments are the demo's folder, and samples for each pixel (1). Runs with the bpy wheel.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def _package(name: str):
     return importlib.import_module(f"reconstruct.{name}")
 
 
-def main(out: Path) -> None:
+def main(out: Path, samples: int = 1) -> None:
     """Renders and compares."""
     settings = _package("engine.contract.settings")
     frames = _package("engine.formats.capture").read_capture(out / "capture").split("test")
@@ -48,12 +49,13 @@ def main(out: Path) -> None:
         lens.clip_start = 0.02
         camera.matrix_world = Matrix(frame.transform_matrix)
         name = f"{Path(frame.name).stem}.png"
-        picture = settings.RenderSettings(out=name, width=frame.w, height=frame.h, samples=1, camera="Held-out")
+        picture = settings.RenderSettings(out=name, width=frame.w, height=frame.h, samples=samples, camera="Held-out")
         _package("addon.rooms.rendering").render_picture(scene, out / "blender" / name, picture)
-        rows.append({"name": frame.name, "psnr": _psnr(_pixels(out / "blender" / name), _pixels(frame.image))})
-        print(f"compare  {frame.name}   {rows[-1]['psnr']:.2f} dB", flush=True)
-    mean = float(np.mean([row["psnr"] for row in rows]))
-    (out / "comparison.json").write_text(json.dumps({"psnr": mean, "views": rows}, indent=1) + "\n", encoding="utf-8")
+        shown = _pixels(out / "blender" / name)
+        rows.append({"name": frame.name, "psnr": _psnr(shown, _pixels(frame.image)), "engine": _psnr(shown, _pixels(out / "engine" / name))})
+        print(f"compare  {frame.name}   {rows[-1]['psnr']:.2f} dB, against the engine's {rows[-1]['engine']:.2f} dB", flush=True)
+    means = {key: float(np.mean([row[key] for row in rows])) for key in ("psnr", "engine")}
+    (out / "comparison.json").write_text(json.dumps({**means, "views": rows}, indent=1) + "\n", encoding="utf-8")
     middle = sorted(range(len(rows)), key=lambda index: rows[index]["psnr"])[len(rows) // 2]
     name = f"{Path(frames[middle].name).stem}.png"
     _side_by_side(out / "comparison.png", [frames[middle].image, out / "engine" / name, out / "blender" / name])
@@ -85,7 +87,7 @@ def _side_by_side(file: Path, pictures: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
     # The bpy wheel's own clean-up can hang or crash at the end of Python.
     sys.stdout.flush()
     os._exit(0)

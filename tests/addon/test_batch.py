@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import bpy
+import numpy as np
 import pytest
 from reconstruct.addon.jobs import batch
+from reconstruct.engine.contract.result import Artifact, Result, write_result
+from reconstruct.engine.formats.points import write_points
 
 ROOT = Path(__file__).resolve().parents[2]
 CAPTURE = '[capture]\nrig = "scene"\nwidth = 16\nheight = 16\nsamples = 1\nseed_points = 50\n'
@@ -123,6 +126,21 @@ def test_a_result_in_the_way_is_kept(tmp_path, capsys, fake_engine):
     assert code == 1 and "already holds a result" in last
     assert (tmp_path / "result" / "events.jsonl").read_text() == before
     assert walk(capsys, job(tmp_path, text + "overwrite = true\n"))[0] == 0
+
+
+def test_a_result_becomes_an_asset_of_another_file(tmp_path, capsys):
+    chair = tmp_path / "chair"
+    chair.mkdir()
+    write_points(chair / "points.ply", np.random.default_rng(0).uniform(0, 1, (200, 3)).astype(np.float32), None)
+    write_result(chair, Result("done", "ngp", "capture", artifacts=(Artifact("points", "points.ply"),)))
+    text = '[import]\nresult = "chair"\nnew_scene = true\nasset = true\nlook = "{}"\n[save]\nout = "shelf/chair.blend"\n'
+    code, last = walk(capsys, job(tmp_path, text.format("proxy")))
+    assert code == 1 and "holds no proxy" in last
+    code, last = walk(capsys, job(tmp_path, text.format("points")))
+    assert code == 0, last
+    assert "Reconstruct:Reconstruct" in (tmp_path / "shelf" / "blender_assets.cats.txt").read_text(encoding="utf-8")
+    with bpy.data.libraries.load(str(tmp_path / "shelf" / "chair.blend"), assets_only=True) as (there, _):
+        assert there.objects == ["chair"]
 
 
 def test_no_engine_is_one_sentence(tmp_path, capsys, monkeypatch):

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What Cycles makes of splats, against the closed form."""
 
+import json
 import math
+from dataclasses import replace
 
 import bpy
 import mathutils
@@ -10,8 +12,12 @@ import pytest
 from reconstruct.addon.compat import set_modifier_input
 from reconstruct.addon.results.importing import import_result
 from reconstruct.addon.results.looks import look_modifier
-from reconstruct.addon.results.splats import most_visible
+from reconstruct.addon.results.parts import to_linear, values_of
+from reconstruct.addon.results.splats import most_visible, training_views
+from reconstruct.engine.contract.result import read_result, write_result
 from reconstruct.engine.contract.settings import ImportSettings
+from reconstruct.engine.formats.splats import Splats
+from reconstruct.engine.formats.splats.harmonics import harmonics
 
 ROUND = [1.0, 0.0, 0.0, 0.0]
 
@@ -95,6 +101,69 @@ def test_srgb_colours_become_light(scene, picture, splats, result):
     import_result(scene, result(splats([(0, 0, 0)], [(1, 0.1, 1)], [ROUND], [0.99], [(0.5, 0.02, 1.0)], "srgb")), ImportSettings())
     pixel = picture()[16, 16]
     np.testing.assert_allclose(pixel[:3] / pixel[3], (0.21404, 0.02 / 12.92, 1.0), atol=1e-3)
+
+
+def colorful(blend="linear"):
+    """A wide gaussian whose colour differs from side to side, and that colour [N, 3] for directions [N, 3] away from the camera."""
+    sh = np.random.default_rng(1).normal(0, 0.08, (1, 16, 3)).astype(np.float32)
+    sh[0, 0] = 0.4
+    parts = [np.zeros((1, 3)), np.log([[3.0, 3.0, 3.0]]), [ROUND], [6.0]]
+    made = Splats(*(np.asarray(part, dtype=np.float32) for part in parts), sh, blend=blend, antialias=True)
+
+    def color(directions):
+        directions = np.atleast_2d(directions) / np.linalg.norm(np.atleast_2d(directions), axis=1, keepdims=True)
+        shades = np.maximum(0.5 + harmonics(3, directions) @ sh[0].astype(np.float64), 0.0)
+        return to_linear(shades) if blend == "srgb" else shades
+
+    return made, color
+
+
+@pytest.mark.parametrize("blend", ["linear", "srgb"])
+def test_colour_depends_on_where_the_camera_is(scene, picture, result, blend):
+    made_of, color = colorful(blend)
+    made = import_result(scene, result(made_of), ImportSettings())[0]
+    for place in ((0, -5, 0), (5, 0, 0), (2, 3, 4)):
+        scene.camera.location = place
+        scene.camera.rotation_euler = mathutils.Vector(place).to_track_quat("Z", "Y").to_euler()
+        pixel = picture()[16, 16]
+        # Codes that are turned into light are no harmonics any more, only nearly so.
+        np.testing.assert_allclose(pixel[:3] / pixel[3], color(-np.array(place))[0], atol=1e-3 if blend == "linear" else 0.03)
+    # A turned result shows its turned side.
+    turn = mathutils.Quaternion((0.5, 0.2, -0.3, 0.7)).normalized()
+    made.rotation_mode, made.rotation_quaternion = "QUATERNION", turn
+    pixel = picture()[16, 16]
+    seen = np.array(turn.inverted().to_matrix()) @ -np.array(place)
+    np.testing.assert_allclose(pixel[:3] / pixel[3], color(seen)[0], atol=1e-3 if blend == "linear" else 0.03)
+
+
+def test_the_colour_for_all_sides_is_the_mean_of_the_training_views(scene, result, tmp_path):
+    made_of, color = colorful()
+    eyes = np.array([(4.0, 0.1, 0.2), (3.0, 3.0, 0.5), (3.0, 0.0, 4.0), (-5.0, 0.0, 0.0)])
+    frames = []
+    for index, eye in enumerate(eyes):
+        turn = mathutils.Vector(eye if index < 3 else -eye).to_track_quat("Z", "Y").to_matrix().to_4x4()
+        pose = mathutils.Matrix.Translation(eye) @ turn
+        frames.append({"file_path": f"images/{index}.png", "transform_matrix": [list(row) for row in pose]})
+    capture = tmp_path / "capture"
+    (capture / "images").mkdir(parents=True)
+    for index in range(4):
+        image = bpy.data.images.new("view", 64, 64)
+        image.filepath_raw, image.file_format = str(capture / "images" / f"{index}.png"), "PNG"
+        image.save()
+    names = [frame["file_path"] for frame in frames]
+    text = {"w": 64, "h": 64, "fl_x": 80, "fl_y": 80, "cx": 32, "cy": 32, "frames": frames, "train_filenames": names, "test_filenames": []}
+    (capture / "transforms.json").write_text(json.dumps(text))
+    seen = [frame.name for frame in training_views(str(capture))]
+    folder = result(made_of)
+    write_result(folder, replace(read_result(folder), capture=str(capture)))
+    made = import_result(scene, folder, ImportSettings())[0]
+    # The last view looks away.
+    facing = [index for index in range(3) if f"{index}.png" in seen]
+    assert facing
+    np.testing.assert_allclose(values_of(made.data, "base_color")[0, :3], color(-eyes[facing]).mean(axis=0), atol=1e-5)
+    (folder / "result.json").write_text((folder / "result.json").read_text().replace(str(capture), str(tmp_path / "gone")))
+    other = import_result(scene, folder, ImportSettings())[0]
+    np.testing.assert_allclose(values_of(other.data, "base_color")[0, :3], 0.5 + 0.28209479 * 0.4, atol=1e-5)
 
 
 def test_duplicates_share_their_data_and_turn_and_scale_rightly(scene, picture, rays, splats, result):
