@@ -13,6 +13,7 @@ from ..capture.camera_path import export_path
 from ..jobs.folders import absolute, result_folder
 from ..properties import to_settings
 from ..results.importing import import_file, import_result
+from ..results.looks import shown_as
 from ..results.tagging import kind_of, tagged
 from .base import Told
 
@@ -136,8 +137,18 @@ def _tell(operator: bpy.types.Operator, objects: list[bpy.types.Object]) -> None
         if item.name in layer.objects:
             item.select_set(True)
             layer.objects.active = item
-    notes = [note for item in objects if (note := tagged(item).get("note"))]
+    notes = [note for item in objects if (note := tagged(item).get("note"))] + _show_colors(objects)
     operator.report({"INFO"}, " ".join([f"Imported {', '.join(item.name for item in objects)}.", *notes]))
+
+
+def _show_colors(objects: list[bpy.types.Object]) -> list[str]:
+    """Has the view that the button was pressed in show materials, if it would show points without their colours; says so."""
+    space = bpy.context.space_data
+    grey = any(shown_as(item, "Viewport") in ("points", "splats") for item in objects)
+    if not grey or space is None or space.type != "VIEW_3D" or space.shading.type != "SOLID":
+        return []
+    space.shading.type = "MATERIAL"
+    return ["The view was switched to Material Preview, because Solid shows points in grey."]
 
 
 CLASSES = (RECONSTRUCT_OT_import_result, RECONSTRUCT_OT_import_file, RECONSTRUCT_OT_export_camera_path)

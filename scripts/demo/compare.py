@@ -52,7 +52,8 @@ def main(out: Path, samples: int = 1) -> None:
         picture = settings.RenderSettings(out=name, width=frame.w, height=frame.h, samples=samples, camera="Held-out")
         _package("addon.rooms.rendering").render_picture(scene, out / "blender" / name, picture)
         shown = _pixels(out / "blender" / name)
-        rows.append({"name": frame.name, "psnr": _psnr(shown, _pixels(frame.image)), "engine": _psnr(shown, _pixels(out / "engine" / name))})
+        scores = {"psnr": _psnr(shown, _pixels(frame.image)), "engine": _psnr(shown, _pixels(out / "engine" / name))}
+        rows.append({"name": frame.name, **scores})
         print(f"compare  {frame.name}   {rows[-1]['psnr']:.2f} dB, against the engine's {rows[-1]['engine']:.2f} dB", flush=True)
     means = {key: float(np.mean([row[key] for row in rows])) for key in ("psnr", "engine")}
     (out / "comparison.json").write_text(json.dumps({**means, "views": rows}, indent=1) + "\n", encoding="utf-8")

@@ -139,6 +139,7 @@ def test_a_result_becomes_an_asset_of_another_file(tmp_path, capsys):
     code, last = walk(capsys, job(tmp_path, text.format("points")))
     assert code == 0, last
     assert "Reconstruct:Reconstruct" in (tmp_path / "shelf" / "blender_assets.cats.txt").read_text(encoding="utf-8")
+    bpy.ops.wm.read_homefile(use_empty=True)
     with bpy.data.libraries.load(str(tmp_path / "shelf" / "chair.blend"), assets_only=True) as (there, _):
         assert there.objects == ["chair"]
 
