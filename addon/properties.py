@@ -264,14 +264,21 @@ def _look_items(self: bpy.types.PropertyGroup, context: bpy.types.Context | None
 
 
 def _look(where: str) -> Any:
+    def choose(self: bpy.types.PropertyGroup, number: int) -> None:
+        show(self.id_data, **{where.lower(): LOOKS[number]})
+
     return bpy.props.EnumProperty(
         name=where,
         description={"Viewport": "What this is shown as while you work", "Render": "What this is shown as in renders"}[where],
         items=_look_items,
         get=lambda self: LOOKS.index(shown_as(self.id_data, where)) if looks_of(self.id_data) else 0,
-        set=lambda self, number: show(self.id_data, **{where.lower(): LOOKS[number]}),
+        set=choose,
         options=set(),
     )
+
+
+def _light(self: bpy.types.PropertyGroup, lit: bool) -> None:
+    show(self.id_data, lit=lit)
 
 
 class RECONSTRUCT_PG_object(bpy.types.PropertyGroup):
@@ -283,7 +290,7 @@ class RECONSTRUCT_PG_object(bpy.types.PropertyGroup):
         name="Lit by the Room",
         description="Let the room's lights fall on its mesh and proxy, which then cast shadows; off shows the light they were captured in",
         get=lambda self: bool(looks_of(self.id_data)) and is_lit(self.id_data),
-        set=lambda self, lit: show(self.id_data, lit=lit),
+        set=_light,
         options=set(),
     )
 

@@ -2,6 +2,7 @@
 """What results are shown as: per object, in viewport and renders apart, over duplicates, files and undo; and what light does to it."""
 
 import struct
+import sys
 import time
 import zlib
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from reconstruct.addon.compat import set_modifier_input
 from reconstruct.addon.results.importing import import_result
-from reconstruct.addon.results.looks import look_modifier, looks_of, show, shown_as
+from reconstruct.addon.results.looks import is_lit, look_modifier, looks_of, show, shown_as
 from reconstruct.addon.results.tagging import tagged
 from reconstruct.engine.contract.result import Artifact, read_result, write_result
 from reconstruct.engine.contract.settings import ImportSettings
@@ -115,6 +116,29 @@ def test_every_look_is_there_and_shown_apart(scene, chair):
     assert drawn(made)[3] == 60
     set_modifier_input(look_modifier(made), "Viewport Splats", 59)
     assert drawn(made)[2] == 60 and shown_as(made, "Viewport") == "splats", "points stand in above the limit"
+
+
+def test_the_panel_and_the_operator_change_looks(scene, chair):
+    root = sys.modules["reconstruct"]
+    root.register()
+    try:
+        (made,) = import_result(scene, chair, ImportSettings())
+        other = made.copy()
+        scene.collection.objects.link(other)
+        made.reconstruct.viewport, made.reconstruct.render, made.reconstruct.lit = "points", "mesh", True
+        assert (shown_as(made, "Viewport"), shown_as(made, "Render"), is_lit(made)) == ("points", "mesh", True)
+        assert (made.reconstruct.viewport, made.reconstruct.render, made.reconstruct.lit) == ("points", "mesh", True)
+        assert other.reconstruct.render == "splats" and scene.camera.reconstruct.lit is False
+        assert made.visible_shadow and not other.visible_shadow
+        bpy.context.view_layer.objects.active = made
+        bpy.ops.reconstruct.show_as(scope="SCENE")
+        assert (shown_as(other, "Viewport"), shown_as(other, "Render"), is_lit(other)) == ("points", "mesh", True)
+        bpy.ops.reconstruct.show_as(scope="SCENE", viewport="box", render="splats")
+        assert {(shown_as(item, "Viewport"), shown_as(item, "Render")) for item in (made, other)} == {("box", "splats")}
+        with pytest.raises(TypeError):
+            made.reconstruct.viewport = "cloud"
+    finally:
+        root.unregister()
 
 
 def test_the_nearest_look_stands_in(scene, splats, result):
