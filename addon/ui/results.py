@@ -32,6 +32,7 @@ class RECONSTRUCT_PT_results(Step, bpy.types.Panel):
                 status = "Broken off. Continue in step 2"
             score = f", PSNR {result.metrics['psnr']:.1f} dB" if "psnr" in result.metrics else ""
             layout.label(text=f"{status}{score}", icon="CHECKMARK" if result.status == "done" else "INFO")
+        column = settings_column(layout)
         column.prop(settings, "look")
         if result is not None and result.artifact("proxy"):
             column.prop(settings, "lit")
