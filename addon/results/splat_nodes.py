@@ -5,7 +5,7 @@ Each gaussian is a unit sphere, turned and scaled to where its alpha falls to 1/
 sphere's own space, alpha = opacity · (255 · opacity)^(−d²), which is opacity · exp(−½ (distance in sigmas)²): the gaussian's peak along
 the ray, right in perspective. There are two shapes:
 
-In renders an octagon through the centre faces the camera, all of them one mesh. A ray meets it once, at the depth that trainers sort by,
+In renders a hexagon through the centre faces the camera, all of them one mesh. A ray meets it once, at the depth that trainers sort by,
 which brings pictures up to 2 dB nearer to what was captured than sorting by the ellipsoid's front does, in half of Cycles' time. Its colour
 is what the harmonics show to the camera.
 In the viewport, or with "Face Camera" switched off, an instanced icosphere in the mean colour stands there, right from everywhere.
@@ -24,9 +24,9 @@ from .splats import MINIMUM_ALPHA
 
 # An icosahedron of radius 1 touches an inner sphere of this radius.
 _ICOSAHEDRON_INRADIUS = 0.7946544722917661
-_CORNERS = 8
+_CORNERS = 6
 _NAME = "Reconstruct Splats"
-# Attributes of the octagons' mesh: place in the unit sphere's plane, square of the camera's distance, opacity; and the light.
+# Attributes of the hexagons' mesh: place in the unit sphere's plane, square of the camera's distance, opacity; and the light.
 _GAUSSIAN, _LIGHT = "gaussian", "light"
 
 
@@ -65,11 +65,11 @@ def splat_geometry(build: Builder, points: bpy.types.NodeSocket, facing: bpy.typ
     shape = node("GeometryNodeSwitch", (2200, 300), input_type="GEOMETRY")
     link(facing, shape.inputs["Switch"])
     link(balls.outputs[0], shape.inputs["False"])
-    link(_octagons(build, points, visible, rotation, scale.outputs[0], opacity), shape.inputs["True"])
+    link(_hexagons(build, points, visible, rotation, scale.outputs[0], opacity), shape.inputs["True"])
     return shape.outputs[0]
 
 
-def _octagons(
+def _hexagons(
     build: Builder,
     points: bpy.types.NodeSocket,
     visible: bpy.types.NodeSocket,
@@ -77,7 +77,7 @@ def _octagons(
     scale: bpy.types.NodeSocket,
     opacity: bpy.types.NodeSocket,
 ) -> bpy.types.NodeSocket:
-    """One mesh of octagons that face the camera."""
+    """One mesh of hexagons that face the camera."""
     node, math, link = build.node, build.math, build.link
     position = node("GeometryNodeInputPosition", (-1200, -1000)).outputs[0]
     # The camera seen from inside the unit sphere: back along the rotation, and divided by the sizes.
@@ -211,7 +211,7 @@ def _round_material() -> bpy.types.Material:
 
 
 def _flat_material() -> bpy.types.Material:
-    """For octagons: how far from the centre a ray passes follows from where it meets the octagon and how far the camera is."""
+    """For hexagons: how far from the centre a ray passes follows from where it meets the hexagon and how far the camera is."""
     material = known_material("flat splats")
     if material is not None:
         return material

@@ -84,7 +84,7 @@ def steps():
     scene.cycles.samples, scene.cycles.use_denoising = 64, False
     scene.eevee.taa_render_samples = 64
     pictures = [render(engine)[:, :3] for engine in ("CYCLES", eevee())]
-    seen["cycles"], seen["difference"] = float(pictures[0].mean()), float(np.abs(pictures[0] - pictures[1]).mean())
+    seen["means"], seen["difference"] = [float(picture.mean()) for picture in pictures], float(np.abs(pictures[0] - pictures[1]).mean())
     yield
 
 
@@ -129,8 +129,8 @@ try:
     extension = importlib.import_module(NAME)
     # Else Blender would take it for an older state of the file and import it again.
     extension.__time__ = os.path.getmtime(extension.__file__)
-    # Scripts cannot choose a tab, so our panels go into the one that is open.
-    importlib.import_module(f"{NAME}.addon.ui.base").Step.bl_category = "Tool"
+    # Scripts cannot choose a tab, so our panels go into the one that is open while an object is active.
+    importlib.import_module(f"{NAME}.addon.ui.base").Step.bl_category = "Item"
     watch(importlib.import_module(f"{NAME}.addon.ui.looks").RECONSTRUCT_PT_looks)
     assert addon_utils.enable(NAME, default_set=True), "the extension could not be enabled"
     bpy.app.timers.register(tick, first_interval=1.0)

@@ -73,8 +73,11 @@ def write_chair(folder):
 
 def test_looks_change_in_the_panel_and_splats_are_alike_in_cycles_and_eevee(walked, tmp_path):
     seen = walked("inside_looks.py", str(write_chair(tmp_path / "chair")))
-    assert seen["errors"] == [] and seen["drawn"] >= 5
+    assert seen["errors"] == []
+    assert seen["drawn"] >= 5
     assert seen["looks"] == {look: look for look in ("box", "points", "mesh", "proxy", "splats")}
     assert seen["all"] == ["box", "splats"]
-    assert seen["cycles"] > 0.05
-    assert seen["difference"] < 0.01
+    cycles, eevee = seen["means"]
+    assert cycles > 0.05 and abs(eevee - cycles) < 0.05 * cycles
+    # EEVEE draws transparency by chance, so that pictures hold some noise.
+    assert seen["difference"] < 0.03
