@@ -75,7 +75,8 @@ def _coherent(trainer: NgpTrainer) -> torch.Tensor:
     camera = trainer.views[0].camera
     origins, directions = picture_rays(camera, trainer.space)
     half = camera.width * (camera.height // 2)
-    positions = trainer.march(origins[half:], normalize(directions[half:], dim=1)).positions
+    origins, directions = origins[half:], normalize(directions[half:], dim=1)
+    positions = trainer.march(origins, directions, origins.new_full((len(origins),), 0.5)).positions
     return (positions[:_ENCODED] * (0.5 / trainer.field.half) + 0.5).contiguous()
 
 

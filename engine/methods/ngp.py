@@ -33,10 +33,13 @@ from ..formats.points import write_points
 from ..kernels.hashgrid import Layout
 from ..kernels.marching import Samples, march
 from ..kernels.photometric.reference import srgb_decode, srgb_encode
+from ..kernels.volume.reference import MIN_TRANSMITTANCE
 from ..surfaces.density import density_mesh
 
 # Rays that are marched together, for pictures and at most in a step: the distances of their samples fit in the caches.
 _RAYS = 16_384
+# Samples of a ray that pictures look at before they ask whether any light is left. Most rays end at the first surface.
+_AT_FIRST = 48
 # Samples of a ray where cells grow with the distance; within a box, its diagonal says.
 _MOST_SAMPLES = 1024
 # Rays begin at this distance from their camera, in the field's unit.
@@ -100,8 +103,7 @@ class NgpModel:
         parts = []
         for first in range(0, len(origins), _RAYS):
             chunk = slice(first, first + _RAYS)
-            samples = self.march(origins[chunk], directions[chunk])
-            parts.append(self.field.render(samples, directions[chunk])[:3])
+            parts.append(self._see(origins[chunk], directions[chunk]))
         color, depth, alpha = (torch.cat(part) for part in zip(*parts, strict=True))
         along = directions @ torch.as_tensor(camera.direction, dtype=torch.float32, device=self.device)
         depth = torch.where(alpha > 0.5, depth / alpha.clamp(min=0.5) * along * self.space.radius, 0)
@@ -109,10 +111,31 @@ class NgpModel:
         self.pixel_seconds = (time.perf_counter() - begin) / (camera.height * camera.width)
         return color.view(*shape, 3), depth.view(shape), alpha.view(shape)
 
-    def march(self, origins: Tensor, directions: Tensor, jitter: Tensor | None = None) -> Samples:
+    def _see(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Colour over nothing [R, 3], mean distance times alpha [R], and alpha [R] of rays, as for :meth:`march`."""
+        rays = torch.arange(len(origins), device=self.device)
+        made, through = origins.new_zeros(len(origins), 4), origins.new_ones(len(origins))
+        begin, jitter = origins.new_full((len(origins),), _NEAR), origins.new_full((len(origins),), 0.5)
+        for looked in range(0, self.most, _AT_FIRST):
+            most = min(_AT_FIRST, self.most - looked)
+            samples = self._march(origins[rays], directions[rays], begin, jitter, most)
+            color, depth, alpha, _ = self.field.render(samples, directions[rays])
+            made[rays] += through[rays, None] * torch.cat([color, depth[:, None]], dim=1)
+            through[rays] *= 1 - alpha
+            on = (through[rays] >= MIN_TRANSMITTANCE) & samples.ends.isfinite()
+            rays, begin = rays[on], samples.ends[on]
+            # From where they were left.
+            jitter = torch.zeros_like(begin)
+            if not len(rays):
+                break
+        return made[:, :3], made[:, 3], 1 - through
+
+    def march(self, origins: Tensor, directions: Tensor, jitter: Tensor) -> Samples:
         """Samples of rays [R, 3] of the field's space with unit directions, where the grid is occupied; ``jitter`` [R] shifts them."""
-        begin = origins.new_full((len(origins),), _NEAR)
-        return march(origins, directions, self.grid.bits, self.grid.step, cone=self.cone, begin=begin, jitter=jitter, most=self.most)
+        return self._march(origins, directions, origins.new_full((len(origins),), _NEAR), jitter, self.most)
+
+    def _march(self, origins: Tensor, directions: Tensor, begin: Tensor, jitter: Tensor, most: int) -> Samples:
+        return march(origins, directions, self.grid.bits, self.grid.step, cone=self.cone, begin=begin, jitter=jitter, most=most)
 
 
 def _layout(settings: NgpSettings, cascades: int) -> Layout:

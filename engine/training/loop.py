@@ -55,12 +55,15 @@ _PREVIEW_EVERY = 10.0
 # They come at least so often, whatever they take: of a field that is still haze that is many times as long as later, and from the last
 # one is told what the end will take.
 _PREVIEW_WAIT = 45.0
-# Slow pictures are previewed so small that they take about as long.
+# Slow pictures are previewed so small that they take about as long. How slow they are is known from the first one, of this side in pixels.
 _PREVIEW_SECONDS = 2.0
+_FIRST_SIDE = 64
 # What PSNR and SSIM take for a pixel, measured on two cores.
 _COMPARING = 1e-6
 # Otherwise previews and checkpoints each take at most this share of the time.
 _SHARE = 0.02
+# Held-out views that would take a larger share of a run by the clock are scored only in part; the command eval scores them all.
+_SCORING_SHARE = 0.1
 
 
 @dataclass
@@ -197,7 +200,6 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
     last_report = last_preview = last_checkpoint = clock.seconds()
     preview_wait, checkpoint_wait = 3.0, _CHECKPOINT_EVERY
     smooth_loss: float | None = None
-    preview: View | None = None
     preview_psnr: float | None = None
     step_seconds: float | None = None
     view_seconds = 0.0
@@ -210,9 +212,9 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
         if budget.seconds is not None:
             # Recent steps count: the first ones see smaller views.
             step_seconds = now - before if step_seconds is None else 0.95 * step_seconds + 0.05 * (now - before)
-            budget.reserve = min(_ending(trainer, test, max(step_seconds, 1.3 * view_seconds)), 0.3 * budget.seconds)
+            budget.reserve = min(_ending(trainer, test, max(step_seconds, 1.3 * view_seconds), budget.seconds), 0.3 * budget.seconds)
         if test and now - last_preview > preview_wait:
-            view = preview = preview or _preview_view(trainer, test[0])
+            view = _preview_view(trainer, test[0])
             display, _ = trainer.render(view.camera, background(view))
             preview_psnr = metrics.psnr(display, truth(view, trainer.blend))
             path = f"{PREVIEWS}/{trainer.steps_done:07d}.png"
@@ -243,11 +245,12 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
     return replace(result, timing={"train": seconds, "step": seconds / made})
 
 
-def _ending(trainer: Trainer, test: list[View], view_seconds: float) -> float:
-    """About how many seconds pass after the last step."""
+def _ending(trainer: Trainer, test: list[View], view_seconds: float, seconds: float) -> float:
+    """About how many seconds of a budget pass after the last step."""
     # A scored view costs about a step of splats: the picture is half of one, SSIM in torch the other half. Fields make small steps.
-    scoring = _scoring(trainer, test) if trainer.pixel_seconds else 1.2 * view_seconds * len(test)
-    return 1.0 + trainer.ending_seconds + scoring
+    if not trainer.pixel_seconds:
+        return 1.0 + trainer.ending_seconds + 1.2 * view_seconds * len(test)
+    return 1.0 + trainer.ending_seconds + min(_scoring(trainer, test), _SCORING_SHARE * seconds)
 
 
 def _scoring(trainer: Trainer, test: list[View]) -> float:
@@ -256,11 +259,12 @@ def _scoring(trainer: Trainer, test: list[View]) -> float:
 
 
 def _preview_view(trainer: Trainer, view: View) -> View:
-    """The view that previews show, small enough to be there in time."""
-    pixels = view.camera.width * view.camera.height
-    if trainer.pixel_seconds * pixels <= _PREVIEW_SECONDS:
-        return view
-    return shrunk(view, (_PREVIEW_SECONDS / trainer.pixel_seconds / pixels) ** 0.5)
+    """What previews show of a view: all of it, or as small as must be to be there in time."""
+    width, height = view.camera.width, view.camera.height
+    if trainer.count is None and not trainer.pixel_seconds and max(width, height) > _FIRST_SIDE:
+        trainer.render(shrunk(view, _FIRST_SIDE / max(width, height)).camera, background(view))
+    seconds = trainer.pixel_seconds * width * height
+    return view if seconds <= _PREVIEW_SECONDS else shrunk(view, (_PREVIEW_SECONDS / seconds) ** 0.5)
 
 
 def _affordable(trainer: Trainer, test: list[View], seconds: float) -> list[View]:

@@ -24,14 +24,17 @@ _PRIME_Y, _PRIME_Z = np.uint32(reference.PRIMES[1]), np.uint32(reference.PRIMES[
 _BETA1, _BETA2, _EPSILON = (np.float32(value) for value in (reference.BETA1, reference.BETA2, reference.EPSILON))
 
 
-def _row_at(context, builder, kind, array, index, row):
-    """Pointer to a row of features at a flat index."""
-    data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(cgutils.gep_inbounds(builder, data, index), row.as_pointer())
+def _row_at(context, builder, kind, array, row, *indices):
+    """Pointer to a row of features at the sum of flat indices."""
+    pointer = context.make_array(kind)(context, builder, array).data
+    for index in indices:
+        # One after the other: what is the same for all samples is then added once.
+        pointer = cgutils.gep_inbounds(builder, pointer, index)
+    return builder.bitcast(pointer, row.as_pointer())
 
 
 def _corner(context, builder, sig, index, weight, corner, sample, row):
-    """The flat index of a corner's row within its level, and its weight beside each feature."""
+    """The flat index of a corner's row within its level, and its weight, repeated for each feature."""
     at = builder.add(sample, ir.Constant(sample.type, corner * WIDTH))
     rows = context.make_array(sig.args[0])(context, builder, index)
     weights = context.make_array(sig.args[1])(context, builder, weight)
@@ -40,7 +43,7 @@ def _corner(context, builder, sig, index, weight, corner, sample, row):
     nothing = ir.Constant(row, ir.Undefined)
     first = builder.insert_element(nothing, share, ir.Constant(ir.IntType(32), 0))
     shares = builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(ir.IntType(32), row.count), [0] * row.count))
-    return builder.mul(which, ir.Constant(which.type, row.count)), shares
+    return which, shares
 
 
 @intrinsic
@@ -53,9 +56,9 @@ def _gather(typingctx, index, weight, sample, table, first, out, place, like):
         total = ir.Constant(row, [0.0] * row.count)
         for corner in range(_CORNERS):
             which, shares = _corner(context, builder, sig, index, weight, corner, sample, row)
-            features = builder.load(_row_at(context, builder, sig.args[3], table, builder.add(first, which), row), align=4)
+            features = builder.load(_row_at(context, builder, sig.args[3], table, row, first, which), align=4)
             total = builder.fadd(total, builder.fmul(features, shares))
-        builder.store(total, _row_at(context, builder, sig.args[5], out, place, row), align=4)
+        builder.store(total, _row_at(context, builder, sig.args[5], out, row, place), align=4)
         return context.get_dummy_value()
 
     return types.void(index, weight, types.int64, table, types.int64, out, types.int64, like), codegen
@@ -68,44 +71,60 @@ def _scatter(typingctx, index, weight, sample, v_table, first, v_features, place
 
     def codegen(context, builder, sig, values):
         index, weight, sample, v_table, first, v_features, place, _ = values
-        given = builder.load(_row_at(context, builder, sig.args[5], v_features, place, row), align=4)
+        given = builder.load(_row_at(context, builder, sig.args[5], v_features, row, place), align=4)
         for corner in range(_CORNERS):
             which, shares = _corner(context, builder, sig, index, weight, corner, sample, row)
-            target = _row_at(context, builder, sig.args[3], v_table, builder.add(first, which), row)
+            target = _row_at(context, builder, sig.args[3], v_table, row, first, which)
             builder.store(builder.fadd(builder.load(target, align=4), builder.fmul(given, shares)), target, align=4)
         return context.get_dummy_value()
 
     return types.void(index, weight, types.int64, v_table, types.int64, v_features, types.int64, like), codegen
 
 
+# Of 32 bits whatever they are made of: sums and products of unsigned numbers grow to 64 in Numba, and fill half the lanes.
 @nb.njit(inline="always", **OPTIONS)
-def _corners(places, cells, rows, index, weight):
-    """Rows and weights of the corners about sixteen places: places [3 * 16], index and weight [8 * 16]."""
-    most, side = np.float32(cells), np.uint32(cells + 1)
-    last, mask = np.int32(cells - 1), np.uint32(rows - 1)
+def _plus(a, b):
+    return np.uint32(a + b)
+
+
+@nb.njit(inline="always", **OPTIONS)
+def _times(a, b):
+    return np.uint32(np.uint32(a) * np.uint32(b))
+
+
+@nb.njit(inline="always", **OPTIONS)
+def _mixed(a, b, c, mask):
+    return np.uint32(np.uint32(np.uint32(a ^ b) ^ c) & mask)
+
+
+@nb.njit(inline="always", **OPTIONS)
+def _corners(places, cells, rows, features, index, weight):
+    """Flat indices and weights of the corners about sixteen places: places [3 * 16], index and weight [8 * 16]."""
+    most, last = np.float32(cells), np.int32(cells - 1)
     dense = (cells + 1) ** 3 <= rows
+    # Rows have a power of two of features, so a flat index is as well mixed of flat ones.
+    along, mask = np.uint32(features), _times(rows - 1, features)
+    up = _times(cells + 1, along) if dense else _times(_PRIME_Y, along)
+    deep = _times(up, cells + 1) if dense else _times(_PRIME_Z, along)
     for s in range(WIDTH):
         x = min(max(places[s] * most, np.float32(0.0)), most)
         y = min(max(places[WIDTH + s] * most, np.float32(0.0)), most)
         z = min(max(places[2 * WIDTH + s] * most, np.float32(0.0)), most)
         i, j, k = min(np.int32(x), last), min(np.int32(y), last), min(np.int32(z), last)
         x, y, z = x - np.float32(i), y - np.float32(j), z - np.float32(k)
+        a, b, c = _times(i, along), _times(j, up), _times(k, deep)
+        a1, b1, c1 = _plus(a, along), _plus(b, up), _plus(c, deep)
         if dense:
-            # Products of unsigned numbers grow to 64 bits unless they are cut, and fill half the lanes.
-            a, b, c = np.uint32(i), np.uint32(np.uint32(j) * side), np.uint32(np.uint32(k) * np.uint32(side * side))
-            a1, b1, c1 = np.uint32(a + np.uint32(1)), np.uint32(b + side), np.uint32(c + side * side)
-            ab, a1b, ab1, a1b1 = a + b, a1 + b, a + b1, a1 + b1
-            index[s], index[WIDTH + s], index[2 * WIDTH + s], index[3 * WIDTH + s] = ab + c, a1b + c, ab1 + c, a1b1 + c
-            index[4 * WIDTH + s], index[5 * WIDTH + s] = ab + c1, a1b + c1
-            index[6 * WIDTH + s], index[7 * WIDTH + s] = ab1 + c1, a1b1 + c1
+            ab, a1b, ab1, a1b1 = _plus(a, b), _plus(a1, b), _plus(a, b1), _plus(a1, b1)
+            index[s], index[WIDTH + s] = _plus(ab, c), _plus(a1b, c)
+            index[2 * WIDTH + s], index[3 * WIDTH + s] = _plus(ab1, c), _plus(a1b1, c)
+            index[4 * WIDTH + s], index[5 * WIDTH + s] = _plus(ab, c1), _plus(a1b, c1)
+            index[6 * WIDTH + s], index[7 * WIDTH + s] = _plus(ab1, c1), _plus(a1b1, c1)
         else:
-            a, b, c = np.uint32(i), np.uint32(np.uint32(j) * _PRIME_Y), np.uint32(np.uint32(k) * _PRIME_Z)
-            a1, b1, c1 = np.uint32(a + np.uint32(1)), np.uint32(b + _PRIME_Y), np.uint32(c + _PRIME_Z)
-            ab, a1b, ab1, a1b1 = a ^ b, a1 ^ b, a ^ b1, a1 ^ b1
-            index[s], index[WIDTH + s] = (ab ^ c) & mask, (a1b ^ c) & mask
-            index[2 * WIDTH + s], index[3 * WIDTH + s] = (ab1 ^ c) & mask, (a1b1 ^ c) & mask
-            index[4 * WIDTH + s], index[5 * WIDTH + s] = (ab ^ c1) & mask, (a1b ^ c1) & mask
-            index[6 * WIDTH + s], index[7 * WIDTH + s] = (ab1 ^ c1) & mask, (a1b1 ^ c1) & mask
+            index[s], index[WIDTH + s] = _mixed(a, b, c, mask), _mixed(a1, b, c, mask)
+            index[2 * WIDTH + s], index[3 * WIDTH + s] = _mixed(a, b1, c, mask), _mixed(a1, b1, c, mask)
+            index[4 * WIDTH + s], index[5 * WIDTH + s] = _mixed(a, b, c1, mask), _mixed(a1, b, c1, mask)
+            index[6 * WIDTH + s], index[7 * WIDTH + s] = _mixed(a, b1, c1, mask), _mixed(a1, b1, c1, mask)
         u, v, w = _1 - x, _1 - y, _1 - z
         vw, yw, vz, yz = v * w, y * w, v * z, y * z
         weight[s], weight[WIDTH + s], weight[2 * WIDTH + s], weight[3 * WIDTH + s] = u * vw, x * vw, u * yw, x * yw
@@ -125,7 +144,7 @@ def encode_block(places, count, table, levels, like, index, weight, out, place):
     features = len(like)
     width = features * levels.shape[0]
     for level in range(levels.shape[0]):
-        _corners(places, levels[level, 0], levels[level, 2], index, weight)
+        _corners(places, levels[level, 0], levels[level, 2], features, index, weight)
         for s in range(count):
             _gather(index, weight, s, table, features * levels[level, 1], out, place + s * width + features * level, like)
 
@@ -159,7 +178,7 @@ def _level_backward(positions, v_features, segments, level, cells, rows, like, v
         for start in range(segments[segment, 0], segments[segment, 1], WIDTH):
             count = min(WIDTH, segments[segment, 1] - start)
             _take(positions, start, count, places)
-            _corners(places, cells, rows, index, weight)
+            _corners(places, cells, rows, len(like), index, weight)
             for s in range(count):
                 _scatter(index, weight, s, v_table, first, flat, (start + s) * width + len(like) * level, like)
 

@@ -35,12 +35,14 @@ def density(positions: Tensor, table: Tensor, weights: Tensor, layout: Layout, h
 
 
 def render(
-    samples: Samples, directions: Tensor, table: Tensor, weights: Tensor, layout: Layout, half: float
+    samples: Samples, directions: Tensor, table: Tensor, weights: Tensor, layout: Layout, half: float, rare: float = 0.0
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Looks along rays.
 
     Args:
-        samples: of the rays. directions: [R, 3], unit. The others: see :func:`density`.
+        samples: of the rays. directions: [R, 3], unit. table, weights, layout, half: see :func:`density`.
+        rare: on the processor, samples whose weight in their ray is less have the colour of a next one, that brings it to so much: most
+            lie before surfaces, where they cost much and show little.
 
     Returns:
         As volume.forward: colour [R, 3] over nothing, depth [R], alpha [R], samples that count [R].
@@ -49,7 +51,7 @@ def render(
         return reference.render(samples, directions, table, weights, layout, half)
     from . import cpu
 
-    made = cpu.render(*_given(samples, directions, table, weights, layout, half))
+    made = cpu.render(*_given(samples, directions, table, weights, layout, half), rare)
     return tuple(torch.from_numpy(part) for part in made)
 
 
