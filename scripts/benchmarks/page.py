@@ -127,9 +127,11 @@ def _training(figures: Figures, machines: Machines) -> str:
             "## Training",
             _table(head, rows),
             "Seconds are wall clock from the process's start to the written and scored result, in brackets the training alone.\n"
-            "Scores are means over all held-out views. Peak memory is the process's largest resident set.",
+            "Scores are means over all held-out views, by `eval` where the run itself had time for some of them only.\n"
+            "Peak memory is the process's largest resident set.",
             "![PSNR over time](benchmarks_curves.png)",
-            "The curves are of one view, the first that is held out, as the previews show it; dashed is the goal for the mean of all.",
+            "The curves are of one view, the first that is held out, as the previews show it, in as\n"
+            "many pixels as can be drawn in two seconds; dashed is the goal for the mean of all.",
         ]
     )
 
