@@ -14,8 +14,8 @@ from ..kernels.marching import Samples
 
 # The averages follow the parameters by this a step; looked after once in so many steps, since they touch all memory.
 _FOLLOW, _AVERAGE_EVERY = 0.95, 16
-# Weight below which samples are learnt from by chance, and below which those of pictures share a colour: a code is four times as much.
-_RARE, _UNSEEN = 1 / 512, 1 / 1024
+# Weight below which samples are learnt from by chance.
+_RARE = 1 / 512
 
 
 class NgpField:
@@ -50,7 +50,7 @@ class NgpField:
 
     def render(self, samples: Samples, directions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """See kernels/radiance."""
-        return radiance.render(samples, directions, self.mean_table, self.mean_weights, self.layout, self.half, _UNSEEN)
+        return radiance.render(samples, directions, self.mean_table, self.mean_weights, self.layout, self.half)
 
     def step(
         self,

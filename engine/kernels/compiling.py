@@ -130,7 +130,7 @@ def _compile() -> None:
 
         return [
             lambda: radiance.density(ray, *given),
-            lambda: radiance.render(*made["samples"], harmonics, *given, 0.0),
+            lambda: radiance.render(*made["samples"], harmonics, *given),
             learn,
             lambda: hashgrid.backward_and_step(places, v_features, made["segments"], *given[1:3], *moments, 0.01, 1.0, 1),
         ]

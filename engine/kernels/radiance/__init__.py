@@ -35,14 +35,12 @@ def density(positions: Tensor, table: Tensor, weights: Tensor, layout: Layout, h
 
 
 def render(
-    samples: Samples, directions: Tensor, table: Tensor, weights: Tensor, layout: Layout, half: float, rare: float = 0.0
+    samples: Samples, directions: Tensor, table: Tensor, weights: Tensor, layout: Layout, half: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Looks along rays.
 
     Args:
-        samples: of the rays. directions: [R, 3], unit. table, weights, layout, half: see :func:`density`.
-        rare: on the processor, samples whose weight in their ray is less have the colour of a next one, that brings it to so much: most
-            lie before surfaces, where they cost much and show little.
+        samples: of the rays. directions: [R, 3], unit. The others: see :func:`density`.
 
     Returns:
         As volume.forward: colour [R, 3] over nothing, depth [R], alpha [R], samples that count [R].
@@ -51,7 +49,7 @@ def render(
         return reference.render(samples, directions, table, weights, layout, half)
     from . import cpu
 
-    made = cpu.render(*_given(samples, directions, table, weights, layout, half), rare)
+    made = cpu.render(*_given(samples, directions, table, weights, layout, half))
     return tuple(torch.from_numpy(part) for part in made)
 
 

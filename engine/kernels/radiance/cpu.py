@@ -62,11 +62,10 @@ def _move(values, source, target, width):
 
 
 @nb.njit(**OPTIONS)
-def _trace(positions, dt, first, last, scale, table, levels, like, weights, scratch, rows, rare, gather, seed, solid, marks):
+def _trace(positions, dt, first, last, scale, table, levels, like, weights, scratch, rows, rare, seed, solid, marks):
     """Densities and weights of a ray's samples first..last, into the rows from ``rows`` on, until no light is left.
 
-    Of the samples whose weight is below ``rare``, only a share stays, by chance, which then stands for the others. With ``gather``
-    the next sample instead, that brings their weight to ``rare``, takes it over.
+    Of the samples whose weight is below ``rare``, only a share stays, by chance, which then stands for the others.
 
     Returns:
         The number of samples that count, of those that stay, and the transmittance that is left.
@@ -75,7 +74,7 @@ def _trace(positions, dt, first, last, scale, table, levels, like, weights, scra
     features, hidden, geometry = solid
     density, share, after, counts, source = marks
     inputs = len(like) * levels.shape[0]
-    through, k, row, gathered = _1, first, rows, _0
+    through, k, row = _1, first, rows
     while k < last and through >= LEAST:
         count, at = min(_LANES, last - k), row
         _places(positions, k, count, scale, places)
@@ -88,12 +87,7 @@ def _trace(positions, dt, first, last, scale, table, levels, like, weights, scra
             w = through * opacity(thick * dt[k])
             through -= w
             k += 1
-            if gather:
-                gathered += w
-                if gathered < rare:
-                    continue
-                w, gathered = gathered, _0
-            elif w < rare and _chance(k, seed) >= _KEPT:
+            if w < rare and _chance(k, seed) >= _KEPT:
                 continue
             if row < at + s:
                 _move(features, at + s, row, inputs)
@@ -102,8 +96,6 @@ def _trace(positions, dt, first, last, scale, table, levels, like, weights, scra
             density[row], share[row], after[row], source[row] = thick, w, through, k - 1
             counts[row] = _1 / _KEPT if w < rare else _1
             row += 1
-    if row > rows:
-        share[row - 1] += gathered
     return k - first, row - rows, through
 
 
@@ -209,13 +201,12 @@ def density(positions, table, levels, like, weights, scale):
 
 
 @nb.njit(parallel=True, **OPTIONS)
-def render(starts, t, dt, positions, harmonics, table, levels, like, weights, scale, rare):
+def render(starts, t, dt, positions, harmonics, table, levels, like, weights, scale):
     """Colour, depth and alpha of rays.
 
     Args:
         starts, t, dt, positions: see marching.Samples. harmonics: [R, 16] float32 of the rays' directions.
         table: flat float32, levels, like: see hashgrid. weights: flat, see networks. scale: 1 over the side of the field's cube.
-        rare: samples of less weight share one colour with the next ones.
 
     Returns:
         [R, 3], [R], [R] float32, and how many samples of each ray count [R] int64.
@@ -223,7 +214,7 @@ def render(starts, t, dt, positions, harmonics, table, levels, like, weights, sc
     count, inputs = starts.size - 1, len(like) * levels.shape[0]
     color, depth, alpha = np.empty((count, 3), np.float32), np.empty(count, np.float32), np.empty(count, np.float32)
     used = np.empty(count, np.int64)
-    scale, rare = np.float32(scale), np.float32(rare)
+    scale = np.float32(scale)
     capacity = _TOGETHER + _longest(starts) + _MARGIN
     for slot in nb.prange(SLOTS):
         begin, end = _bounds(count, slot)
@@ -234,7 +225,7 @@ def render(starts, t, dt, positions, harmonics, table, levels, like, weights, sc
         for ray in range(begin, end):
             at = begins[held]
             given = (positions, dt, starts[ray], starts[ray + 1], scale, table, levels, like, weights, scratch)
-            used[ray], kept, _ = _trace(*given, at, rare, True, 0, solid, marks)
+            used[ray], kept, _ = _trace(*given, at, _0, 0, solid, marks)
             rays[held], begins[held + 1] = ray, at + kept
             held += 1
             if begins[held] >= _TOGETHER or ray == end - 1:
@@ -305,7 +296,7 @@ def learn(
         for ray in range(begin, end):
             at = begins[held]
             given = (positions, dt, starts[ray], starts[ray + 1], scale, table, levels, like, weights, scratch)
-            seen, kept, left[held] = _trace(*given, at, rare, False, seed, solid, marks)
+            seen, kept, left[held] = _trace(*given, at, rare, seed, solid, marks)
             counted[slot] += seen
             rays[held], begins[held + 1] = ray, at + kept
             held += 1

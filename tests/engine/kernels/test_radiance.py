@@ -100,16 +100,3 @@ def test_learning_by_chance_from_rare_samples_is_right_on_average():
     mean = torch.stack([v_weights for _, v_weights, _ in made]).mean(0)
     assert (mean - exact).norm() < 0.05 * exact.norm()
     assert torch.equal(made[3][1], learner(*given, 3)[1]) and not torch.equal(made[3][1], made[4][1])
-
-
-def test_samples_that_hardly_show_may_share_colours():
-    table, weights = field(density=0.4)
-    samples, directions = rays(500)
-    color, depth, alpha, used = radiance.render(samples, directions, table, weights, SMALL, 1.0)
-    rare = 0.01
-    made = radiance.render(samples, directions, table, weights, SMALL, 1.0, rare)
-    # What is left over at the end of a ray that shows nothing else is lost.
-    torch.testing.assert_close(made[2], alpha, rtol=0, atol=rare)
-    torch.testing.assert_close(made[0], color, rtol=0, atol=0.05)
-    assert (made[0] - color).abs().mean() < 0.003 and torch.equal(made[3], used)
-    assert 0 < (made[1] - depth).abs().max() < 0.1
