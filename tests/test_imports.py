@@ -19,6 +19,7 @@ ALLOWED = {
     "splats": {"contract", "cameras", "formats", "kernels", "data"},
     "fields": {"contract", "cameras", "formats", "kernels", "data"},
     "surfaces": {"contract", "cameras", "formats", "kernels", "data"},
+    "voxels": {"contract", "cameras", "formats", "kernels", "data"},
     "metrics": {"kernels"},
     "devices": {"contract"},
     "methods": {"contract", "cameras", "formats", "kernels", "data", "splats", "fields", "surfaces", "devices"},
