@@ -29,6 +29,11 @@ FIELD = "field.safetensors"
 POINTS = "points.ply"
 MESH = "mesh.ply"
 METRICS = "metrics.json"
+WEIGHTS = "weights.safetensors"
+VOXELS = "voxels.npz"
+BINVOX = "voxels.binvox"
+BLOCKS = "blocks.glb"
+SMOOTH = "smooth.glb"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from ..contract.capture import Capture
 from ..contract.errors import UserError
 from ..contract.events import started
 from ..contract.result import (
+    BINVOX,
+    BLOCKS,
     CANCEL,
     CHECKPOINT,
     EVENTS,
@@ -29,7 +31,10 @@ from ..contract.result import (
     POINTS,
     PREVIEWS,
     RESULT,
+    SMOOTH,
     SPLATS,
+    VOXELS,
+    WEIGHTS,
     Result,
     read_result,
     write_result,
@@ -48,7 +53,7 @@ from .scoring import background, score, truth, write_metrics, write_picture
 
 DEFAULT_MINUTES = 3.0
 # What a run writes into its folder, and what another that overwrites it removes.
-_OURS = (RESULT, EVENTS, CHECKPOINT, SPLATS, FIELD, POINTS, MESH, METRICS, PREVIEWS)
+_OURS = (RESULT, EVENTS, CHECKPOINT, SPLATS, FIELD, POINTS, MESH, METRICS, WEIGHTS, VOXELS, BINVOX, BLOCKS, SMOOTH, PREVIEWS)
 _REPORT_EVERY = 0.5
 _CHECKPOINT_EVERY = 60.0
 _PREVIEW_EVERY = 10.0
@@ -110,11 +115,11 @@ def run(job: Run) -> Result:
     Raises:
         UserError: see the stages; the result's status is failed then.
     """
-    with locked(job.folder), _end_requests(job.folder) as asked_to_end:
+    with locked(job.folder), end_requests(job.folder) as asked_to_end:
         try:
             return _train(job, asked_to_end)
         except BaseException:
-            _mark_failed(job.folder)
+            mark_failed(job.folder)
             raise
 
 
@@ -337,7 +342,8 @@ class EndRequest:
 
 
 @contextlib.contextmanager
-def _end_requests(folder: Path) -> Iterator[EndRequest]:
+def end_requests(folder: Path) -> Iterator[EndRequest]:
+    """Listens for the wish that a run ends, while it runs."""
     request = EndRequest(folder / CANCEL)
     # A request from before this process is not meant for it; one from its first seconds, while libraries load, is.
     with contextlib.suppress(FileNotFoundError):
@@ -354,7 +360,7 @@ def _end_requests(folder: Path) -> Iterator[EndRequest]:
         request.file.unlink(missing_ok=True)
 
 
-def _mark_failed(folder: Path) -> None:
-    """Best effort: the reason that a run failed may be that nothing can be written."""
+def mark_failed(folder: Path) -> None:
+    """Writes that a run failed. Best effort: the reason that a run failed may be that nothing can be written."""
     with contextlib.suppress(OSError, UserError):
         write_result(folder, replace(read_result(folder), status="failed"))

@@ -50,10 +50,18 @@ def read_shape(file: Path) -> tuple[Shape, list[str]]:
 
 
 def _colors(mesh) -> np.ndarray:
-    """Codes [V, 4] uint8 of a mesh's vertices."""
-    try:
-        colors = np.asarray(mesh.visual.to_color().vertex_colors, np.uint8)
-    except (AttributeError, ValueError, IndexError, KeyError, TypeError, OSError):
-        # A picture that is missing or damaged: the shape is good all the same.
-        colors = np.zeros((0, 4), np.uint8)
-    return colors if colors.shape == (len(mesh.vertices), 4) else np.tile(_GREY, (len(mesh.vertices), 1))
+    """Codes [V, 4] uint8 of a mesh's vertices: its own, its texture's, its material's, or grey."""
+    material = getattr(mesh.visual, "material", None)
+    for look in (
+        lambda: mesh.visual.to_color().vertex_colors,
+        lambda: np.tile(material.diffuse, (len(mesh.vertices), 1)),
+        lambda: np.tile(material.main_color, (len(mesh.vertices), 1)),
+    ):
+        try:
+            colors = np.asarray(look(), np.uint8)
+        except (AttributeError, ValueError, IndexError, KeyError, TypeError, OSError):
+            # No coordinates of a texture, or a picture that is missing or damaged: the shape is good all the same.
+            continue
+        if colors.shape == (len(mesh.vertices), 4):
+            return colors
+    return np.tile(_GREY, (len(mesh.vertices), 1))

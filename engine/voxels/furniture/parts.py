@@ -105,7 +105,7 @@ def cushion(low: Sequence[float], high: Sequence[float], roundness: float = 0.3,
             outward = place - inner
             outward /= np.maximum(np.linalg.norm(outward, axis=-1, keepdims=True), 1e-12)
             body = inner * (half - edge) + outward * edge
-            flat = 1 - np.clip(body / np.maximum(half, 1e-9), -1, 1) ** 2
+            flat = 1 - (place / 2) ** 2
             body[..., axis] += sign * bulge * half.min() * flat[..., (axis + 1) % 3] * flat[..., (axis + 2) % 3]
             a, b, c, d = (part.reshape(-1, 3) for part in (body[:-1, :-1], body[1:, :-1], body[1:, 1:], body[:-1, 1:]))
             quads = np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])

@@ -78,8 +78,9 @@ class Piece:
             self.add(material, body, (body * (-1.0, 1.0, 1.0))[:, ::-1])
 
     def shape(self) -> Shape:
-        """What has been built."""
+        """What has been built, standing on the floor."""
         triangles, rows = np.concatenate(self._bodies), np.concatenate(self._rows)
+        triangles = triangles - (0.0, 0.0, triangles[..., 2].min())
         codes = np.clip(np.stack(self._colors), 0, 1)
         linear = np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4)[rows]
         colors = np.repeat(linear[:, None], 3, axis=1).astype(np.float32)
