@@ -41,7 +41,11 @@ def make_data(
     from .kernels import compiling
     from .training.reporting import Reporter
     from .voxels.make_data import make_data as make
+    from .voxels.make_data import plan
 
+    source = Path(meshes).resolve() if meshes else None
+    # Before kernels are compiled, which takes a minute once.
+    plan(source, given)
     data, begin = Path(out).resolve(), time.monotonic()
     reporter = Reporter(None, None)
     last = 0.0
@@ -56,9 +60,7 @@ def make_data(
     try:
         if not compiling.is_compiled():
             compiling.compile_all(lambda done, steps: reporter("progress", stage="compile", step=done, steps=steps, seconds=0.0))
-        made, lost = make(
-            Path(meshes).resolve() if meshes else None, data, given, progress, lambda sentence: reporter("warning", message=sentence)
-        )
+        made, lost = make(source, data, given, progress, lambda sentence: reporter("warning", message=sentence))
     finally:
         reporter.close()
     left_out = f", {lost} left out" if lost else ""

@@ -54,12 +54,7 @@ def make_data(
     Raises:
         UserError: there is nothing to make data of, or a setting does not fit.
     """
-    if settings.shard > settings.shards:
-        raise UserError(f"There is no shard {settings.shard} of {settings.shards}.", "Shards count from 1.")
-    tasks = [*(_of_folder(meshes, settings.catalogue) if meshes is not None else []), *_made_up(settings)]
-    if not tasks:
-        raise UserError("There is nothing to make data of.", "Name a folder of meshes, or how much --furniture to make up.")
-    tasks = tasks[settings.shard - 1 :: settings.shards]
+    tasks = plan(meshes, settings)
     made = lost = 0
     for index, task in enumerate(tasks):
         folder = data / task.split / task.category / task.name
@@ -77,6 +72,16 @@ def make_data(
                 made += 1
         progress(index + 1, len(tasks))
     return made, lost
+
+
+def plan(meshes: Path | None, settings: MakeDataSettings) -> list[Task]:
+    """What :func:`make_data` would make; it raises the same errors."""
+    if settings.shard > settings.shards:
+        raise UserError(f"There is no shard {settings.shard} of {settings.shards}.", "Shards count from 1.")
+    tasks = [*(_of_folder(meshes, settings.catalogue) if meshes is not None else []), *_made_up(settings)]
+    if not tasks:
+        raise UserError("There is nothing to make data of.", "Name a folder of meshes, or how much --furniture to make up.")
+    return tasks[settings.shard - 1 :: settings.shards]
 
 
 def _write(folder: Path, shape: Shape, settings: MakeDataSettings, number: int) -> None:
