@@ -66,6 +66,12 @@ class Camera:
         return replace(self, width=width, height=height, cx=self.cx - left, cy=self.cy - top)
 
 
+def turned_about_up(degrees: float) -> np.ndarray:
+    """The rotation about Z, counter-clockwise seen from above, [3, 3] float64."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
 def blender_intrinsics(
     *,
     lens: float,

@@ -1,52 +1,36 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line. Flags are made from the settings' dataclasses, so that help is written once."""
+"""The command line."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import inspect
 import io
 import json
-import os
 import re
 import sys
 import time
-import traceback
 import typing
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import tyro
 
+from . import cli_voxels, output
 from .contract.errors import UserError
 from .contract.presets import PRESETS, with_preset
 from .contract.result import EVENTS, RESULT, read_result
-from .contract.schema import about, check, from_mapping
+from .contract.schema import check, from_mapping
 from .contract.settings import ProxySettings, SurfaceSettings, TrainSettings
+from .failures import explain, tell
+from .flags import argument, flags, like
 
 PROGRAM = "python -m engine"
 
 
-def _flags(cls: type) -> Any:
-    """A twin of a settings dataclass whose fields carry their help for tyro. Nested settings keep a prefix: ``--splat.sh-degree``."""
-    hints = typing.get_type_hints(cls)
-    fields = []
-    for field in dataclasses.fields(cls):
-        facts = about(field)
-        bounds = [f"at least {facts.minimum:g}"] if facts.minimum is not None else []
-        bounds += [f"at most {facts.maximum:g}"] if facts.maximum is not None else []
-        notes = ", ".join([facts.unit] * bool(facts.unit) + bounds)
-        help = f"{facts.help} ({notes})" if notes else facts.help
-        kind = _flags(hints[field.name]) if dataclasses.is_dataclass(hints[field.name]) else hints[field.name]
-        default = dataclasses.field(default_factory=kind) if dataclasses.is_dataclass(kind) else field.default
-        fields.append((field.name, Annotated[kind, tyro.conf.arg(help=help)], default))
-    return dataclasses.make_dataclass(cls.__name__, fields, frozen=True)
-
-
-_TrainFlags, _SurfaceFlags, _ProxyFlags = _flags(TrainSettings), _flags(SurfaceSettings), _flags(ProxySettings)
+_TrainFlags, _SurfaceFlags, _ProxyFlags = flags(TrainSettings), flags(SurfaceSettings), flags(ProxySettings)
 
 
 def _train_defaults(arguments: list[str]) -> Any:
@@ -56,13 +40,7 @@ def _train_defaults(arguments: list[str]) -> Any:
     # No budget, because steps of the preset would stand beside minutes that are given.
     preset = {"preset": named[-1], "minutes": None} if named and named[-1] in PRESETS else {}
     chosen = from_mapping(TrainSettings, with_preset(preset))
-    return _like(_TrainFlags(), chosen)
-
-
-def _like(twin: Any, values: Any) -> Any:
-    """Settings as their twin of flags has them, or the other way; nested ones too."""
-    inner = {name: _like(value, getattr(values, name)) for name, value in vars(twin).items() if dataclasses.is_dataclass(value)}
-    return type(twin)(**{**vars(values), **inner})
+    return like(_TrainFlags(), chosen)
 
 
 _Positional = tyro.conf.Positional
@@ -83,23 +61,19 @@ _NUMBERS_HELP = (
 )
 
 
-def _argument(help: str, metavar: str = "") -> Any:
-    return tyro.conf.arg(help=help, metavar=metavar or None)
-
-
 def train(
     capture: Annotated[
-        str, _Positional, _argument("Folder of the capture: transforms.json, NeRF-synthetic, LLFF or COLMAP.", "CAPTURE")
+        str, _Positional, argument("Folder of the capture: transforms.json, NeRF-synthetic, LLFF or COLMAP.", "CAPTURE")
     ] = "",
     /,
-    out: Annotated[str, _argument("Folder that receives the result.", "RESULT")] = "",
-    resume: Annotated[str, _argument("Folder of a result to go on with, instead of a capture.", "RESULT")] = "",
-    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, _argument("Replace a result that is already there.")] = False,
-    events: Annotated[bool, tyro.conf.FlagCreatePairsOff, _argument("Print events as lines of JSON for a program.")] = False,
+    out: Annotated[str, argument("Folder that receives the result.", "RESULT")] = "",
+    resume: Annotated[str, argument("Folder of a result to go on with, instead of a capture.", "RESULT")] = "",
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, argument("Replace a result that is already there.")] = False,
+    events: Annotated[bool, tyro.conf.FlagCreatePairsOff, argument("Print events as lines of JSON for a program.")] = False,
     settings: Annotated[_TrainFlags, tyro.conf.arg(name="")] = _TrainFlags(),  # type: ignore[valid-type]  # noqa: B008
 ) -> int:
     """Train on a capture, within a time budget or for a number of steps."""
-    given = _like(TrainSettings(), settings)
+    given = like(TrainSettings(), settings)
     check(given)
     if given.minutes is not None and given.steps is not None:
         raise UserError("Give either --minutes or --steps, not both.")
@@ -111,7 +85,7 @@ def train(
         raise UserError("--resume goes on with the settings that the result has.", "Give no others than --minutes or --steps.")
     if not resume and not (capture and out):
         raise UserError("train needs a CAPTURE and --out RESULT.", f"See {PROGRAM} train --help.")
-    stream = _OUTPUT if events else None
+    stream = output.stream() if events else None
     reporter: Reporter | None = None
     try:
         if resume:
@@ -135,17 +109,8 @@ def train(
 
         result = run(Run(capture_folder, folder, given, reporter, resume=bool(resume)))
     except BaseException as error:
-        failure = _explain(error)
-        if failure is None:
+        if tell(error, reporter, stream) is None:
             raise
-        # A folder that is not ours to write (in use, already there) gets no event.
-        say = reporter if reporter is not None and failure.code not in ("in_use", "exists") else Reporter(None, stream)
-        words = {"code": failure.code, "message": failure.message, "hint": failure.hint}
-        try:
-            say("failed", **words)
-        except OSError:
-            # A full disk takes no event; whoever listens is told all the same.
-            Reporter(None, stream)("failed", **words)
         return 1
     finally:
         if reporter is not None:
@@ -181,10 +146,10 @@ def _resumed(result_folder: Path, given: TrainSettings) -> tuple[Path, Path, Tra
 
 
 def eval_(
-    result: Annotated[str, _Positional, _argument("Folder of the result.", "RESULT")],
+    result: Annotated[str, _Positional, argument("Folder of the result.", "RESULT")],
     /,
-    split: Annotated[typing.Literal["test", "train"], _argument("Which views are scored.")] = "test",
-    precision: Annotated[_Numbers, _argument(_NUMBERS_HELP)] = "auto",
+    split: Annotated[typing.Literal["test", "train"], argument("Which views are scored.")] = "test",
+    precision: Annotated[_Numbers, argument(_NUMBERS_HELP)] = "auto",
 ) -> int:
     """Score a result: PSNR and SSIM, into RESULT/metrics.json; with another precision they are only printed."""
     from . import devices
@@ -215,32 +180,32 @@ def eval_(
 
 
 def render(
-    result: Annotated[str, _Positional, _argument("Folder of the result.", "RESULT")],
+    result: Annotated[str, _Positional, argument("Folder of the result.", "RESULT")],
     /,
     cameras: Annotated[
         str,
-        _argument(
+        argument(
             "transforms.json with or without pictures, or a capture's folder, whose cameras are rendered in their order; empty takes the "
             "result's own test views.",
             "FILE",
         ),
     ] = "",
-    out: Annotated[str, _argument("Folder that receives the pictures, or a film's file that ends in .mp4.", "DIR")] = "",
+    out: Annotated[str, argument("Folder that receives the pictures, or a film's file that ends in .mp4.", "DIR")] = "",
     format: Annotated[
         typing.Literal["png", "exr", "mp4"] | None,
-        _argument(
+        argument(
             "png: pictures for the screen. exr: scene-linear light, alpha and planar depth, for compositing. mp4: one film. "
             "Without it, --out says."
         ),
     ] = None,
-    width: Annotated[int | None, _argument("Width of the pictures (px); the height follows.", "W")] = None,
+    width: Annotated[int | None, argument("Width of the pictures (px); the height follows.", "W")] = None,
     height: Annotated[
-        int | None, _argument("Height of the pictures (px); the width follows. Given both, what sticks out is cut off.", "H")
+        int | None, argument("Height of the pictures (px); the width follows. Given both, what sticks out is cut off.", "H")
     ] = None,
-    between: Annotated[int, _argument("New views between each two cameras, along a smooth path.", "N")] = 0,
-    fps: Annotated[float | None, _argument("Views in a second of film; empty takes what FILE says, else 24.", "FPS")] = None,
-    precision: Annotated[_Numbers, _argument(_NUMBERS_HELP)] = "auto",
-    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, _argument("Replace a film that is already there.")] = False,
+    between: Annotated[int, argument("New views between each two cameras, along a smooth path.", "N")] = 0,
+    fps: Annotated[float | None, argument("Views in a second of film; empty takes what FILE says, else 24.", "FPS")] = None,
+    precision: Annotated[_Numbers, argument(_NUMBERS_HELP)] = "auto",
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, argument("Replace a film that is already there.")] = False,
 ) -> int:
     """Render a result along cameras: to PNG, to EXR with depth, or to a film."""
     from . import devices
@@ -308,13 +273,13 @@ def _choose_numbers(model: Any, numbers: str, cameras: list[Any], reporter: Any)
 
 
 def surface(
-    result: Annotated[str, _Positional, _argument("Folder of the result.", "RESULT")],
+    result: Annotated[str, _Positional, argument("Folder of the result.", "RESULT")],
     /,
-    events: Annotated[bool, tyro.conf.FlagCreatePairsOff, _argument("Print events as lines of JSON for a program.")] = False,
+    events: Annotated[bool, tyro.conf.FlagCreatePairsOff, argument("Print events as lines of JSON for a program.")] = False,
     settings: Annotated[_SurfaceFlags, tyro.conf.arg(name="")] = _SurfaceFlags(),  # type: ignore[valid-type]  # noqa: B008
 ) -> int:
     """Make the surface of a result, a mesh with coloured vertices: RESULT/mesh.glb."""
-    given = _like(SurfaceSettings(), settings)
+    given = like(SurfaceSettings(), settings)
     check(given)
 
     def make(folder: Path, reporter: Any) -> bool:
@@ -326,13 +291,13 @@ def surface(
 
 
 def proxy(
-    result: Annotated[str, _Positional, _argument("Folder of the result.", "RESULT")],
+    result: Annotated[str, _Positional, argument("Folder of the result.", "RESULT")],
     /,
-    events: Annotated[bool, tyro.conf.FlagCreatePairsOff, _argument("Print events as lines of JSON for a program.")] = False,
+    events: Annotated[bool, tyro.conf.FlagCreatePairsOff, argument("Print events as lines of JSON for a program.")] = False,
     settings: Annotated[_ProxyFlags, tyro.conf.arg(name="")] = _ProxyFlags(),  # type: ignore[valid-type]  # noqa: B008
 ) -> int:
     """Make a light, textured mesh that stands for a result, of its surface: RESULT/proxy.glb. Without a surface, that is made first."""
-    given = _like(ProxySettings(), settings)
+    given = like(ProxySettings(), settings)
     check(given)
 
     def make(folder: Path, reporter: Any) -> bool:
@@ -347,18 +312,15 @@ def _shape(result: str, events: bool, file: str, make: Callable[[Path, Any], boo
     """Has a shape of a result made, and says how that went."""
     from .training.reporting import Reporter
 
-    folder, stream = Path(result).resolve(), _OUTPUT if events else None
+    folder, stream = Path(result).resolve(), output.stream() if events else None
     # A folder that holds no result gets no events.
     reporter = Reporter(folder / EVENTS if (folder / RESULT).is_file() else None, stream)
     begin = time.monotonic()
     try:
         written = make(folder, reporter)
     except BaseException as error:
-        failure = _explain(error)
-        if failure is None:
+        if tell(error, reporter, stream) is None:
             raise
-        say = Reporter(None, stream) if failure.code == "in_use" else reporter
-        say("failed", code=failure.code, message=failure.message, hint=failure.hint)
         return 1
     finally:
         reporter.close()
@@ -368,30 +330,30 @@ def _shape(result: str, events: bool, file: str, make: Callable[[Path, Any], boo
 
 
 def convert(
-    source: Annotated[str, _Positional, _argument("Splats to read: .ply (also PlayCanvas' compressed), .spz, .splat or .glb.", "IN")],
-    target: Annotated[str, _Positional, _argument("File to write: .ply, .spz, .splat or .glb.", "OUT")],
+    source: Annotated[str, _Positional, argument("Splats to read: .ply (also PlayCanvas' compressed), .spz, .splat or .glb.", "IN")],
+    target: Annotated[str, _Positional, argument("File to write: .ply, .spz, .splat or .glb.", "OUT")],
     /,
-    from_axes: Annotated[_Axes, _argument(f"Axes of IN: {_AXES_HELP}")] = "auto",
-    to_axes: Annotated[_Axes, _argument(f"Axes of OUT: {_AXES_HELP}")] = "auto",
+    from_axes: Annotated[_Axes, argument(f"Axes of IN: {_AXES_HELP}")] = "auto",
+    to_axes: Annotated[_Axes, argument(f"Axes of OUT: {_AXES_HELP}")] = "auto",
     crop: Annotated[
         tuple[float, float, float, float, float, float] | None,
-        _argument("Keep what lies in this box, in the file's unit and with Z up.", "XMIN YMIN ZMIN XMAX YMAX ZMAX"),
+        argument("Keep what lies in this box, in the file's unit and with Z up.", "XMIN YMIN ZMIN XMAX YMAX ZMAX"),
     ] = None,
-    min_opacity: Annotated[float, _argument("Remove splats below this opacity (0 to 1).")] = 0.0,
+    min_opacity: Annotated[float, argument("Remove splats below this opacity (0 to 1).")] = 0.0,
     remove_floaters: Annotated[
-        bool, tyro.conf.FlagCreatePairsOff, _argument("Remove splats that are alone in empty space, far from others for their size.")
+        bool, tyro.conf.FlagCreatePairsOff, argument("Remove splats that are alone in empty space, far from others for their size.")
     ] = False,
     decimate: Annotated[
-        int | None, _argument("Keep so many at most: the most opaque and largest. Nothing makes up for those that go.", "N")
+        int | None, argument("Keep so many at most: the most opaque and largest. Nothing makes up for those that go.", "N")
     ] = None,
     blend: Annotated[
         typing.Literal["keep", "linear", "srgb"],
-        _argument(
+        argument(
             "Encode colours for blending in linear light (Blender) or in sRGB (most viewers). An approximation: exact for opaque splats "
             "of one colour, not where transparent ones mix. A file that does not say how it blends is taken as srgb."
         ),
     ] = "keep",
-    spz_version: Annotated[typing.Literal[2, 3], _argument("Version of SPZ to write; 2 is for old readers.")] = 3,
+    spz_version: Annotated[typing.Literal[2, 3], argument("Version of SPZ to write; 2 is for old readers.")] = 3,
 ) -> int:
     """Read splats, change them as asked, in the order of these flags, and write them to another file."""
     from .formats.splats import check_target, read_splats, write_splats
@@ -437,8 +399,8 @@ def convert(
 
 def doctor(
     json_: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="json", help="Print JSON for a program.")] = False,
-    compile: Annotated[bool, tyro.conf.FlagCreatePairsOff, _argument("Compile the kernels if that was not done yet.")] = False,
-    method: Annotated[_Method | None, _argument("Also say what training by this method, and its pictures, cost here.")] = None,
+    compile: Annotated[bool, tyro.conf.FlagCreatePairsOff, argument("Compile the kernels if that was not done yet.")] = False,
+    method: Annotated[_Method | None, argument("Also say what training by this method, and its pictures, cost here.")] = None,
 ) -> int:
     """Say what this machine has, what will be used, and why."""
     from .doctor import examine, plain
@@ -458,7 +420,7 @@ def doctor(
 
 def bench(
     fixtures: Annotated[
-        tuple[str, ...], _Positional, _argument("Names of fixtures, also shells-THOUSANDSk-WIDTHxHEIGHT; none runs all.", "FIXTURE")
+        tuple[str, ...], _Positional, argument("Names of fixtures, also shells-THOUSANDSk-WIDTHxHEIGHT; none runs all.", "FIXTURE")
     ] = (),
     /,
     json_: Annotated[bool, tyro.conf.FlagCreatePairsOff, tyro.conf.arg(name="json", help="Print JSON for a program.")] = False,
@@ -480,19 +442,13 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "proxy": proxy,
     "convert": convert,
     "bench": bench,
+    **cli_voxels.COMMANDS,
 }
-
-_OUTPUT: TextIO = sys.stdout
-
 
 def main(arguments: list[str]) -> int:
     """Runs a command. Returns the exit code: 0 done, 1 a failed job, 2 a bad argument."""
-    global _OUTPUT
     if "--events" in arguments:
-        # A program reads stdout: libraries that print go to stderr instead, at the level of file descriptors.
-        _OUTPUT = os.fdopen(os.dup(1), "w", encoding="utf-8", newline="\n")
-        os.dup2(2, 1)
-        sys.stdout = sys.stderr
+        output.keep_clean()
     complaints = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaints):
@@ -501,7 +457,7 @@ def main(arguments: list[str]) -> int:
                 prog=PROGRAM,
                 description="Trains splats and radiance fields from captures, on ordinary processors.",
                 # tyro reads sys.argv where it is given nothing.
-                args=arguments or ["--help"],
+                args=_joined(arguments) or ["--help"],
             )
     except SystemExit as end:
         if end.code in (0, None):
@@ -515,9 +471,15 @@ def main(arguments: list[str]) -> int:
         print("Stopped.", file=sys.stderr)
         return 1
     except Exception as error:
-        failure = _explain(error)
+        failure = explain(error)
         print(failure, file=sys.stderr)
         return 2 if failure.code == "bad_input" else 1
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """The arguments with the two words of such a command as one."""
+    two = " ".join(arguments[:2])
+    return [two, *arguments[2:]] if two in COMMANDS else arguments
 
 
 def _deferred(command: Callable[..., int], arguments: list[str]) -> Callable[..., Callable[[], int]]:
@@ -547,25 +509,6 @@ def _one_line(complaint: str) -> str:
     filled = [" ".join(section) for section in sections if section]
     sentence = filled[1].split("Got errors:")[0] if len(filled) > 1 else "The arguments are not right"
     return sentence.strip().rstrip(".") + "."
-
-
-def _explain(error: BaseException) -> UserError | None:
-    """An error in words for a user; None for the wish to stop."""
-    if isinstance(error, UserError):
-        return error
-    if isinstance(error, (KeyboardInterrupt, SystemExit)):
-        return None
-    if isinstance(error, MemoryError):
-        hint = "Use smaller views, fewer gaussians or a smaller field, or close other programs."
-        return UserError("There is not enough memory.", hint, "out_of_memory")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-        return UserError("The disk is full.", "Free some space, then resume.", "disk_full")
-    if isinstance(error, PermissionError):
-        return UserError(f"{error.filename} may not be read or written.", "Check its permissions.", "permission")
-    if isinstance(error, OSError):
-        return UserError(f"{error.filename or 'A file'}: {error.strerror or error}.", "Check the path.", "file")
-    traceback.print_exception(error, file=sys.stderr)
-    return UserError(f"The engine met a fault of its own: {error}.", "Please report it with the lines above.", "internal")
 
 
 def _lower_priority() -> None:

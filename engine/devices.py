@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from .contract.errors import UserError
 
 # Devices on which every operation of a method has a kernel. A method joins a device when its last kernel is there.
-SUPPORTED = {"splat": ("cpu",), "ngp": ("cpu",), "nerf": ("cpu", "xpu", "cuda")}
+SUPPORTED = {"splat": ("cpu",), "ngp": ("cpu",), "nerf": ("cpu", "xpu", "cuda"), "r2n2": ("cpu", "xpu", "cuda")}
 
 
 @dataclass(frozen=True)

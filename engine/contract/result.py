@@ -30,6 +30,11 @@ POINTS = "points.ply"
 MESH = "mesh.glb"
 PROXY = "proxy.glb"
 METRICS = "metrics.json"
+WEIGHTS = "weights.safetensors"
+VOXELS = "voxels.npz"
+BINVOX = "voxels.binvox"
+BLOCKS = "blocks.glb"
+SMOOTH = "smooth.glb"
 
 
 @dataclass(frozen=True)

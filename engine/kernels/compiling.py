@@ -54,6 +54,7 @@ def _compile() -> None:
     """Compiles every kernel by running it once on one gaussian or ray, with the types that training uses; prints how many of how many."""
     from . import simd
     from .adam import deferred
+    from .drawing import cpu as drawing
     from .fusion import cpu as fusion
     from .hashgrid import Layout
     from .hashgrid import cpu as hashgrid
@@ -65,6 +66,7 @@ def _compile() -> None:
     from .radiance.reference import shapes
     from .rasterize import cpu as rasterize
     from .sampling import cpu as sampling
+    from .solid import cpu as solid
     from .tiles import cpu as tiles
     from .triangles import cpu as triangles
     from .volume import cpu as volume
@@ -149,6 +151,8 @@ def _compile() -> None:
         faces, shares = np.zeros((height, width), np.int32), np.zeros((height, width, 2), f)
         triangles.rasterize(np.zeros((3, 3)), np.zeros((1, 3), np.int32), faces, image[0].copy(), shares)
 
+    corners, finish = np.zeros((1, 3, 3), f), np.array([[0, 1, 0, 0, 0, 1]], f)
+    lamps, one_view = np.zeros((1, 2, 6), f), (np.eye(4, dtype=f)[None, :3], np.ones((1, 4), f), ray, ray)
     nobody, done = np.full(simd.WIDTH, -1, np.int32), np.zeros(1, np.int32)
     paces, corrections = np.zeros((deferred.LIMIT, len(table)), f), np.ones(deferred.LIMIT, f)
     moments = (table.copy(), table.copy())
@@ -177,6 +181,8 @@ def _compile() -> None:
         *field(2),
         *field(4),
         *field(8),
+        lambda: solid.solid(corners.astype(np.float64), 4),
+        lambda: drawing.draw(corners, corners, corners, np.zeros(1, np.int32), finish, np.zeros((4, 4, 4), f), *one_view, lamps, 2),
     ]
     for index, run in enumerate(steps):
         run()

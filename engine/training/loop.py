@@ -17,6 +17,8 @@ from ..contract.capture import Capture
 from ..contract.errors import UserError
 from ..contract.events import started
 from ..contract.result import (
+    BINVOX,
+    BLOCKS,
     CANCEL,
     CHECKPOINT,
     EVENTS,
@@ -28,7 +30,10 @@ from ..contract.result import (
     PREVIEWS,
     PROXY,
     RESULT,
+    SMOOTH,
     SPLATS,
+    VOXELS,
+    WEIGHTS,
     Result,
     read_result,
     write_result,
@@ -48,7 +53,10 @@ from .scoring import background, score, truth, write_metrics, write_picture
 
 DEFAULT_MINUTES = 3.0
 # What a run writes into its folder, and what another that overwrites it removes.
-_OURS = (RESULT, EVENTS, CHECKPOINT, SPLATS, FIELD, POINTS, MESH, PROXY, METRICS, PREVIEWS)
+_OURS = (
+    *(RESULT, EVENTS, CHECKPOINT, SPLATS, FIELD, POINTS, MESH, PROXY, METRICS),
+    *(WEIGHTS, VOXELS, BINVOX, BLOCKS, SMOOTH, PREVIEWS),
+)
 _REPORT_EVERY = 0.5
 _CHECKPOINT_EVERY = 60.0
 _PREVIEW_EVERY = 10.0
@@ -113,7 +121,7 @@ def run(job: Run) -> Result:
         try:
             return _train(job, asked_to_end)
         except BaseException:
-            _mark_failed(job.folder)
+            mark_failed(job.folder)
             raise
 
 
@@ -321,7 +329,7 @@ def _checkpoint(folder: Path, trainer: Trainer, clock: Clock) -> None:
     write_checkpoint(folder, arrays, {**facts, "seconds": clock.seconds()})
 
 
-def _mark_failed(folder: Path) -> None:
-    """Best effort: the reason that a run failed may be that nothing can be written."""
+def mark_failed(folder: Path) -> None:
+    """Writes that a run failed. Best effort: the reason that a run failed may be that nothing can be written."""
     with contextlib.suppress(OSError, UserError):
         write_result(folder, replace(read_result(folder), status="failed"))

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands of voxels from pictures: what follows ``voxels`` on the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from . import output
+from .contract.errors import UserError
+from .contract.result import EVENTS, WEIGHTS, read_result
+from .contract.schema import check, from_mapping
+from .contract.voxels import MakeDataSettings, VoxelTrainSettings
+from .failures import tell
+from .flags import argument, flags, like
+
+_Positional = tyro.conf.Positional
+_MakeFlags, _TrainFlags = flags(MakeDataSettings), flags(VoxelTrainSettings)
+_DEFAULT_MINUTES = 75.0
+
+
+def make_data(
+    meshes: Annotated[
+        str,
+        _Positional,
+        argument("Folder of furniture as OBJ, GLB or glTF, with or without subfolders; none takes what is made up.", "MESHES"),
+    ] = "",
+    /,
+    out: Annotated[str, argument("Folder that receives the data. What is there already is kept, so this also resumes.", "DATA")] = "",
+    settings: Annotated[_MakeFlags, tyro.conf.arg(name="")] = _MakeFlags(),  # type: ignore[valid-type]  # noqa: B008
+) -> int:
+    """Make data to learn voxels from: views and voxels of meshes, and of furniture that is made up."""
+    given = like(MakeDataSettings(), settings)
+    check(given)
+    if not out:
+        raise UserError("make-data needs --out DATA.", "See python -m engine voxels make-data --help.")
+    from .kernels import compiling
+    from .training.reporting import Reporter
+    from .voxels.make_data import make_data as make
+    from .voxels.make_data import plan
+
+    source = Path(meshes).resolve() if meshes else None
+    # Before kernels are compiled, which takes a minute once.
+    plan(source, given)
+    data, begin = Path(out).resolve(), time.monotonic()
+    reporter = Reporter(None, None)
+    last = 0.0
+
+    def progress(done: int, steps: int) -> None:
+        nonlocal last
+        seconds = time.monotonic() - begin
+        if seconds - last >= 0.5 or done == steps:
+            last = seconds
+            reporter("progress", stage="render", step=done, steps=steps, seconds=seconds, eta_seconds=seconds / done * (steps - done))
+
+    try:
+        if not compiling.is_compiled():
+            compiling.compile_all(lambda done, steps: reporter("progress", stage="compile", step=done, steps=steps, seconds=0.0))
+        made, lost = make(source, data, given, progress, lambda sentence: reporter("warning", message=sentence))
+    finally:
+        reporter.close()
+    left_out = f", {lost} left out" if lost else ""
+    print(f"{made} shapes made{left_out}; {data}")
+    return 0
+
+
+def train(
+    data: Annotated[str, _Positional, argument("Folder that make-data has made.", "DATA")] = "",
+    /,
+    out: Annotated[str, argument("Folder that receives the result.", "RESULT")] = "",
+    resume: Annotated[str, argument("Folder of a result to go on with, instead of data.", "RESULT")] = "",
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, argument("Replace a result that is already there.")] = False,
+    events: Annotated[bool, tyro.conf.FlagCreatePairsOff, argument("Print events as lines of JSON for a program.")] = False,
+    settings: Annotated[_TrainFlags, tyro.conf.arg(name="")] = _TrainFlags(),  # type: ignore[valid-type]  # noqa: B008
+) -> int:
+    """Train 3D-R2N2 on data of shapes, within a time or for a number of steps."""
+    given = like(VoxelTrainSettings(), settings)
+    check(given)
+    if given.minutes is not None and given.steps is not None:
+        raise UserError("Give either --minutes or --steps, not both.")
+    if resume and (data or out or overwrite):
+        raise UserError("--resume goes on with a result; it takes no DATA, no --out and no --overwrite.")
+    if resume and dataclasses.replace(given, minutes=None, steps=None) != VoxelTrainSettings():
+        raise UserError("--resume goes on with the settings that the result has.", "Give no others than --minutes or --steps.")
+    if not resume and not (data and out):
+        raise UserError("train needs DATA and --out RESULT.", "See python -m engine voxels train --help.")
+    from .training.reporting import Reporter
+
+    stream = output.stream() if events else None
+    reporter: Reporter | None = None
+    try:
+        if resume:
+            folder, source, given = _resumed(Path(resume).resolve(), given)
+        else:
+            from . import devices
+            from .training.loop import prepare_folder
+
+            # Before anything is written: a folder left behind would stand in the way of the next try.
+            devices.choose("r2n2", given.device)
+            folder, source = Path(out).resolve(), Path(data).resolve()
+            if given.minutes is None and given.steps is None:
+                given = dataclasses.replace(given, minutes=_DEFAULT_MINUTES)
+            if not source.is_dir():
+                raise UserError(f"There is no folder {source}.", "Give the folder that make-data has made.")
+            prepare_folder(folder, overwrite)
+        reporter = Reporter(folder / EVENTS, stream)
+        from .training.voxels import VoxelRun, run
+
+        result = run(VoxelRun(source, folder, given, reporter, resume=bool(resume)))
+    except BaseException as error:
+        if tell(error, reporter, stream) is None:
+            raise
+        return 1
+    finally:
+        if reporter is not None:
+            reporter.close()
+    if stream is None:
+        parts = [f"{value:.3f} IoU from {name.removeprefix('iou_')}" for name, value in result.metrics.items()]
+        words = f", {', '.join(parts)} views on held-out shapes" if parts else ""
+        print(f"{result.status}: {result.step} steps in {result.timing['total']:.0f} s{words}; {folder}")
+    return 0
+
+
+def _resumed(folder: Path, given: VoxelTrainSettings) -> tuple[Path, Path, VoxelTrainSettings]:
+    """What a result was made of, with a new budget: steps in all, or further minutes."""
+    old = read_result(folder)
+    if old.method != "r2n2":
+        raise UserError(f"{folder} is not a training of voxels.", "Resume it with: train --resume.")
+    settings = from_mapping(VoxelTrainSettings, old.settings, "settings")
+    from .training.checkpoint import read_checkpoint
+
+    saved = read_checkpoint(folder)
+    if given.steps is not None:
+        if saved is not None and saved[1]["step"] > given.steps:
+            raise UserError(f"{folder} has {saved[1]['step']} steps already.", "Give --steps a larger number.")
+        settings = dataclasses.replace(settings, steps=given.steps, minutes=None)
+    elif given.minutes is not None:
+        spent = saved[1]["seconds"] / 60 if saved is not None else 0.0
+        settings = dataclasses.replace(settings, steps=None, minutes=given.minutes + spent)
+    elif old.status == "done":
+        raise UserError(f"{folder} is finished.", "Give --steps (in all) or --minutes (more) to go on.")
+    return folder, Path(old.capture), settings
+
+
+def predict(
+    images: Annotated[
+        tuple[str, ...],
+        _Positional,
+        argument("Pictures of one piece of furniture, in any order, transparent or before a plain background.", "IMAGE"),
+    ] = (),
+    /,
+    out: Annotated[str, argument("Folder that receives the result.", "RESULT")] = "",
+    weights: Annotated[str, argument("Result of voxels train, or its weights.safetensors.", "RESULT")] = "",
+    mask: Annotated[tuple[str, ...], argument("For each picture, one that is bright where the object is.", "IMAGE")] = (),
+    threshold: Annotated[float, argument("Probability from which on a voxel is full (0 to 1).")] = 0.4,
+    smoothness: Annotated[float, argument("How far the smooth mesh is rounded, in voxels.")] = 0.7,
+    length: Annotated[float, argument("Real length of the longest side (m).")] = 1.0,
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, argument("Replace a result that is already there.")] = False,
+) -> int:
+    """Voxels, meshes and points of a piece of furniture from one picture or a few (3D-R2N2)."""
+    if not images or not out:
+        raise UserError("voxels needs an IMAGE and --out RESULT.", "See python -m engine voxels --help.")
+    if not weights:
+        raise UserError("voxels needs --weights.", "Name the result of a voxels train, or its weights.safetensors.")
+    if not 0 < threshold < 1:
+        raise UserError(f"--threshold is {threshold:g}.", "Give a number between 0 and 1.")
+    if not 0 <= smoothness <= 5:
+        raise UserError(f"--smoothness is {smoothness:g}.", "Give a number from 0 to 5.")
+    if not 0 < length < 1e4:
+        raise UserError(f"--length is {length:g}.", "Give a length in metres.")
+    if mask and len(mask) != len(images):
+        raise UserError(f"There are {len(images)} pictures and {len(mask)} masks.", "Give a --mask for each picture, or none.")
+    from .voxels.prediction import MOST_VIEWS
+
+    if len(images) > MOST_VIEWS:
+        raise UserError(f"{len(images)} pictures are more than the network can make use of.", f"Give up to {MOST_VIEWS}.")
+    import numpy as np
+
+    from .training.loop import prepare_folder
+    from .training.voxels import write_predicted
+    from .voxels.cutout import cut_out
+    from .voxels.prediction import predict as predict_
+    from .voxels.trainer import read_weights
+
+    begin = time.monotonic()
+    named = Path(weights).resolve()
+    network, _ = read_weights(named / WEIGHTS if named.is_dir() else named)
+    masks = [Path(name) for name in mask] or [None] * len(images)
+    pictures = np.stack([cut_out(Path(image), shape) for image, shape in zip(images, masks, strict=True)])
+    probabilities = predict_(network, pictures)
+    folder = Path(out).resolve()
+    prepare_folder(folder, overwrite)
+    result = write_predicted(folder, images, named, probabilities, pictures[0], threshold, smoothness, length)
+    (x0, y0, z0), (x1, y1, z1) = result.bounds
+    print(f"{x1 - x0:.2f} × {y1 - y0:.2f} × {z1 - z0:.2f} m in {time.monotonic() - begin:.1f} s; {folder}")
+    return 0
+
+
+COMMANDS = {"voxels": predict, "voxels make-data": make_data, "voxels train": train}

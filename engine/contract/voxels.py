@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of voxels from pictures: the data that is made, and the training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .schema import setting
+
+
+@dataclass(frozen=True)
+class MakeDataSettings:
+    """What data for 3D-R2N2 is made of."""
+
+    furniture: int = setting(
+        0, "Pieces of furniture to make up in each of eight categories, besides those of the folder.", minimum=0, maximum=1_000_000
+    )
+    views: int = setting(12, "Pictures of each piece.", minimum=1, maximum=1000)
+    catalogue: str = setting(
+        "",
+        "JSON file that says which meshes of the folder are furniture, of which category and for which split; without it all are taken, "
+        "their folder is their category, and a tenth of them is for testing.",
+    )
+    seed: int = setting(0, "Seed of the pieces that are made up, and of all views.", minimum=0, maximum=2**31 - 1)
+    shard: int = setting(1, "Which part of the work to do, where several processes or machines share it.", minimum=1, maximum=10_000)
+    shards: int = setting(1, "In how many parts the work is shared.", minimum=1, maximum=10_000)
+
+
+@dataclass(frozen=True)
+class VoxelTrainSettings:
+    """How 3D-R2N2 is trained (Choy et al. 2016)."""
+
+    network: Literal["lstm-1", "gru-3", "residual-gru-3", "lstm-1-small", "gru-3-small", "residual-gru-3-small", "simple"] = setting(
+        "residual-gru-3-small",
+        "Network: lstm-1, gru-3 and residual-gru-3 as published; those that end in -small have at most 12 million weights and learn on a "
+        "processor; simple is two convolutions and three dense layers, for reading.",
+    )
+    minutes: float | None = setting(None, "Time to train in this run; it can be resumed.", unit="min", minimum=0.05, maximum=10_000)
+    steps: int | None = setting(None, "Number of steps in all instead of a time.", minimum=1, maximum=100_000_000)
+    device: Literal["auto", "cpu", "xpu", "cuda"] = setting("auto", "Where to compute: auto takes the best device that is there.")
+    batch: int = setting(16, "Shapes of a step; published: 36, and 24 for the residual network.", minimum=1, maximum=4096)
+    most_views: int = setting(
+        3, "The most views of a shape in a step, whose number is drawn anew each time; published: 5.", minimum=1, maximum=24, advanced=True
+    )
+    learning_rate: float = setting(
+        1e-3, "Learning rate of Adam at the start; published: 1e-4, for ten times as many steps.", minimum=0.0, advanced=True
+    )
+    schedule_steps: int = setting(
+        20_000,
+        "Steps over which the learning rate falls to a hundredth, along half a cosine; afterwards it stays there.",
+        minimum=1,
+        advanced=True,
+    )
+    weight_decay: float = setting(5e-5, "Decay of the weights, as published.", minimum=0.0, advanced=True)
+    precision: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto", "Numbers to compute with: auto takes bfloat16 where the device multiplies it itself.", advanced=True
+    )
+    seed: int = setting(0, "Seed of everything random in training.", minimum=0, maximum=2**31 - 1, advanced=True)
+    threads: int = setting(0, "Processor threads; 0 takes all.", minimum=0, maximum=1024, advanced=True)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a step learns from: pictures on backgrounds, shifted, mirrored and tinted, and their voxels."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .dataset import Shapes
+from .views import PICTURE
+
+# What stands behind a picture when it is scored or looked at, as published.
+BACKGROUND = 240
+_PLAIN = (225, 255)
+# Share of pictures before nearly white; the others stand before two colours that run into each other.
+_WHITE = 0.6
+_SHIFT, _TINT = 4, 0.1
+
+
+def order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The order in which shapes are learnt from in an epoch, [count]."""
+    return np.random.default_rng([seed, 1, epoch]).permutation(count)
+
+
+def training_batch(shapes: Shapes, batch: int, most_views: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
+    """The batch of a step: the same for the same seed and step, whatever came before.
+
+    Returns:
+        Views [B, V, 3, 127, 127] float32 codes from 0 to 1, and which voxels are full [B, 32, 32, 32] int64.
+    """
+    rng = np.random.default_rng([seed, 2, step])
+    places = np.arange(step * batch, (step + 1) * batch)
+    orders = {epoch: order(len(shapes), seed, epoch) for epoch in np.unique(places // len(shapes)).tolist()}
+    which = np.array([orders[place // len(shapes)][place % len(shapes)] for place in places.tolist()])
+    count = int(rng.integers(1, min(most_views, shapes.views.shape[1]) + 1))
+    pictures = np.stack([shapes.views[row, rng.permutation(shapes.views.shape[1])[:count]] for row in which])
+    cells = shapes.cells(which)
+    flipped = rng.random(batch) < 0.5
+    # A picture seen in a mirror is one of the mirrored shape.
+    pictures[flipped], cells[flipped] = pictures[flipped][:, :, :, ::-1], cells[flipped][:, ::-1]
+    flat = pictures.reshape(-1, PICTURE, PICTURE, 4)
+    codes = composed(_shifted(flat, rng), _backgrounds(len(flat), rng))
+    codes *= rng.uniform(1 - _TINT, 1 + _TINT, (len(flat), 1, 1, 3)).astype(np.float32)
+    return _tensor(codes, batch), torch.from_numpy(cells.astype(np.int64))
+
+
+def scoring_batch(shapes: Shapes, which: np.ndarray, views: int) -> tuple[Tensor, Tensor]:
+    """Shapes as they are scored: their first views on the one background. Returns as :func:`training_batch`."""
+    pictures = np.asarray(shapes.views[which, :views])
+    flat = pictures.reshape(-1, PICTURE, PICTURE, 4)
+    codes = composed(flat, np.full((1, 1, 1, 3), BACKGROUND / 255, np.float32))
+    return _tensor(codes, len(which)), torch.from_numpy(shapes.cells(which).astype(np.int64))
+
+
+def composed(pictures: np.ndarray, backgrounds: np.ndarray) -> np.ndarray:
+    """Pictures [P, H, W, 4] uint8 over backgrounds [P, H, W, 3] codes from 0 to 1: [P, H, W, 3] float32."""
+    alpha = pictures[..., 3:].astype(np.float32) * np.float32(1 / 255)
+    return pictures[..., :3].astype(np.float32) * (alpha * np.float32(1 / 255)) + backgrounds * (1 - alpha)
+
+
+def _tensor(codes: np.ndarray, batch: int) -> Tensor:
+    views = torch.from_numpy(codes.clip(0, 1)).permute(0, 3, 1, 2)
+    return views.reshape(batch, -1, *views.shape[1:])
+
+
+def _shifted(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Pictures moved by some pixels; what comes in is transparent."""
+    wide = np.pad(pictures, ((0, 0), (_SHIFT, _SHIFT), (_SHIFT, _SHIFT), (0, 0)))
+    starts = rng.integers(0, 2 * _SHIFT + 1, (len(pictures), 2))
+    return np.stack([picture[y : y + PICTURE, x : x + PICTURE] for picture, (y, x) in zip(wide, starts, strict=True)])
+
+
+def _backgrounds(count: int, rng: np.random.Generator) -> np.ndarray:
+    """[count, 127, 127, 3] codes from 0 to 1."""
+    white = rng.uniform(*_PLAIN, (count, 1, 3)) / 255
+    ends = np.where(rng.random((count, 1, 1)) < _WHITE, white, rng.random((count, 2, 3))).astype(np.float32)
+    angle = rng.uniform(0, 2 * np.pi, count).astype(np.float32)
+    line = np.linspace(-1, 1, PICTURE, dtype=np.float32)
+    along = (np.cos(angle)[:, None, None] * line[:, None] + np.sin(angle)[:, None, None] * line + np.float32(1.5)) / 3
+    return ends[:, None, None, 0] + along[..., None] * (ends[:, 1] - ends[:, 0])[:, None, None]

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The object of a picture, cut out as the network knows objects: alone, upright as it was, filling most of 127×127 pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from scipy import ndimage
+
+from ..contract.errors import UserError
+from .views import PICTURE
+
+# Share of the picture's side that the object's longer side takes: the middle of what the network has seen.
+_FILL = 0.84
+# The largest picture that is taken apart; larger ones are made smaller first.
+_MOST = 1024
+# A background is plain where most of the picture's edge is within this of its own median, in codes.
+_PLAIN, _EVEN = 24, 0.9
+# What takes less of the picture than this is no object, and more is no background.
+_LEAST, _FULLEST = 0.003, 0.97
+
+
+def cut_out(file: Path, mask: Path | None = None) -> np.ndarray:
+    """Cuts the object out of a picture.
+
+    Args:
+        file: the picture; where it has no transparent part, its background has to be plain.
+        mask: a picture of the same shape, bright where the object is, instead.
+
+    Returns:
+        [127, 127, 4] uint8, straight alpha.
+
+    Raises:
+        UserError: a file is no picture, or no object can be told from a background.
+    """
+    picture = _read(file).convert("RGBA")
+    if mask is not None:
+        shape = _read(mask).convert("L")
+        if abs(shape.width / shape.height - picture.width / picture.height) > 0.02:
+            raise UserError(f"The mask {mask} has another shape than {file}.", "Give a mask of the same width and height.")
+        alpha = np.asarray(shape.resize(picture.size, Image.Resampling.BILINEAR))
+    else:
+        alpha = np.asarray(picture)[..., 3]
+        if (alpha < 128).mean() < 1 - _FULLEST:
+            alpha = _before_plain(np.asarray(picture)[..., :3], file)
+    alpha = _largest(alpha)
+    share = (alpha > 127).mean()
+    if not _LEAST < share <= _FULLEST:
+        raise UserError(f"No object is found in {file}.", "Give a picture with a transparent background, or --mask.")
+    return _framed(np.asarray(picture)[..., :3], alpha)
+
+
+def _read(file: Path) -> Image.Image:
+    try:
+        with Image.open(file) as image:
+            image = ImageOps.exif_transpose(image)
+            if image.mode not in ("RGBA", "RGB", "L"):
+                image = image.convert("RGBA")
+            image.thumbnail((_MOST, _MOST), Image.Resampling.BOX)
+            return image
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = "it is not there" if isinstance(error, FileNotFoundError) else "it is not a picture, or damaged"
+        raise UserError(f"{file} cannot be read: {reason}.", "Give a PNG or JPEG picture.") from None
+
+
+def _before_plain(codes: np.ndarray, file: Path) -> np.ndarray:
+    """Alpha [H, W] of what stands before a plain background: all that cannot be reached from the edge over its colour."""
+    edge = np.concatenate([codes[0], codes[-1], codes[:, 0], codes[:, -1]]).astype(int)
+    ground = np.median(edge, axis=0)
+    if (np.abs(edge - ground).max(axis=1) <= _PLAIN).mean() < _EVEN:
+        raise UserError(f"The background of {file} is not plain.", "Cut the object out first, or give a --mask.")
+    alike = np.abs(codes.astype(int) - ground).max(axis=2) <= _PLAIN
+    label, _ = ndimage.label(alike)
+    outer = np.unique(np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]]))
+    return np.where(np.isin(label, outer[outer > 0]), 0, 255).astype(np.uint8)
+
+
+def _largest(alpha: np.ndarray) -> np.ndarray:
+    """Alpha without specks: parts below a fiftieth of the largest."""
+    label, count = ndimage.label(alpha > 127, structure=np.ones((3, 3)))
+    if count < 2:
+        return alpha
+    sizes = np.bincount(label.ravel())[1:]
+    speck = np.flatnonzero(sizes < sizes.max() / 50) + 1
+    return np.where(np.isin(label, speck), 0, alpha).astype(np.uint8)
+
+
+def _framed(codes: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    rows, columns = np.nonzero(alpha > 127)
+    low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()]) + 1
+    side = (high - low).max() / _FILL
+    left, top = (low + high - side) / 2
+    # Colours are spread under their alpha, or what is transparent would bleed into the edges.
+    share = alpha[..., None].astype(np.float32) / 255
+    layers = np.concatenate([codes * share, alpha[..., None]], axis=2)
+    box = (left, top, left + side, top + side)
+    made = np.stack([_taken(layers[..., index], box) for index in range(4)], axis=-1)
+    straight = made[..., :3] / np.maximum(made[..., 3:] / 255, 1e-3)
+    return np.rint(np.clip(np.concatenate([straight, made[..., 3:]], axis=-1), 0, 255)).astype(np.uint8)
+
+
+def _taken(layer: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
+    """A part of a layer that may reach outside it, in 127×127 pixels."""
+    margin = int(np.ceil(max(0.0, -box[0], -box[1], box[2] - layer.shape[1], box[3] - layer.shape[0]))) + 1
+    wide = Image.fromarray(np.pad(layer.astype(np.float32), margin))
+    return np.asarray(wide.resize((PICTURE, PICTURE), Image.Resampling.BILINEAR, tuple(edge + margin for edge in box)))

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Data of shapes on disk, and in memory for training.
+
+Within each split it is laid out as the published data:
+
+    DATA/train/chair/NAME/model.binvox
+                          rendering/00.png …                     127×127, RGBA
+                          rendering/renderings.txt               their names
+                          rendering/rendering_metadata.txt       where each was taken from, see views.Place
+    DATA/val/…   DATA/test/…
+
+A shape's folder is put in its place when it is whole. For training all of a split is packed into two files beside it, which are mapped
+into memory: opening thousands of pictures would take longer than learning from them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..contract.errors import UserError
+from ..contract.result import replacing
+from ..formats.binvox import VoxelGrid, read_binvox, write_binvox
+from .shapes import SIDE
+from .views import PICTURE, Place
+
+SPLITS = ("train", "val", "test")
+MODEL, RENDERING = "model.binvox", "rendering"
+_PACKED = "packed"
+
+
+def split_of(category: str, name: str) -> str:
+    """The split of a shape that nobody put into one: a tenth for testing, three hundredths for looking on while training."""
+    share = zlib.crc32(f"{category}/{name}".encode()) % 100
+    return "test" if share < 10 else "val" if share < 13 else "train"
+
+
+def write_shape(folder: Path, grid: VoxelGrid, pictures: np.ndarray, places: list[Place]) -> None:
+    """Writes a shape's folder, whole or not at all.
+
+    Args:
+        folder: what it will be called; nothing is there. grid: its voxels. pictures: [V, 127, 127, 4] uint8. places: of the pictures.
+    """
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    (part / RENDERING).mkdir(parents=True)
+    names = [f"{index:02d}.png" for index in range(len(pictures))]
+    for name, picture in zip(names, pictures, strict=True):
+        Image.fromarray(picture).save(part / RENDERING / name, compress_level=4)
+    (part / RENDERING / "renderings.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    (part / RENDERING / "rendering_metadata.txt").write_text("\n".join(place.line() for place in places) + "\n", encoding="utf-8")
+    write_binvox(part / MODEL, grid)
+    part.rename(folder)
+
+
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """A split, mapped into memory.
+
+    ``views``: [N, V, 127, 127, 4] uint8, straight alpha. ``voxels``: [N, 4096] uint8, 32³ cells packed along z, see :meth:`cells`.
+    ``categories``, ``names``: of each shape.
+    """
+
+    views: np.ndarray
+    voxels: np.ndarray
+    categories: list[str]
+    names: list[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def cells(self, which: np.ndarray) -> np.ndarray:
+        """The voxels of some shapes, [B, 32, 32, 32] bool with axes x, y, z."""
+        return np.unpackbits(self.voxels[which], axis=1).view(bool).reshape(-1, SIDE, SIDE, SIDE)
+
+
+def shape_folders(data: Path, split: str) -> list[Path]:
+    """The folders of a split's shapes, in order."""
+    return sorted(file.parent for file in (data / split).glob(f"*/*/{MODEL}") if not file.parent.name.startswith("."))
+
+
+def load_split(data: Path, split: str, progress: Callable[[int, int], None] | None = None) -> Shapes:
+    """Maps a split into memory; packs it first where that was not done yet, or where shapes have come since.
+
+    Raises:
+        UserError: there are no shapes, or one is damaged.
+    """
+    folders = shape_folders(data, split)
+    if not folders:
+        raise UserError(f"{data} has no shapes in {split}.", "Make some with: voxels make-data.", "bad_input")
+    names = [folder.relative_to(data / split).as_posix() for folder in folders]
+    key = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    packed = data / _PACKED / split
+    index = packed / "index.json"
+    try:
+        known = json.loads(index.read_text(encoding="utf-8"))["key"] == key
+    except (OSError, ValueError, KeyError, TypeError):
+        known = False
+    if not known:
+        _pack(folders, packed, progress)
+        with replacing(index) as temporary:
+            temporary.write_text(json.dumps({"key": key, "shapes": len(names)}), encoding="utf-8")
+    views, voxels = (np.load(packed / f"{part}.npy", mmap_mode="r", allow_pickle=False) for part in ("views", "voxels"))
+    return Shapes(views, voxels, [name.split("/")[0] for name in names], names)
+
+
+def _pack(folders: list[Path], packed: Path, progress: Callable[[int, int], None] | None) -> None:
+    packed.mkdir(parents=True, exist_ok=True)
+    (packed / "index.json").unlink(missing_ok=True)
+    count = min(len(list((folder / RENDERING).glob("*.png"))) for folder in folders)
+    if not count:
+        raise UserError(f"{folders[0].parent.parent} holds a shape without pictures.", "Remove it, and make the data again.")
+    shapes = len(folders)
+    views = np.lib.format.open_memmap(packed / "views.npy", "w+", np.uint8, (shapes, count, PICTURE, PICTURE, 4))
+    voxels = np.lib.format.open_memmap(packed / "voxels.npy", "w+", np.uint8, (shapes, SIDE**3 // 8))
+    for row, folder in enumerate(folders):
+        cells = read_binvox(folder / MODEL).cells
+        if cells.shape != (SIDE,) * 3:
+            raise UserError(f"{folder / MODEL} is not of {SIDE}×{SIDE}×{SIDE} cells.", "Make the data again.")
+        voxels[row] = np.packbits(cells.ravel())
+        for index, file in enumerate(sorted((folder / RENDERING).glob("*.png"))[:count]):
+            views[row, index] = _picture(file)
+        if progress is not None:
+            progress(row + 1, shapes)
+    views.flush()
+    voxels.flush()
+
+
+def _picture(file: Path) -> np.ndarray:
+    try:
+        with Image.open(file) as image:
+            picture = np.asarray(image.convert("RGBA"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{file} cannot be read as a picture: {error}.", "Remove its shape's folder, and make the data again.") from None
+    if picture.shape != (PICTURE, PICTURE, 4):
+        raise UserError(f"{file} is not of {PICTURE}×{PICTURE} pixels.", "Remove its shape's folder, and make the data again.")
+    return picture

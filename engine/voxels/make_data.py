@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes data: views and voxels of meshes in a folder, and of furniture that is made up."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..cameras import turned_about_up
+from ..contract.errors import UserError
+from ..contract.voxels import MakeDataSettings
+from .dataset import SPLITS, split_of, write_shape
+from .furniture import CATEGORIES, furniture
+from .meshes import SUFFIXES, read_shape
+from .shapes import Shape, drawable, voxelized
+from .views import random_views
+
+MADE_UP = "made-up-"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A shape to come: where it goes, and what makes it with notes on what was left out."""
+
+    split: str
+    category: str
+    name: str
+    make: Callable[[], tuple[Shape, list[str]]]
+
+
+def make_data(
+    meshes: Path | None,
+    data: Path,
+    settings: MakeDataSettings,
+    progress: Callable[[int, int], None],
+    note: Callable[[str], None],
+) -> tuple[int, int]:
+    """Makes what is not there yet.
+
+    Args:
+        meshes: folder of OBJ, GLB or glTF files, with or without subfolders; None takes only furniture that is made up.
+        data: folder that receives the shapes, see dataset.
+        progress: called with (done, all); an error that it raises ends the work, what is done stays. note: called with what the user
+            should know.
+
+    Returns:
+        How many shapes were made, and how many were left out because they cannot be read.
+
+    Raises:
+        UserError: there is nothing to make data of, or a setting does not fit.
+    """
+    tasks = plan(meshes, settings)
+    made = lost = 0
+    for index, task in enumerate(tasks):
+        folder = data / task.split / task.category / task.name
+        if not folder.exists():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shape, notes = task.make()
+            except UserError as error:
+                note(f"Left out: {error.message}")
+                lost += 1
+            else:
+                for sentence in notes:
+                    note(sentence)
+                _write(folder, shape, settings, zlib.crc32(f"{task.category}/{task.name}".encode()))
+                made += 1
+        progress(index + 1, len(tasks))
+    return made, lost
+
+
+def plan(meshes: Path | None, settings: MakeDataSettings) -> list[Task]:
+    """What :func:`make_data` would make; it raises the same errors."""
+    if settings.shard > settings.shards:
+        raise UserError(f"There is no shard {settings.shard} of {settings.shards}.", "Shards count from 1.")
+    tasks = [*(_of_folder(meshes, settings.catalogue) if meshes is not None else []), *_made_up(settings)]
+    if not tasks:
+        raise UserError("There is nothing to make data of.", "Name a folder of meshes, or how much --furniture to make up.")
+    return tasks[settings.shard - 1 :: settings.shards]
+
+
+def _write(folder: Path, shape: Shape, settings: MakeDataSettings, number: int) -> None:
+    grid = voxelized(shape)
+    # A stream of its own for each shape: the same views, whatever is made beside it.
+    rng = np.random.default_rng([settings.seed, number])
+    write_shape(folder, grid, *random_views(drawable(shape, grid.cells), settings.views, rng))
+
+
+def _made_up(settings: MakeDataSettings) -> list[Task]:
+    tasks = []
+    for number in range(settings.furniture):
+        for category in CATEGORIES:
+            name = f"{MADE_UP}{settings.seed}-{number:06d}"
+            make = lambda category=category, number=number: (furniture(category, settings.seed * 1_000_000 + number), [])  # noqa: E731
+            tasks.append(Task(split_of(category, name), category, name, make))
+    return tasks
+
+
+def _of_folder(meshes: Path, catalogue: str) -> list[Task]:
+    if not meshes.is_dir():
+        raise UserError(f"There is no folder {meshes}.", "Give a folder of OBJ, GLB or glTF files.")
+    files = sorted(file for file in meshes.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    if not files:
+        raise UserError(f"{meshes} holds no mesh.", "Give a folder of OBJ, GLB or glTF files.")
+    if catalogue:
+        turn, places = _catalogue(Path(catalogue))
+        named = {file.stem: file for file in files}
+        missing = sorted(set(places) - set(named))
+        if missing:
+            raise UserError(f"{catalogue} names {missing[0]}, which is not in {meshes}.", "Remove it there, or give another folder.")
+        chosen = [(named[name], *places[name]) for name in sorted(places)]
+    else:
+        turn = 0.0
+        chosen = [(file, split_of(file.parent.name, file.stem), file.parent.name) for file in files]
+    return [Task(split, category, file.stem, lambda file=file: _read(file, turn)) for file, split, category in chosen]
+
+
+def _read(file: Path, turn: float) -> tuple[Shape, list[str]]:
+    shape, notes = read_shape(file)
+    return Shape(shape.triangles @ turned_about_up(turn).T, shape.colors, shape.finishes, shape.table), notes
+
+
+def _catalogue(file: Path) -> tuple[float, dict[str, tuple[str, str]]]:
+    """A turn in degrees that brings fronts to -Y, and split and category of each name: {"turn": 180, "test": {"chair": ["stool"]}, …}."""
+    try:
+        table = json.loads(file.read_text(encoding="utf-8"))
+        turn = float(table.pop("turn", 0.0))
+        places = {
+            name: (split, category)
+            for split, categories in table.items()
+            for category, names in categories.items()
+            for name in names
+            if isinstance(name, str)
+        }
+    except FileNotFoundError:
+        raise UserError(f"There is no catalogue {file}.", "Give a JSON file.") from None
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise UserError(f"{file} is not a catalogue.", 'It should hold {"train": {"chair": ["NAME", …]}, "test": {…}}.') from None
+    unknown = sorted(set(table) - set(SPLITS))
+    if unknown or not np.isfinite(turn):
+        raise UserError(f"{file} has a split named {unknown[0]!r}." if unknown else f"{file} has a bad turn.", f"Use {', '.join(SPLITS)}.")
+    for _, category in places.values():
+        if not category or category.startswith(".") or "/" in category or "\\" in category:
+            raise UserError(f"{file} has a category named {category!r}.", "Use plain words.")
+    return turn, places

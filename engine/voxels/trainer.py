@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One step after the other of teaching a network, and the weights that come of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+from torch.nn import functional as F
+
+from ..contract.errors import UserError
+from ..contract.result import replacing
+from ..contract.voxels import VoxelTrainSettings
+from .batches import scoring_batch, training_batch
+from .dataset import Shapes
+from .networks import new_network
+from .scores import full, intersection_over_union
+
+# Share to which the learning rate falls.
+_FALL = 0.01
+# A gradient of this length or more is cut to it: one shape that nobody expected would undo many steps.
+_LONGEST = 5.0
+_SCORED_AT_ONCE = 8
+
+
+class VoxelTrainer:
+    """Teaches a network on shapes. ``steps_done`` counts steps. What a step learns from depends on seed and step alone."""
+
+    def __init__(self, settings: VoxelTrainSettings, shapes: Shapes, device: str, half: bool):
+        self.settings, self.shapes, self.device, self.half = settings, shapes, device, half
+        torch.manual_seed(settings.seed)
+        self.network = new_network(settings.network).to(device)
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=device in ("cpu", "cuda")
+        )
+        self.steps_done = 0
+
+    def rate(self, step: int) -> float:
+        """The learning rate at a step."""
+        share = min(step / self.settings.schedule_steps, 1.0)
+        return self.settings.learning_rate * (_FALL + (1 - _FALL) * (0.5 + 0.5 * math.cos(math.pi * share)))
+
+    def step(self) -> float:
+        """One step. Returns the loss, the mean cross entropy of voxels."""
+        settings = self.settings
+        views, cells = training_batch(self.shapes, settings.batch, settings.most_views, settings.seed, self.steps_done)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(self.steps_done)
+        self.network.train()
+        with self._numbers():
+            logits = self.network(views.to(self.device))
+        loss = F.cross_entropy(logits.float(), cells.to(self.device))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST)
+        self.optimizer.step()
+        self.steps_done += 1
+        return loss.item()
+
+    def score(self, shapes: Shapes, views: int, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+        """The intersection over union of each shape by its first views, [N]."""
+        self.network.eval()
+        scores = []
+        with torch.no_grad(), self._numbers():
+            for first in range(0, len(shapes), _SCORED_AT_ONCE):
+                pictures, cells = scoring_batch(shapes, np.arange(first, min(first + _SCORED_AT_ONCE, len(shapes))), views)
+                predicted = full(self.network(pictures.to(self.device))).cpu()
+                scores.append(intersection_over_union(predicted, cells.bool()).numpy())
+                if progress is not None:
+                    progress(min(first + _SCORED_AT_ONCE, len(shapes)), len(shapes))
+        return np.concatenate(scores)
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Everything that a resumed training needs to go on exactly: arrays, and plain values for JSON."""
+        arrays = {f"weights.{name}": value for name, value in self.network.state_dict().items()}
+        for name, weights in self.network.named_parameters():
+            for moment, value in self.optimizer.state.get(weights, {}).items():
+                arrays[f"adam.{name}.{moment}"] = value
+        return {name: value.detach().cpu().numpy() for name, value in arrays.items()}, {"step": self.steps_done}
+
+    def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+        """Takes over what :meth:`state` gave."""
+        weights = {name.removeprefix("weights."): torch.from_numpy(value) for name, value in arrays.items() if name.startswith("weights.")}
+        self.network.load_state_dict(weights)
+        for name, values in self.network.named_parameters():
+            moments = {key.rpartition(".")[2]: value for key, value in arrays.items() if key.startswith(f"adam.{name}.")}
+            # Files give Adam's count of steps back as a list of one.
+            self.optimizer.state[values] = {
+                key: torch.tensor(value.reshape(()) if key == "step" else value, device=self.device) for key, value in moments.items()
+            }
+        self.steps_done = facts["step"]
+
+    @contextlib.contextmanager
+    def _numbers(self) -> Iterator[None]:
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.half):
+            yield
+
+
+def write_weights(file: Path, network: nn.Module, facts: dict[str, Any]) -> None:
+    """Writes weights in half precision, which is half the size and no worse, whole or not at all. ``facts``: network, and what JSON can
+    hold.
+    """
+    arrays = {name: value.detach().cpu().half().contiguous() for name, value in network.state_dict().items()}
+    with replacing(file) as temporary:
+        temporary.write_bytes(save(arrays, {"facts": json.dumps(facts)}))
+
+
+def read_weights(file: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a file of weights, ready to predict, and its facts.
+
+    Raises:
+        UserError: the file is missing, damaged, or not of a network of this program.
+    """
+    try:
+        with safe_open(file, "pt") as tensors:
+            facts = json.loads(tensors.metadata()["facts"])
+            network = new_network(facts["network"])
+            network.load_state_dict({name: tensors.get_tensor(name).float() for name in tensors.keys()})
+    except FileNotFoundError:
+        raise UserError(f"There are no weights {file}.", "Train some with: voxels train.") from None
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise UserError(f"{file} does not hold weights of this program, or is damaged: {str(error).splitlines()[0]}.") from None
+    return network.eval(), facts

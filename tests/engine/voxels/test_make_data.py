@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Making data: the layout, going on where it was left, sharing the work, and folders of bad meshes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine import voxels
+from engine.contract.errors import UserError
+from engine.contract.voxels import MakeDataSettings
+from engine.formats.binvox import read_binvox
+from engine.voxels.dataset import SPLITS, load_split, shape_folders, split_of
+from engine.voxels.make_data import make_data
+
+BOX = "".join(f"v {x} {y} {z}\n" for z in (0, 1) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1)))
+BOX += "f 4 3 2 1\nf 5 6 7 8\nf 1 2 6 5\nf 2 3 7 6\nf 3 4 8 7\nf 4 1 5 8\n"
+
+
+def made(data, meshes=None, **settings):
+    said = []
+    counts = make_data(meshes, data, MakeDataSettings(**{"views": 2, **settings}), lambda *_: None, said.append)
+    return counts, said
+
+
+def files(data):
+    return {file.relative_to(data).as_posix(): file.read_bytes() for file in sorted(data.rglob("*")) if file.is_file()}
+
+
+def test_the_published_layout(tmp_path):
+    (count, lost), _ = made(tmp_path / "data", furniture=2)
+    assert (count, lost) == (16, 0)
+    folders = [folder for split in SPLITS for folder in shape_folders(tmp_path / "data", split)]
+    assert len(folders) == 16 and not list((tmp_path / "data").rglob(".*"))
+    for folder in folders:
+        assert read_binvox(folder / "model.binvox").cells.any()
+        names = (folder / "rendering" / "renderings.txt").read_text().split()
+        assert names == ["00.png", "01.png"]
+        for name in names:
+            with Image.open(folder / "rendering" / name) as image:
+                assert image.size == (127, 127) and image.mode == "RGBA"
+        lines = (folder / "rendering" / "rendering_metadata.txt").read_text().splitlines()
+        assert len(lines) == 2 and all(len([float(word) for word in line.split()]) == 8 for line in lines)
+        assert split_of(folder.parent.name, folder.name) == folder.parents[1].name
+
+
+def test_it_goes_on_and_is_shared_and_comes_out_the_same(tmp_path):
+    made(tmp_path / "whole", furniture=2)
+
+    class Enough(Exception):
+        pass
+
+    def stop(done, _):
+        if done == 5:
+            raise Enough
+
+    settings = MakeDataSettings(views=2, furniture=2)
+    with pytest.raises(Enough):
+        make_data(None, tmp_path / "parts", settings, stop, print)
+    # A shape that was cut short lies there hidden, and is made anew.
+    begun = next(folder for split in SPLITS for folder in shape_folders(tmp_path / "parts", split))
+    begun.rename(begun.with_name(f".{begun.name}.part"))
+    made(tmp_path / "parts", furniture=2, shard=2, shards=2)
+    made(tmp_path / "parts", furniture=2, shard=1, shards=2)
+    assert files(tmp_path / "parts") == files(tmp_path / "whole")
+    (count, _), _ = made(tmp_path / "parts", furniture=2)
+    assert count == 0
+
+
+def test_folders_with_bad_meshes(tmp_path):
+    meshes = tmp_path / "meshes"
+    (meshes / "chair").mkdir(parents=True)
+    (meshes / "chair" / "good.obj").write_text(BOX)
+    (meshes / "chair" / "open.obj").write_text(BOX.rsplit("f ", 1)[0])
+    (meshes / "chair" / "broken.obj").write_text("v 0 0 0\nf 1 2 3\n")
+    (meshes / "chair" / "none.glb").write_bytes(b"glTF")
+    (meshes / "notes.txt").write_text("no mesh")
+    (count, lost), said = made(tmp_path / "data", meshes)
+    assert (count, lost) == (2, 2) and all("Left out" in line for line in said) and "broken.obj" in " ".join(said)
+    for folder in (tmp_path / "data").glob("*/chair/*"):
+        assert read_binvox(folder / "model.binvox").cells.all(), "a box, open or not, is full"
+
+
+def test_catalogues(tmp_path):
+    meshes, catalogue = tmp_path / "meshes", tmp_path / "c.json"
+    meshes.mkdir()
+    for name in ("a", "b", "c"):
+        (meshes / f"{name}.obj").write_text(BOX)
+    catalogue.write_text(json.dumps({"turn": 90, "train": {"chair": ["a"]}, "test": {"table": ["b"]}}))
+    made(tmp_path / "data", meshes, catalogue=str(catalogue))
+    assert sorted(path.relative_to(tmp_path / "data").as_posix() for path in (tmp_path / "data").glob("*/*/*")) == [
+        "test/table/b",
+        "train/chair/a",
+    ]
+    for table, said in (
+        ({"train": {"chair": ["none"]}}, "none"),
+        ({"exam": {"chair": ["a"]}}, "exam"),
+        ({"train": ["a"]}, "not a catalogue"),
+        ({"turn": "left"}, "not a catalogue"),
+        ({"train": {"../up": ["a"]}}, "up"),
+    ):
+        catalogue.write_text(json.dumps(table))
+        with pytest.raises(UserError, match=said):
+            made(tmp_path / "other", meshes, catalogue=str(catalogue))
+    assert not (tmp_path / "other").exists()
+
+
+def test_nothing_to_do(tmp_path):
+    for meshes, settings, said in (
+        (None, {}, "nothing"),
+        (tmp_path / "none", {}, "no folder"),
+        (tmp_path, {}, "no mesh"),
+        (None, {"furniture": 1, "shard": 3, "shards": 2}, "no shard"),
+    ):
+        with pytest.raises(UserError, match=said):
+            made(tmp_path / "data", meshes, **settings)
+
+
+def test_the_list_of_kenneys_furniture(shared_data):
+    meshes = shared_data("kenney_furniture")
+    table = json.loads((Path(voxels.__file__).parent / "kenney.json").read_text())
+    names = {split: [name for part in table[split].values() for name in part] for split in ("train", "test")}
+    assert len(names["test"]) >= 20 and not set(names["test"]) & set(names["train"])
+    assert all((meshes / f"{name}.obj").is_file() for part in names.values() for name in part)
+    assert not [name for part in names.values() for name in part if name.startswith(("wall", "door", "floor"))]
+
+
+def test_packed_data(tmp_path):
+    made(tmp_path, furniture=2)
+    shapes = load_split(tmp_path, "train")
+    folders = shape_folders(tmp_path, "train")
+    assert len(shapes) == len(folders) and shapes.views.shape == (len(folders), 2, 127, 127, 4)
+    for row, folder in enumerate(folders):
+        np.testing.assert_array_equal(shapes.cells(np.array([row]))[0], read_binvox(folder / "model.binvox").cells)
+        with Image.open(folder / "rendering" / "01.png") as image:
+            np.testing.assert_array_equal(shapes.views[row, 1], np.asarray(image))
+        assert shapes.names[row] == f"{folder.parent.name}/{folder.name}" and shapes.categories[row] == folder.parent.name
+    before = (tmp_path / "packed" / "train" / "views.npy").stat().st_mtime_ns
+    load_split(tmp_path, "train")
+    assert (tmp_path / "packed" / "train" / "views.npy").stat().st_mtime_ns == before
+    # More shapes are packed anew.
+    made(tmp_path, furniture=3)
+    assert len(load_split(tmp_path, "train")) > len(shapes)
+
+
+def test_damaged_data(tmp_path):
+    with pytest.raises(UserError, match="no shapes"):
+        load_split(tmp_path, "train")
+    made(tmp_path, furniture=1)
+    folder = shape_folders(tmp_path, "train")[0]
+    (folder / "rendering" / "00.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match="00.png"):
+        load_split(tmp_path, "train")
+    Image.new("RGB", (64, 64)).save(folder / "rendering" / "00.png")
+    with pytest.raises(UserError, match="127"):
+        load_split(tmp_path, "train")

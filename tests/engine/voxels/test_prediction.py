@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From pictures to files: objects are cut out, meshes are closed and stand on the floor, and bad input is refused in a sentence."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine import cli
+from engine.contract.errors import UserError
+from engine.contract.result import read_result
+from engine.formats.binvox import read_binvox
+from engine.formats.points import read_points
+from engine.voxels import networks
+from engine.voxels.cutout import cut_out
+from engine.voxels.meshes import read_shape
+from engine.voxels.surfaces import blocks, colors_by_height, placed, smooth
+from engine.voxels.trainer import write_weights
+
+TINY = {"encoder": (4, 4, 6, 6, 6, 8), "features": 12, "decoder": (6, 6, 6, 4, 4)}
+
+
+def picture(file, size=(200, 150), box=(60, 40, 160, 120), ground=(250, 250, 250), alpha=False):
+    """A red rectangle on a plain or a transparent ground."""
+    codes = np.zeros((size[1], size[0], 4), np.uint8)
+    codes[..., :3], codes[..., 3] = ground, 0 if alpha else 255
+    codes[box[1] : box[3], box[0] : box[2]] = (200, 30, 30, 255)
+    image = Image.fromarray(codes)
+    (image if alpha else image.convert("RGB")).save(file)
+    return file
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_objects_are_cut_out_and_framed(tmp_path, alpha):
+    made = cut_out(picture(tmp_path / "a.png", alpha=alpha))
+    assert made.shape == (127, 127, 4) and made.dtype == np.uint8
+    rows, columns = np.nonzero(made[..., 3] > 127)
+    assert np.ptp(columns) + 1 == pytest.approx(0.84 * 127, abs=2) and np.ptp(rows) + 1 == pytest.approx(0.84 * 127 * 0.8, abs=2)
+    assert abs(rows.mean() - 63) < 1 and abs(columns.mean() - 63) < 1
+    np.testing.assert_allclose(made[made[..., 3] > 250][:, :3].astype(int), [[200, 30, 30]] * (made[..., 3] > 250).sum(), atol=3)
+
+
+def test_an_object_at_the_edge_is_framed_too(tmp_path):
+    made = cut_out(picture(tmp_path / "a.png", box=(0, 0, 80, 150), alpha=True))
+    assert (made[..., 3] > 127).any() and not made[0].any() and not made[:, 0].any()
+
+
+def test_a_mask_says_where_the_object_is(tmp_path):
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (100, 100, 3), np.uint8)).save(tmp_path / "a.png")
+    shape = np.zeros((50, 50), np.uint8)
+    shape[10:40, 20:30] = 255
+    Image.fromarray(shape).save(tmp_path / "m.png")
+    with pytest.raises(UserError, match="not plain"):
+        cut_out(tmp_path / "a.png")
+    rows, columns = np.nonzero(cut_out(tmp_path / "a.png", tmp_path / "m.png")[..., 3] > 127)
+    assert np.ptp(rows) / np.ptp(columns) == pytest.approx(3, rel=0.1)
+    Image.fromarray(np.zeros((50, 20), np.uint8)).save(tmp_path / "m.png")
+    with pytest.raises(UserError, match="another shape"):
+        cut_out(tmp_path / "a.png", tmp_path / "m.png")
+
+
+def test_specks_are_left_out(tmp_path):
+    codes = np.full((100, 100, 3), 255, np.uint8)
+    codes[40:60, 40:60], codes[2:4, 2:4] = 0, 0
+    Image.fromarray(codes).save(tmp_path / "a.png")
+    rows, _ = np.nonzero(cut_out(tmp_path / "a.png")[..., 3] > 127)
+    assert np.ptp(rows) + 1 == pytest.approx(0.84 * 127, abs=2)
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(40)])
+def test_what_is_no_picture_is_refused(tmp_path, content):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(UserError, match="a.png"):
+        cut_out(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("shade", [(0, 0), (255, 255)])
+def test_pictures_without_an_object(tmp_path, shade):
+    codes = np.full((60, 60, 4), shade[0], np.uint8)
+    codes[..., 3] = shade[1]
+    Image.fromarray(codes).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match="No object"):
+        cut_out(tmp_path / "a.png")
+
+
+def test_published_photos_are_cut_out(shared_data):
+    folder = shared_data("r2n2_photos")
+    for name in ("0.png", "1.png", "2.png"):
+        made = cut_out(folder / name)
+        assert 0.2 < (made[..., 3] > 127).mean() < 0.8
+
+
+def volume(surface):
+    corners = surface.vertices[surface.triangles]
+    return np.einsum("mi,mi->m", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_blocks_are_just_the_cells_without_inner_faces(seed):
+    full = np.random.default_rng(seed).random((6, 6, 6)) < 0.5
+    surface = blocks(full)
+    assert volume(surface) == pytest.approx(full.sum())
+    wide = np.pad(full, 1)
+    outside = sum((wide ^ np.roll(wide, 1, axis)).sum() for axis in range(3))
+    assert len(surface.triangles) == 2 * outside
+    assert len(np.unique(surface.vertices, axis=0)) == len(surface.vertices)
+
+
+@pytest.mark.parametrize("softness", [0.0, 0.7])
+def test_the_smooth_mesh_keeps_the_volume(softness):
+    far = np.linalg.norm(np.stack(np.meshgrid(*[np.arange(32) - 15.5] * 3, indexing="ij"), -1), axis=-1)
+    probabilities = 1 / (1 + np.exp(far - 10))
+    surface = smooth(probabilities.astype(np.float32), 0.4, softness)
+    assert volume(surface) == pytest.approx((probabilities >= 0.4).sum(), rel=0.05)
+    np.testing.assert_allclose(surface.vertices.mean(axis=0), 16, atol=0.05)
+    thin = np.zeros((32, 32, 32), np.float32)
+    thin[16, 16, :] = 1
+    assert np.ptp(smooth(thin, 0.4, softness).vertices[:, 2]) > 28, "thin parts stay"
+    assert not len(smooth(np.zeros((32, 32, 32), np.float32), 0.4, softness).triangles)
+
+
+def test_what_is_placed_stands_on_the_floor():
+    full = np.zeros((32, 32, 32), bool)
+    full[4:8, 10:20, 5:15] = True
+    places, corner = placed(blocks(full).vertices, full, 3.2)
+    np.testing.assert_allclose([places.min(axis=0), places.max(axis=0)], [(-0.2, -0.5, 0), (0.2, 0.5, 1.0)], atol=1e-9)
+    np.testing.assert_allclose(corner, (-0.6, -1.5, -0.5))
+
+
+def test_colours_come_from_the_same_height():
+    full, picture = np.ones((8, 8, 8), bool), np.zeros((127, 127, 4), np.uint8)
+    picture[20:60, 30:90], picture[60:100, 30:90] = (255, 0, 0, 255), (0, 0, 255, 255)
+    codes = colors_by_height(np.array([[0, 0, 7.5], [4, 4, 0.5]]), full, picture)
+    np.testing.assert_array_equal(codes, [(255, 0, 0), (0, 0, 255)])
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    """Weights of a tiny network that has learnt nothing."""
+    import torch
+
+    torch.manual_seed(1)
+    monkeypatch.setitem(networks.VARIANTS, "gru-3-small", networks.Variant(False, "gru", 3, **TINY))
+    network = networks.new_network("gru-3-small")
+    with torch.no_grad():
+        network.decoder.out.weight[1] *= 3
+    write_weights(tmp_path / "weights.safetensors", network, {"network": "gru-3-small"})
+    return tmp_path / "weights.safetensors"
+
+
+def test_the_command(tmp_path, weights, capsys):
+    a, b = picture(tmp_path / "a.png"), picture(tmp_path / "b.png", alpha=True)
+    flags = ["--weights", str(weights), "--length", "0.8"]
+    assert cli.main(["voxels", str(a), str(b), "--out", str(tmp_path / "r"), *flags]) == 0, capsys.readouterr().err
+    result = read_result(tmp_path / "r")
+    assert result.status == "done" and result.method == "r2n2"
+    kinds = {item.kind: tmp_path / "r" / item.path for item in result.artifacts}
+    assert set(kinds) == {"voxels", "binvox", "blocks", "mesh", "points"}
+    with np.load(kinds["voxels"], allow_pickle=False) as values:
+        full = values["full"]
+        np.testing.assert_array_equal(full, values["probabilities"].astype(np.float32) >= np.float32(0.4))
+        assert values["confidence"].shape == (32, 32, 32) and 0 <= values["confidence"].min()
+    grid = read_binvox(kinds["binvox"])
+    np.testing.assert_array_equal(grid.cells, full)
+    low, high = np.array(result.bounds)
+    assert (high - low).max() == pytest.approx(0.8) and low[2] == pytest.approx(0)
+    shape, _ = read_shape(kinds["blocks"])
+    np.testing.assert_allclose(shape.bounds, result.bounds, atol=1e-5)
+    cloud = read_points(kinds["points"])
+    assert len(cloud) <= full.sum() and cloud.colors is not None
+    assert cli.main(["voxels", str(a), "--out", str(tmp_path / "r"), *flags]) != 0
+    assert json.loads((tmp_path / "r" / "result.json").read_text())["settings"]["threshold"] == 0.4
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--out", "r"], "IMAGE"),
+        (["a.png"], "--out"),
+        (["a.png", "--out", "r"], "--weights"),
+        (["none.png", "--out", "r", "--weights", "W"], "none.png"),
+        (["a.png", "--out", "r", "--weights", "none"], "none"),
+        (["a.png", "--out", "r", "--weights", "a.png"], "weights"),
+        (["a.png", "--out", "r", "--weights", "W", "--threshold", "2"], "threshold"),
+        (["a.png", "--out", "r", "--weights", "W", "--length", "-1"], "length"),
+        (["a.png", "--out", "r", "--weights", "W", "--mask", "a.png", "b.png"], "masks"),
+        (["a.png"] * 200 + ["--out", "r", "--weights", "W"], "200 pictures"),
+    ],
+)
+def test_bad_arguments(tmp_path, weights, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / "a.png")
+    code = cli.main(["voxels", *(str(weights) if word == "W" else word for word in arguments)])
+    said = capsys.readouterr().err
+    assert code != 0 and words in said and "Traceback" not in said, said
+    assert not (tmp_path / "r").exists()

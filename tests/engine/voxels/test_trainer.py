@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Teaching: it learns, goes on exactly where it stopped, and its weights are read back or refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save
+
+from engine.contract.errors import UserError
+from engine.contract.voxels import VoxelTrainSettings
+from engine.voxels import networks
+from engine.voxels.dataset import load_split
+from engine.voxels.trainer import VoxelTrainer, read_weights, write_weights
+
+SETTINGS = VoxelTrainSettings(network="gru-3-small", batch=4, most_views=2, learning_rate=2e-3, schedule_steps=200)
+TINY = {"encoder": (8, 8, 12, 12, 16, 16), "features": 48, "decoder": (16, 16, 12, 8, 8)}
+
+
+@pytest.fixture(autouse=True)
+def tiny_networks(monkeypatch):
+    monkeypatch.setitem(networks.VARIANTS, "gru-3-small", networks.Variant(False, "gru", 3, **TINY))
+
+
+def test_the_loss_falls(little_data):
+    shapes = load_split(little_data, "train")
+    trainer = VoxelTrainer(SETTINGS, shapes, "cpu", half=False)
+    losses = [trainer.step() for _ in range(60)]
+    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:3])
+    assert trainer.score(shapes, 1).shape == (len(shapes),)
+    assert trainer.rate(0) == pytest.approx(2e-3) and trainer.rate(200) == pytest.approx(2e-5) == trainer.rate(10_000)
+
+
+def test_it_goes_on_exactly(little_data):
+    shapes = load_split(little_data, "train")
+    straight = VoxelTrainer(SETTINGS, shapes, "cpu", half=False)
+    for _ in range(4):
+        straight.step()
+    first = VoxelTrainer(SETTINGS, shapes, "cpu", half=False)
+    for _ in range(2):
+        first.step()
+    arrays, facts = first.state()
+    facts = json.loads(json.dumps(facts))
+    second = VoxelTrainer(SETTINGS, shapes, "cpu", half=False)
+    second.load_state({name: value.copy() for name, value in arrays.items()}, facts)
+    for _ in range(2):
+        second.step()
+    assert second.steps_done == 4
+    for name, value in straight.state()[0].items():
+        np.testing.assert_array_equal(second.state()[0][name], value, err_msg=name)
+
+
+def test_bfloat16_learns_too(little_data):
+    shapes = load_split(little_data, "train")
+    trainer = VoxelTrainer(SETTINGS, shapes, "cpu", half=True)
+    losses = [trainer.step() for _ in range(12)]
+    assert losses[-1] < losses[0]
+
+
+def test_weights_are_read_back(tmp_path):
+    torch.manual_seed(0)
+    network = networks.new_network("gru-3-small")
+    write_weights(tmp_path / "w.safetensors", network, {"network": "gru-3-small", "steps": 3})
+    read, facts = read_weights(tmp_path / "w.safetensors")
+    pictures = torch.rand(1, 1, 3, 127, 127)
+    torch.testing.assert_close(read(pictures), network(pictures), rtol=0.02, atol=0.02)
+    assert facts["steps"] == 3 and not read.training
+
+
+def test_damaged_weights_are_refused(tmp_path):
+    file = tmp_path / "w.safetensors"
+    with pytest.raises(UserError, match="no weights"):
+        read_weights(file)
+    arrays = {name: value.half() for name, value in networks.new_network("gru-3-small").state_dict().items()}
+    whole = save(arrays, {"facts": json.dumps({"network": "gru-3-small"})})
+    first = next(iter(arrays))
+    bad = [
+        whole[:-100],
+        b"no weights",
+        save(arrays),
+        save(arrays, {"facts": "{"}),
+        save(arrays, {"facts": json.dumps({"network": "other"})}),
+        save({name: value for name, value in arrays.items() if name != first}, {"facts": json.dumps({"network": "gru-3-small"})}),
+        save({**arrays, first: arrays[first].flatten()}, {"facts": json.dumps({"network": "gru-3-small"})}),
+    ]
+    for content in bad:
+        file.write_bytes(content)
+        with pytest.raises(UserError, match="w.safetensors"):
+            read_weights(file)
