@@ -112,6 +112,12 @@ def test_a_run_may_be_so_much_below_another():
     assert "below" not in page.generated({"runs": {"fox-ngp": {**TRAINED, **source()}}})
 
 
+def test_the_slow_one_of_two_has_not_yet_reached_what_the_other_did():
+    for psnr, word in ((23.99, "met"), (24.0, "**missed**")):
+        runs = {"nerf-paper": {**TRAINED, "psnr": psnr, **source()}}
+        assert f"not yet 24.0 dB: {word}" in cells(page.generated({"runs": runs}), "nerf-paper")[0]
+
+
 def test_growth_is_told_beside_the_growth_of_the_work():
     small, large = "shells-500k-1920x1080", "shells-1000k-1920x1080"
     text = page.generated({"scaling": {small: shells(small, 400.0, 1), large: shells(large, 700.0, 5)}})

@@ -85,6 +85,8 @@ def _training(figures: Figures, machines: Machines) -> str:
         goals = []
         if plan.psnr is not None:
             goals.append((f"≥ {plan.psnr} dB", row["psnr"] >= plan.psnr))
+        if plan.below is not None:
+            goals.append((f"not yet {plan.below} dB", row["psnr"] < plan.below))
         if plan.behind is not None and plan.behind[0] in measured:
             other, most = plan.behind
             goals.append((f"≤ {most} dB below {other}", row["psnr"] >= measured[other]["psnr"] - most))
