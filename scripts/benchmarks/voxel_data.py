@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the furniture of some data is like: a table for docs/voxels.md, and a sheet of pictures.
 
-python -m scripts.furniture DATA [--sheet docs/furniture.png]
+python -m scripts.benchmarks.voxel_data DATA [--sheet docs/furniture.png]
 """
 
 from __future__ import annotations
