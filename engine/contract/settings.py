@@ -147,7 +147,13 @@ class NgpSettings:
     batch: int = setting(
         32_768, "Samples that a step learns from; the number of rays follows.", minimum=256, maximum=4_194_304, advanced=True
     )
-    ray_steps: int = setting(512, "Steps of a ray along the diagonal of the scene's box.", minimum=32, maximum=16_384, advanced=True)
+    ray_steps: int = setting(
+        0,
+        "Steps of a ray along the diagonal of the scene's box; 0 takes 512 where that is all there is, 256 where more lies around it.",
+        minimum=0,
+        maximum=16_384,
+        advanced=True,
+    )
     cells: int = setting(64, "Cells along a side of the occupancy grid; a multiple of 8.", minimum=8, maximum=512, advanced=True)
     cascades: int = setting(
         0,

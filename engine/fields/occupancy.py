@@ -95,9 +95,12 @@ class OccupancyGrid:
         """
         flat = self.thickness.view(-1)
         device, cells = flat.device, self.thickness.shape[1]
+        decay = DECAY
         if count >= len(self._allowed):
             chosen = self._allowed
         else:
+            # Cells that are looked at less often forget as fast.
+            decay **= len(self._allowed) / count
             parts = []
             for some, number in ((self._allowed, count // 2), (self._allowed[self._full], count - count // 2)):
                 if len(some):
@@ -116,7 +119,7 @@ class OccupancyGrid:
         places = ((corner + offset) * (2 / cells) - 1) * torch.pow(2.0, rest.float())[:, None]
         found = density(places) * self.step
         before = flat[chosen]
-        flat[chosen] = torch.where(before.isinf(), 0, before * DECAY)
+        flat[chosen] = torch.where(before.isinf(), 0, before * decay)
         flat.scatter_reduce_(0, chosen, found.to(flat.dtype), "amax")
         self._pack()
 

@@ -40,6 +40,8 @@ from ..surfaces.density import density_mesh
 _RAYS = 16_384
 # Samples of a ray that pictures look at before they ask whether any light is left. Most rays end at the first surface.
 _AT_FIRST = 48
+# Steps along the diagonal of the box: where there is more around it, half as many bring more in the same time (measured on photos).
+_RAY_STEPS, _RAY_STEPS_AMONG_MORE = 512, 256
 # Samples of a ray where cells grow with the distance; within a box, its diagonal says.
 _MOST_SAMPLES = 1024
 # Rays begin at this distance from their camera, in the field's unit.
@@ -74,8 +76,9 @@ class NgpModel:
         # What a pixel of the last picture took; nothing is known before the first.
         self.pixel_seconds = 0.0
         self.field = NgpField(_layout(settings, cascades), 2.0 ** (cascades - 1), rng, device)
-        self.cone, self.most = (_CONE, _MOST_SAMPLES) if cascades > 1 else (0.0, settings.ray_steps + 2)
-        self.grid = OccupancyGrid(2 * 3**0.5 / settings.ray_steps, settings.cells, cascades, device)
+        steps = settings.ray_steps or (_RAY_STEPS if cascades == 1 else _RAY_STEPS_AMONG_MORE)
+        self.cone, self.most = (_CONE, _MOST_SAMPLES) if cascades > 1 else (0.0, steps + 2)
+        self.grid = OccupancyGrid(2 * 3**0.5 / steps, settings.cells, cascades, device)
 
     def render(self, camera: Camera, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`engine.methods.Model`."""

@@ -2,6 +2,7 @@
 """The occupancy grid: what it keeps, forgets and leaves out."""
 
 import numpy as np
+import pytest
 import torch
 
 from engine.fields.occupancy import OccupancyGrid
@@ -43,6 +44,18 @@ def test_some_cells_at_a_time_reach_the_same():
         grid.update(ball(0.6), rng, 400)
     distance = grid.centers(0).norm(dim=-1)
     assert grid.occupied[0][distance < 0.5].all() and not grid.occupied[0][distance > 0.7].any()
+
+
+def test_cells_that_are_looked_at_less_often_forget_as_fast():
+    left = []
+    for share in (1, 4):
+        grid, rng = OccupancyGrid(0.01, 16), np.random.default_rng(0)
+        cells = grid.thickness.numel()
+        grid.update(lambda places: torch.full((len(places),), 1e5), rng, cells)
+        for _ in range(20):
+            grid.update(lambda places: torch.zeros(len(places)), rng, cells // share)
+        left.append(float((grid.thickness / (1e5 * 0.01)).log().mean()))
+    assert left[0] == pytest.approx(20 * np.log(0.95), rel=1e-3) and left[1] == pytest.approx(left[0], rel=0.15), "but for cells that are drawn twice at once"
 
 
 def test_excluded_cells_stay_empty():
