@@ -18,6 +18,7 @@ _STAGES = {
     "train": "Training",
     "evaluate": "Scoring held-out views",
     "render": "Rendering",
+    "recognise": "Recognising",
     "look": "Looking from all sides",
     "fuse": "Fusing",
     "extract": "Finding the surface",
