@@ -173,7 +173,7 @@ def predict(
     folder, begin = Path(out).resolve(), time.monotonic()
     # Who follows a run has made its folder before, and reads there what went wrong. A folder of our own would stand in the way of the next
     # try, so it is made when all else went well.
-    followed = folder.is_dir() and not overwrite
+    followed = folder.is_dir()
     if followed:
         prepare_folder(folder, overwrite)
     stream = output.stream() if events else None

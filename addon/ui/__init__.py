@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sidebar tab: four steps in the order they are walked, and the preferences."""
+"""The sidebar tab: four steps in the order they are walked, voxels of pictures, and the preferences."""
 
 import bpy
 
-from . import capture, looks, place, preferences, previews, results, train
+from . import capture, looks, place, preferences, previews, results, train, voxels
 
-_CLASSES = (*preferences.CLASSES, *capture.CLASSES, *train.CLASSES, *results.CLASSES, *place.CLASSES, *looks.CLASSES)
+_CLASSES = (
+    *(*preferences.CLASSES, *capture.CLASSES, *train.CLASSES, *results.CLASSES),
+    *(*place.CLASSES, *looks.CLASSES, *voxels.CLASSES),
+)
 
 
 def register() -> None:

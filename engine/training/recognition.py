@@ -62,7 +62,7 @@ def recognise(
         try:
             cut = []
             for file, mask in zip(pictures.files, pictures.masks or [None] * len(pictures.files), strict=True):
-                progress("load", len(cut))
+                progress("cut", len(cut))
                 cut.append(cut_out(file, mask))
             progress("recognise", len(cut))
             named = Path(settings.weights).resolve()
