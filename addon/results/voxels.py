@@ -81,7 +81,6 @@ def reshape(item: bpy.types.Object, unit: float, **changes: float | str) -> None
     if len(places):
         _fill(mesh, places, surface.triangles, colors_by_height(places[:, 2], 0.0, places[:, 2].max(), voxels.bands))
         tag(item, **{**tagged(item), "low": (places.min(axis=0) * unit).tolist(), "high": (places.max(axis=0) * unit).tolist()})
-    mesh.update(calc_edges=True)
     item.update_tag()
 
 

@@ -92,6 +92,9 @@ def test_the_sliders_change_the_mesh_and_start_no_process(couch, monkeypatch):
     steps = np.ptp(places(couch), axis=0)
     np.testing.assert_allclose(steps, [2.0, 1.0, 2.0], atol=1e-5)
     assert all(len(np.unique(np.round(column, 4))) <= 21 for column in places(couch).T), "blocks"
+    normals = np.empty(3 * len(couch.data.loops), np.float32)
+    couch.data.corner_normals.foreach_get("vector", normals)
+    np.testing.assert_allclose(np.abs(normals.reshape(-1, 3)).max(axis=1), 1, atol=1e-4)
     live.smoothness = 1.0
     assert_stands(couch, 2.0)
     live.dimension, live.length = "height", 0.85
