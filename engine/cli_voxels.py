@@ -12,7 +12,7 @@ import tyro
 
 from . import output
 from .contract.errors import UserError
-from .contract.result import EVENTS, read_result
+from .contract.result import EVENTS, RESULT, read_result
 from .contract.schema import check, from_mapping
 from .contract.voxels import MakeDataSettings, VoxelSettings, VoxelTrainSettings, check_pictures
 from .failures import tell
@@ -172,10 +172,20 @@ def predict(
 
     folder, begin = Path(out).resolve(), time.monotonic()
     # Who follows a run has made its folder before, and reads there what went wrong. A folder of our own would stand in the way of the next
-    # try, so it is made when all else went well.
+    # try, so it is made when all else went well; so long a result that is replaced stays, too.
     followed = folder.is_dir()
-    if followed:
+    replaced = overwrite and (folder / RESULT).is_file()
+    if followed and not replaced:
         prepare_folder(folder, overwrite)
+
+    def make_folder() -> None:
+        if replaced:
+            said = (folder / EVENTS).read_bytes()
+            prepare_folder(folder, overwrite)
+            (folder / EVENTS).write_bytes(said)
+        elif not followed:
+            prepare_folder(folder, overwrite)
+
     stream = output.stream() if events else None
     reporter = Reporter(folder / EVENTS if followed else None, stream)
     try:
@@ -184,7 +194,7 @@ def predict(
         from .training.recognition import VoxelPictures, recognise
 
         pictures = VoxelPictures(tuple(map(Path, images)), tuple(map(Path, mask)))
-        result = recognise(pictures, folder, given, reporter, lambda: followed or prepare_folder(folder, overwrite))
+        result = recognise(pictures, folder, given, reporter, make_folder)
     except BaseException as error:
         if tell(error, reporter, stream) is None:
             raise

@@ -55,7 +55,6 @@ class RECONSTRUCT_OT_voxels(_Recognise, bpy.types.Operator, ImportHelper):
 
     bl_idname = "reconstruct.voxels"
     bl_label = "Make Voxels"
-    bl_options = {"REGISTER", "UNDO"}
 
     filter_glob: bpy.props.StringProperty(default="*.png;*.jpg;*.jpeg;*.webp;*.bmp;*.tif;*.tiff", options={"HIDDEN"})
     directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
@@ -74,15 +73,14 @@ class RECONSTRUCT_OT_voxels(_Recognise, bpy.types.Operator, ImportHelper):
 
 
 class RECONSTRUCT_OT_voxels_of_image(_Recognise, bpy.types.Operator):
-    """Make voxels of the picture that is chosen here, which may be packed, painted on, or not saved yet"""
+    """Make voxels of the picture, which may be packed, painted on, or not saved yet"""
 
     bl_idname = "reconstruct.voxels_of_image"
     bl_label = "Make Voxels of the Picture"
-    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if context.scene.reconstruct.voxels.image is None:
+        if _image(context) is None:
             cls.poll_message_set("Choose a picture first.")
             return False
         return super().poll(context)
@@ -92,12 +90,14 @@ class RECONSTRUCT_OT_voxels_of_image(_Recognise, bpy.types.Operator):
         return self.execute(context)
 
     def run(self, context: bpy.types.Context) -> None:
-        chosen = context.scene.reconstruct.voxels
-        image = chosen.image
-        if image is None:
-            raise UserError("No picture is chosen.", "Choose a picture first.")
-        out = _free(named(chosen.out), Path(image.name).stem)
+        image = _image(context)
+        out = _free(named(context.scene.reconstruct.voxels.out), Path(image.name).stem)
         self.recognise(context, [picture_file(image, _copy(out))], out)
+
+
+def _image(context: bpy.types.Context) -> bpy.types.Image | None:
+    """The picture that an image editor shows; elsewhere the one that was chosen in the panel."""
+    return getattr(context, "edit_image", None) or context.scene.reconstruct.voxels.image
 
 
 def _free(folder: Path, stem: str) -> Path:
@@ -118,31 +118,34 @@ def _copy(out: Path) -> Path:
 
 
 def _stand(scene: bpy.types.Scene, out: Path) -> bpy.types.Object:
-    """Brings a result in, on the floor under the 3D cursor."""
+    """Brings a result in, on the floor under the 3D cursor, as a step that can be undone. The press of the button was none: until the
+    engine was done, nothing had changed.
+    """
     (item,) = import_result(scene, out, ImportSettings())
     item.location = (*scene.cursor.location[:2], 0.0)
     if bpy.context.mode == "OBJECT":
         select([item])
+    windows = bpy.context.window_manager.windows
+    with bpy.context.temp_override(**({"window": windows[0]} if windows else {})):
+        bpy.ops.ed.undo_push(message="Make Voxels")
     return item
 
 
 def _arrived(state: State, identity: int, out: Path) -> None:
-    """Brings the result of a job in that a window waited for, as a step of its own that can be undone."""
+    """Brings the result of a job in that a window waited for."""
     shown = bpy.context.window_manager.reconstruct
     if state.status != "done":
         return
     scene = next((scene for scene in bpy.data.scenes if scene.session_uid == identity), None)
     if scene is None:
         shown.warning = f"Its scene is not open any more. Import the result from {out} in step 3."
+        running.redraw()
         return
     try:
         _stand(scene, out)
     except UserError as error:
         shown.status, shown.message, shown.hint = "failed", error.message, error.hint
-        return
-    windows = bpy.context.window_manager.windows
-    with bpy.context.temp_override(**({"window": windows[0]} if windows else {})):
-        bpy.ops.ed.undo_push(message="Make Voxels")
+        running.redraw()
 
 
 CLASSES = (RECONSTRUCT_OT_voxels, RECONSTRUCT_OT_voxels_of_image)

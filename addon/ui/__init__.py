@@ -16,10 +16,12 @@ def register() -> None:
     previews.register()
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
+    bpy.types.IMAGE_MT_image.append(voxels.draw_in_menu)
 
 
 def unregister() -> None:
     """Takes panels and preferences away."""
+    bpy.types.IMAGE_MT_image.remove(voxels.draw_in_menu)
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)
     previews.unregister()

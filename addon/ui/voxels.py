@@ -70,4 +70,10 @@ class RECONSTRUCT_PT_voxels_advanced(Advanced, bpy.types.Panel):
         draw_advanced(self.layout, context.scene.reconstruct.voxels.settings, VoxelSettings)
 
 
+def draw_in_menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
+    """The entry in the menu Image of the image editor."""
+    self.layout.separator()
+    self.layout.operator("reconstruct.voxels_of_image", icon="MESH_CUBE")
+
+
 CLASSES = (RECONSTRUCT_PT_voxels, RECONSTRUCT_PT_voxels_object, RECONSTRUCT_PT_voxels_advanced)

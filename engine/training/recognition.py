@@ -34,7 +34,7 @@ class VoxelPictures:
 
 
 def recognise(
-    pictures: VoxelPictures, folder: Path, settings: VoxelSettings, reporter: Reporter, make_folder: Callable[[], object]
+    pictures: VoxelPictures, folder: Path, settings: VoxelSettings, reporter: Reporter, make_folder: Callable[[], None]
 ) -> Result | None:
     """Makes voxels of pictures, and writes them as a result.
 

@@ -118,6 +118,13 @@ def test_pictures_of_blender(chosen, tmp_path):
         bpy.ops.reconstruct.voxels_of_image()
 
 
+def test_the_picture_of_the_image_editor(chosen, tmp_path):
+    chosen.image, shown = bpy.data.images.new("stool", 4, 4), bpy.data.images.new("bench", 4, 4)
+    with bpy.context.temp_override(edit_image=shown):
+        bpy.ops.reconstruct.voxels_of_image()
+    assert bpy.context.object.name == "bench"
+
+
 def tick_until(holds, seconds=20.0):
     end = time.monotonic() + seconds
     while not holds():

@@ -165,6 +165,22 @@ def test_who_made_the_folder_follows_its_events(tmp_path, weights, capsys):
     assert cli.main([*arguments, *flags]) == 1 and (folder / "events.jsonl").read_text() == before
 
 
+def test_a_result_is_replaced_by_a_good_one_alone(tmp_path, weights):
+    a, folder = picture(tmp_path / "a.png"), tmp_path / "r"
+    flags = ["--out", str(folder), "--weights", str(weights), "--overwrite"]
+    assert cli.main(["voxels", str(a), *flags]) == 0
+    before = (folder / "voxels.npz").stat().st_mtime_ns
+    assert cli.main(["voxels", str(tmp_path / "none.png"), *flags]) == 1
+    assert (folder / "voxels.npz").stat().st_mtime_ns == before and read_result(folder).status == "done"
+    assert events_in(folder)[-1]["event"] == "failed"
+    assert cli.main(["voxels", str(a), *flags]) == 0
+    assert (folder / "voxels.npz").stat().st_mtime_ns > before and events_in(folder)[-1]["event"] == "done"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "mesh.glb").write_text("mine")
+    assert cli.main(["voxels", str(a), "--out", str(tmp_path / "mine"), *flags[2:]]) == 1
+    assert [item.name for item in (tmp_path / "mine").iterdir()] == ["mesh.glb"]
+
+
 def test_a_prediction_can_be_cancelled(tmp_path, weights):
     folder = tmp_path / "r"
     folder.mkdir()
