@@ -143,8 +143,8 @@ def _arrived(state: State, identity: int, out: Path) -> None:
         return
     try:
         _stand(scene, out)
-    except UserError as error:
-        shown.status, shown.message, shown.hint = "failed", error.message, error.hint
+    except (UserError, OSError) as error:
+        shown.status, shown.message, shown.hint = "failed", getattr(error, "message", str(error)), getattr(error, "hint", "")
         running.redraw()
 
 

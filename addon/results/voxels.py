@@ -17,7 +17,7 @@ import numpy as np
 from ...engine.contract.schema import to_mapping
 from ...engine.contract.voxels import VoxelShape
 from ...engine.formats.voxel_surface import colors_by_height, standing, surface_of
-from ...engine.formats.voxels import Voxels
+from ...engine.formats.voxels import LARGEST, Voxels
 from .materials import LIT, mesh_material
 from .parts import COLOR, set_values, to_linear
 from .tagging import kind_of, tag, tagged
@@ -64,17 +64,17 @@ def reshape(item: bpy.types.Object, unit: float, **changes: float | str) -> None
     """Makes the mesh of an object anew, standing on its origin. Materials stay, and a mesh that other objects share stays theirs.
 
     Args:
-        item: see :func:`is_voxels`; in Edit Mode it stays as it is.
+        item: see :func:`is_voxels`; in Edit Mode, or where its voxels are damaged, it stays as it is.
         unit: metres in a Blender unit.
         changes: of its :class:`VoxelShape`, lengths in Blender units.
     """
-    if item.data.is_editmode:
+    voxels = None if item.data.is_editmode else _kept(item.data)
+    if voxels is None:
         return
     if item.data.users - item.data.use_fake_user > 1:
         item.data = item.data.copy()
     mesh, shape = item.data, dataclasses.replace(shape_of(item), **changes)
     tag(mesh, **{**tagged(mesh), **to_mapping(shape)})
-    voxels = _kept(mesh)
     surface = surface_of(voxels.probabilities, shape.threshold, shape.smoothness)
     places = standing(surface.vertices, shape.dimension, shape.length)
     mesh.clear_geometry()
@@ -84,12 +84,20 @@ def reshape(item: bpy.types.Object, unit: float, **changes: float | str) -> None
     item.update_tag()
 
 
-def _kept(mesh: bpy.types.Mesh) -> Voxels:
-    """The voxels that a mesh holds."""
+def _kept(mesh: bpy.types.Mesh) -> Voxels | None:
+    """The voxels that a mesh holds; None where another program or a damaged file has left none."""
     values = tagged(mesh)
-    side = values["cells"]
-    codes = np.frombuffer(zlib.decompress(values["probabilities"]), np.float16).reshape(side, side, side)
-    return Voxels(codes.astype(np.float32), np.frombuffer(values["bands"], np.uint8).reshape(-1, 3))
+    try:
+        side = min(int(values["cells"]), LARGEST)
+        # No more than there can be: the file may be anybody's.
+        codes = zlib.decompressobj().decompress(values["probabilities"], 2 * side**3)
+        voxels = Voxels(
+            np.nan_to_num(np.frombuffer(codes, np.float16).reshape(side, side, side).astype(np.float32)),
+            np.frombuffer(values["bands"], np.uint8).reshape(-1, 3),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError, zlib.error):
+        return None
+    return voxels if len(voxels.bands) else None
 
 
 def _fill(mesh: bpy.types.Mesh, places: np.ndarray, triangles: np.ndarray, codes: np.ndarray) -> None:

@@ -16,7 +16,7 @@ from ..contract.result import replacing
 
 _HINT = "Make the voxels again, or choose another result."
 # No grid has more cells along a side; a cell takes 2 bytes.
-_LARGEST = 256
+LARGEST = 256
 _MOST_BANDS = 65_536
 
 
@@ -45,7 +45,7 @@ def read_voxels(file: Path) -> Voxels:
     try:
         with zipfile.ZipFile(file) as archive:
             # Before memory is taken; an archive may promise anything.
-            if any(entry.file_size > 8 * _LARGEST**3 for entry in archive.infolist()):
+            if any(entry.file_size > 8 * LARGEST**3 for entry in archive.infolist()):
                 raise ValueError
         with np.load(file, allow_pickle=False) as values:
             probabilities = values["probabilities"].astype(np.float32)
@@ -56,7 +56,7 @@ def read_voxels(file: Path) -> Voxels:
         raise UserError(f"{file} cannot be read: {error.strerror or error}.", _HINT) from None
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
         raise UserError(f"{file} is damaged, or holds no voxels.", _HINT) from None
-    cube = probabilities.ndim == 3 and len(set(probabilities.shape)) == 1 and 1 <= len(probabilities) <= _LARGEST
+    cube = probabilities.ndim == 3 and len(set(probabilities.shape)) == 1 and 1 <= len(probabilities) <= LARGEST
     if not cube or not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise UserError(f"{file} is damaged: its probabilities are none of a cube of cells.", _HINT)
     if bands.dtype != np.uint8 or bands.ndim != 2 or bands.shape[1] != 3 or not 1 <= len(bands) <= _MOST_BANDS:

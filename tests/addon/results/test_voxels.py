@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from reconstruct.addon.results.importing import import_result
 from reconstruct.addon.results.parts import COLOR, values_of
-from reconstruct.addon.results.tagging import kind_of, tagged
+from reconstruct.addon.results.tagging import kind_of, tag, tagged
 from reconstruct.addon.results.voxels import is_voxels, shape_of, voxel_object
 from reconstruct.addon.rooms.placing import place
 from reconstruct.engine.contract.errors import UserError
@@ -196,6 +196,15 @@ def test_materials_and_the_edited_mesh(couch):
     bpy.ops.object.mode_set(mode="OBJECT")
 
 
+@pytest.mark.parametrize("values", [{"probabilities": b"x"}, {"cells": -3}, {"cells": 10**9}, {"bands": b""}, {"bands": 3}, {"cells": "x"}])
+def test_damaged_probabilities_change_nothing(couch, values):
+    tag(couch.data, **{**tagged(couch.data), **values})
+    before = places(couch)
+    couch.reconstruct.voxels.threshold = 0.8
+    np.testing.assert_array_equal(places(couch), before)
+    assert couch.reconstruct.voxels.threshold == pytest.approx(0.4)
+
+
 def test_other_objects_have_none(enabled):
     bpy.ops.mesh.primitive_cube_add()
     cube = bpy.context.object
@@ -228,6 +237,18 @@ def test_a_result_comes_in_as_it_was_made(enabled, result):
     assert made.name == "chair" and made.users_collection[0].name == "chair"
     assert made.reconstruct.voxels.threshold == pytest.approx(0.7)
     assert_stands(made, 1.6, 2)
+
+
+def test_as_an_asset_it_stays_live_in_another_file(enabled, result, tmp_path):
+    (made,) = import_result(enabled, result(dimension="height", length=0.8), ImportSettings(asset=True))
+    assert made.asset_data is not None and made.asset_data.description.endswith("0.80 m")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shelf.blend"))
+    bpy.ops.wm.read_homefile(use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "shelf.blend"), assets_only=True) as (there, here):
+        here.objects = there.objects
+    bpy.context.scene.collection.objects.link(here.objects[0])
+    here.objects[0].reconstruct.voxels.threshold = 0.8
+    assert_stands(here.objects[0], 0.8, 2)
 
 
 @pytest.mark.parametrize("kept", [0, 300])
