@@ -23,7 +23,9 @@ from ..engine.contract.settings import (
     SplatSettings,
     TrainSettings,
 )
+from ..engine.contract.voxels import VoxelSettings, VoxelShape
 from .results.looks import LOOKS, is_lit, looks_of, show, shown_as
+from .results.voxels import is_voxels, reshape, shape_of
 
 _LARGEST = 2**31 - 1
 _UNITS = {"degrees": "°", "m": "m", "min": "min", "stops": "stops"}
@@ -61,6 +63,7 @@ _CHOICES = {
     "gsplat": "gsplat",
     "gsplat-mcmc": "gsplat, MCMC",
     "ipex": "Intel Extension for PyTorch",
+    "longest": "Longest Side",
     "mcmc": "MCMC",
     "ngp": "Instant-NGP, for a Mesh",
     "nerf": "NeRF, for Study",
@@ -107,6 +110,7 @@ _LOOKS = {
     "splats": ("splats", "Splats", "Gaussian splats, as they were captured", 4),
 }
 _FOLDERS = {"out", "result", "capture"}
+_VOXELS = {"threshold": "FACTOR", "smoothness": "FACTOR", "length": "DISTANCE", "weights": "FILE_PATH"}
 _BUDGETS = (
     ("minutes", "Minutes", "Train for a time; the number of steps is fitted to it"),
     ("steps", "Steps", "Train for a number of steps; the result is then the same on every run"),
@@ -126,11 +130,14 @@ def _label(cls: type, name: str, unit: str = "") -> str:
     return f"{label} ({_UNITS[unit]})" if unit in _UNITS else label
 
 
-def _property(cls: type, field: dataclasses.Field, hint: Any) -> Any:
+def _property(cls: type, field: dataclasses.Field, hint: Any, **more: Any) -> Any:
     """The bpy property of one setting."""
     its = about(field)
     default = _DEFAULTS.get((cls, field.name), field.default)
-    common = {"name": _label(cls, field.name, its.unit), "description": its.help.rstrip("."), "options": set()}
+    # Lengths of voxels are in the scene's units, and are typed and shown in them.
+    subtype = _VOXELS.get(field.name, "NONE") if issubclass(cls, VoxelShape) else "NONE"
+    name = _label(cls, field.name, "" if subtype == "DISTANCE" else its.unit)
+    common = {"name": name, "description": its.help.rstrip("."), "options": set(), **more}
     if typing.get_origin(hint) is Literal:
         items = [(value, _CHOICES.get(value, value.title()), _ADVICE.get(value, "")) for value in typing.get_args(hint)]
         changed = {"update": _take_preset} if (cls, field.name) == (TrainSettings, "preset") else {}
@@ -140,13 +147,16 @@ def _property(cls: type, field: dataclasses.Field, hint: Any) -> Any:
     if hint is str:
         if field.name in _FOLDERS:
             common |= {"subtype": "DIR_PATH", "options": {"PATH_SUPPORTS_BLEND_RELATIVE"}}
+        elif subtype != "NONE":
+            common |= {"subtype": subtype, "options": {"PATH_SUPPORTS_BLEND_RELATIVE"}}
         return bpy.props.StringProperty(default=default, **common)
     bounds = {key: value for key, value in (("min", its.minimum), ("max", its.maximum)) if value is not None}
     if hint is int:
         bounds = {key: min(int(value), _LARGEST) for key, value in bounds.items()}
         return bpy.props.IntProperty(default=default, subtype="PIXEL" if its.unit == "px" else "NONE", **common, **bounds)
     if hint is float:
-        return bpy.props.FloatProperty(default=default, precision=6 if 0 < abs(default) < 0.01 else 2, **common, **bounds)
+        precision = 6 if 0 < abs(default) < 0.01 else 2
+        return bpy.props.FloatProperty(default=default, precision=precision, subtype=subtype, **common, **bounds)
     return bpy.props.FloatVectorProperty(size=len(typing.get_args(hint)), default=default, precision=2, **common, **bounds)
 
 
@@ -195,7 +205,7 @@ def _group_classes(*settings: type) -> dict[type, type]:
 
 
 _GROUPS = _group_classes(
-    CaptureSettings, SplatSettings, NgpSettings, NerfSettings, TrainSettings, TrainStage, ImportSettings, PlaceSettings
+    *(CaptureSettings, SplatSettings, NgpSettings, NerfSettings, TrainSettings, TrainStage, ImportSettings, PlaceSettings, VoxelSettings)
 )
 
 T = typing.TypeVar("T")
@@ -227,14 +237,14 @@ def _values(group: bpy.types.PropertyGroup, cls: type[T]) -> T:
         elif optional and not _is_set(group, field.name):
             value = None
         elif typing.get_origin(hint) is tuple:
-            value = tuple(map(_typed, value))
+            value = tuple(map(typed, value))
         elif hint is float:
-            value = _typed(value)
+            value = typed(value)
         values[field.name] = value
     return cls(**values)
 
 
-def _typed(value: float) -> float:
+def typed(value: float) -> float:
     """The number that was typed: Blender keeps 32 bits of it, which 7 digits tell apart."""
     return float(f"{value:.7g}")
 
@@ -248,6 +258,24 @@ def advanced_names(cls: type) -> list[str]:
     return [field.name for field in dataclasses.fields(cls) if about(field).advanced]
 
 
+class RECONSTRUCT_PG_pictures(bpy.types.PropertyGroup):
+    """What voxels are made of, and how."""
+
+    image: bpy.props.PointerProperty(
+        type=bpy.types.Image,
+        name="Picture",
+        description="A picture of one piece of furniture, whole, before a plain or transparent background",
+    )
+    out: bpy.props.StringProperty(
+        name="Folder",
+        description="Folder that receives a folder for each result",
+        default="//reconstruct/voxels",
+        subtype="DIR_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
+    settings: bpy.props.PointerProperty(type=_GROUPS[VoxelSettings])
+
+
 class RECONSTRUCT_PG_scene(bpy.types.PropertyGroup):
     """What the user chose for this scene."""
 
@@ -255,6 +283,7 @@ class RECONSTRUCT_PG_scene(bpy.types.PropertyGroup):
     train: bpy.props.PointerProperty(type=_GROUPS[TrainStage])
     import_: bpy.props.PointerProperty(type=_GROUPS[ImportSettings])
     place: bpy.props.PointerProperty(type=_GROUPS[PlaceSettings])
+    voxels: bpy.props.PointerProperty(type=RECONSTRUCT_PG_pictures)
 
 
 def _look_items(self: bpy.types.PropertyGroup, context: bpy.types.Context | None) -> list[tuple[str, str, str, int]]:
@@ -281,8 +310,33 @@ def _light(self: bpy.types.PropertyGroup, lit: bool) -> None:
     show(self.id_data, lit=lit)
 
 
+def _live(field: dataclasses.Field, hint: Any) -> Any:
+    """The bpy property of what is made of an object's voxels. Its mesh keeps the value, and is made anew when it is set."""
+    choices = typing.get_args(hint)
+
+    def get(self: bpy.types.PropertyGroup) -> Any:
+        value = getattr(shape_of(self.id_data), field.name)
+        return choices.index(value) if choices else value
+
+    def choose(self: bpy.types.PropertyGroup, value: Any) -> None:
+        if is_voxels(self.id_data):
+            # Blender keeps no bounds where a value is kept elsewhere.
+            value = choices[value] if choices else min(max(value, about(field).minimum), about(field).maximum)
+            reshape(self.id_data, bpy.context.scene.unit_settings.scale_length, **{field.name: value})
+
+    return _property(VoxelShape, field, hint, get=get, set=choose)
+
+
+class RECONSTRUCT_PG_object_voxels(bpy.types.PropertyGroup):
+    """What is made of the voxels of an object, see VoxelShape; lengths in the scene's units."""
+
+    __annotations__ = {field.name: _live(field, typing.get_type_hints(VoxelShape)[field.name]) for field in dataclasses.fields(VoxelShape)}
+
+
 class RECONSTRUCT_PG_object(bpy.types.PropertyGroup):
-    """What an imported result is shown as; the object's modifier keeps it."""
+    """What an imported result is shown as, which the object's modifier keeps, and what is made of its voxels."""
+
+    voxels: bpy.props.PointerProperty(type=RECONSTRUCT_PG_object_voxels)
 
     viewport: _look("Viewport")
     render: _look("Render")
@@ -298,7 +352,7 @@ class RECONSTRUCT_PG_object(bpy.types.PropertyGroup):
 class RECONSTRUCT_PG_window(bpy.types.PropertyGroup):
     """The job that is followed now, as the panels show it; jobs/running.py keeps it up to date. Unknown numbers are -1."""
 
-    kind: bpy.props.StringProperty(description="What runs or ran last: capture or train; empty before the first job")
+    kind: bpy.props.StringProperty(description="What runs or ran last: capture, train or voxels; empty before the first job")
     status: bpy.props.StringProperty(description="running, done, cancelled or failed")
     cancelling: bpy.props.BoolProperty(description="Cancel was asked for and the job is ending its step")
     folder: bpy.props.StringProperty(description="Folder that the job writes", subtype="DIR_PATH")
@@ -319,7 +373,14 @@ class RECONSTRUCT_PG_window(bpy.types.PropertyGroup):
     engine_ok: bpy.props.BoolProperty(description="The last check found a working engine")
 
 
-_CLASSES = (*_GROUPS.values(), RECONSTRUCT_PG_scene, RECONSTRUCT_PG_object, RECONSTRUCT_PG_window)
+_CLASSES = (
+    *_GROUPS.values(),
+    RECONSTRUCT_PG_pictures,
+    RECONSTRUCT_PG_scene,
+    RECONSTRUCT_PG_object_voxels,
+    RECONSTRUCT_PG_object,
+    RECONSTRUCT_PG_window,
+)
 
 
 def register() -> None:

@@ -12,14 +12,14 @@ import tyro
 
 from . import output
 from .contract.errors import UserError
-from .contract.result import EVENTS, WEIGHTS, read_result
+from .contract.result import EVENTS, RESULT, read_result
 from .contract.schema import check, from_mapping
-from .contract.voxels import MakeDataSettings, VoxelTrainSettings
+from .contract.voxels import MakeDataSettings, VoxelSettings, VoxelTrainSettings, check_pictures
 from .failures import tell
 from .flags import argument, flags, like
 
 _Positional = tyro.conf.Positional
-_MakeFlags, _TrainFlags = flags(MakeDataSettings), flags(VoxelTrainSettings)
+_MakeFlags, _TrainFlags, _VoxelFlags = flags(MakeDataSettings), flags(VoxelTrainSettings), flags(VoxelSettings)
 _DEFAULT_MINUTES = 75.0
 
 
@@ -154,49 +154,56 @@ def predict(
     ] = (),
     /,
     out: Annotated[str, argument("Folder that receives the result.", "RESULT")] = "",
-    weights: Annotated[str, argument("Result of voxels train, or its weights.safetensors.", "RESULT")] = "",
     mask: Annotated[tuple[str, ...], argument("For each picture, one that is bright where the object is.", "IMAGE")] = (),
-    threshold: Annotated[float, argument("Probability from which on a voxel is full (0 to 1).")] = 0.4,
-    smoothness: Annotated[float, argument("How far the smooth mesh is rounded, in voxels.")] = 0.7,
-    length: Annotated[float, argument("Real length of the longest side (m).")] = 1.0,
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, argument("Replace a result that is already there.")] = False,
+    events: Annotated[bool, tyro.conf.FlagCreatePairsOff, argument("Print events as lines of JSON for a program.")] = False,
+    settings: Annotated[_VoxelFlags, tyro.conf.arg(name="")] = _VoxelFlags(),  # type: ignore[valid-type]  # noqa: B008
 ) -> int:
     """Voxels, meshes and points of a piece of furniture from one picture or a few (3D-R2N2)."""
+    given = like(VoxelSettings(), settings)
+    check(given)
     if not images or not out:
         raise UserError("voxels needs an IMAGE and --out RESULT.", "See python -m engine voxels --help.")
-    if not weights:
-        raise UserError("voxels needs --weights.", "Name the result of a voxels train, or its weights.safetensors.")
-    if not 0 < threshold < 1:
-        raise UserError(f"--threshold is {threshold:g}.", "Give a number between 0 and 1.")
-    if not 0 <= smoothness <= 5:
-        raise UserError(f"--smoothness is {smoothness:g}.", "Give a number from 0 to 5.")
-    if not 0 < length < 1e4:
-        raise UserError(f"--length is {length:g}.", "Give a length in metres.")
+    check_pictures(len(images))
     if mask and len(mask) != len(images):
         raise UserError(f"There are {len(images)} pictures and {len(mask)} masks.", "Give a --mask for each picture, or none.")
-    from .voxels.prediction import MOST_VIEWS
-
-    if len(images) > MOST_VIEWS:
-        raise UserError(f"{len(images)} pictures are more than the network can make use of.", f"Give up to {MOST_VIEWS}.")
-    import numpy as np
-
     from .training.loop import prepare_folder
-    from .training.voxels import write_predicted
-    from .voxels.cutout import cut_out
-    from .voxels.prediction import predict as predict_
-    from .voxels.trainer import read_weights
+    from .training.reporting import Reporter
 
-    begin = time.monotonic()
-    named = Path(weights).resolve()
-    network, _ = read_weights(named / WEIGHTS if named.is_dir() else named)
-    masks = [Path(name) for name in mask] or [None] * len(images)
-    pictures = np.stack([cut_out(Path(image), shape) for image, shape in zip(images, masks, strict=True)])
-    probabilities = predict_(network, pictures)
-    folder = Path(out).resolve()
-    prepare_folder(folder, overwrite)
-    result = write_predicted(folder, images, named, probabilities, pictures[0], threshold, smoothness, length)
-    (x0, y0, z0), (x1, y1, z1) = result.bounds
-    print(f"{x1 - x0:.2f} × {y1 - y0:.2f} × {z1 - z0:.2f} m in {time.monotonic() - begin:.1f} s; {folder}")
+    folder, begin = Path(out).resolve(), time.monotonic()
+    # Who follows a run has made its folder before, and reads there what went wrong. A folder of our own would stand in the way of the next
+    # try, so it is made when all else went well; so long a result that is replaced stays, too.
+    followed = folder.is_dir()
+    replaced = overwrite and (folder / RESULT).is_file()
+    if followed and not replaced:
+        prepare_folder(folder, overwrite)
+
+    def make_folder() -> None:
+        if replaced:
+            said = (folder / EVENTS).read_bytes()
+            prepare_folder(folder, overwrite)
+            (folder / EVENTS).write_bytes(said)
+        elif not followed:
+            prepare_folder(folder, overwrite)
+
+    stream = output.stream() if events else None
+    reporter = Reporter(folder / EVENTS if followed else None, stream)
+    try:
+        if not given.weights:
+            raise UserError("voxels needs --weights.", "Name the result of a voxels train, or its weights.safetensors.", "no_weights")
+        from .training.recognition import VoxelPictures, recognise
+
+        pictures = VoxelPictures(tuple(map(Path, images)), tuple(map(Path, mask)))
+        result = recognise(pictures, folder, given, reporter, make_folder)
+    except BaseException as error:
+        if tell(error, reporter, stream) is None:
+            raise
+        return 1
+    finally:
+        reporter.close()
+    if stream is None and result is not None:
+        (x0, y0, z0), (x1, y1, z1) = result.bounds
+        print(f"{x1 - x0:.2f} × {y1 - y0:.2f} × {z1 - z0:.2f} m in {time.monotonic() - begin:.1f} s; {folder}")
     return 0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Walks a job file without a window: capture, train, import, place, render, save.
+"""Walks a job file without a window: capture, train, voxels, import, place, render, save.
 
     blender -b -P scripts/batch.py -- JOB.toml
     python scripts/batch.py JOB.toml            (with the bpy wheel)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A job file, walked without a window: capture, train, import, place, render, save.
+"""A job file, walked without a window: capture, train, voxels, import, place, render, save.
 
 Reached by scripts/batch.py and by ``blender --command reconstruct``.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -98,6 +99,9 @@ def run(job: Job, chosen_python: str = "") -> list[Path]:
     if job.train is not None:
         made.append(job.path(job.train.out))
         _train(job, made[-1], chosen_python)
+    if job.voxels is not None:
+        made.append(job.path(job.voxels.out))
+        _voxels(job, made[-1], chosen_python)
     objects: list[bpy.types.Object] = []
     if job.import_ is not None:
         objects = _import(job)
@@ -149,14 +153,29 @@ def _train(job: Job, out: Path, chosen_python: str) -> None:
     _say(f"train    {out}   {scores}".rstrip())
 
 
+def _voxels(job: Job, out: Path, chosen_python: str) -> None:
+    stage = job.voxels
+    settings = stage.settings
+    if settings.weights:
+        settings = replace(settings, weights=str(job.path(settings.weights)))
+    pictures, masks = ([job.path(name) for name in names] for names in (stage.images, stage.masks))
+    running = stages.start_voxels(pictures, out, settings, masks=masks, chosen_python=chosen_python, overwrite=stage.overwrite)
+    state = running.wait(_Told("voxels"))
+    if state.status == "failed":
+        raise UserError(state.message, state.hint, state.code)
+    if state.status == "cancelled":
+        raise UserError("The recognition was cancelled.", "", "cancelled")
+    _say(f"voxels   {out}")
+
+
 def _import(job: Job) -> list[bpy.types.Object]:
     settings = job.import_
     if settings.result:
         result = job.path(settings.result)
-    elif job.train is not None:
-        result = job.path(job.train.out)
+    elif (stage := job.voxels or job.train) is not None:
+        result = job.path(stage.out)
     else:
-        raise UserError("[import] has nothing to import.", 'Add result = "FOLDER" to it, or a stage [train].')
+        raise UserError("[import] has nothing to import.", 'Add result = "FOLDER" to it, or a stage [train] or [voxels].')
     if settings.new_scene:
         _open_empty()
     objects = import_result(bpy.context.scene, result, settings)

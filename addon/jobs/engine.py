@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ...engine.contract.errors import UserError
 from ...engine.contract.presets import with_preset
 from ...engine.contract.schema import from_mapping, to_mapping
 from ...engine.contract.settings import TrainSettings
+from ...engine.contract.voxels import VoxelSettings
 from . import process
 
 # The folder that holds the package `engine`: `python -m engine` puts the working folder on its path.
@@ -82,6 +84,15 @@ def resume_command(python: Path, result: Path, settings: TrainSettings) -> list[
     """The command line that goes on with a result, for the budget of ``settings``; its other settings are the result's own."""
     budget = TrainSettings(minutes=settings.minutes, steps=settings.steps)
     return [str(python), "-m", "engine", "train", "--resume", str(result), *_flags(budget, TrainSettings())]
+
+
+def voxels_command(
+    python: Path, pictures: Sequence[Path], out: Path, settings: VoxelSettings, *, masks: Sequence[Path] = (), overwrite: bool = False
+) -> list[str]:
+    """The command line that makes voxels of pictures. Without weights the engine takes its own."""
+    command = [str(python), "-m", "engine", "voxels", *map(str, pictures), "--out", str(out), *_flags(settings, VoxelSettings())]
+    command += ["--mask", *map(str, masks)] if masks else []
+    return [*command, "--overwrite"] if overwrite else command
 
 
 def start(command: list[str], folder: Path, *, anew: bool = False) -> process.Job:

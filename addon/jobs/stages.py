@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The two long stages, capture and training, as jobs: in this process, or in a child that is followed."""
+"""The long stages, capture, training and voxels of pictures, as jobs: in this process, or in a child that is followed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from ...engine.contract import events
 from ...engine.contract.errors import UserError
 from ...engine.contract.events import Event
 from ...engine.contract.result import CANCEL, EVENTS, LOG, RESULT, read_result
-from ...engine.contract.schema import to_mapping
+from ...engine.contract.schema import check, to_mapping
 from ...engine.contract.settings import CaptureSettings, TrainSettings
+from ...engine.contract.voxels import VoxelSettings, check_pictures
 from ...engine.formats.transforms import TRANSFORMS
 from ..capture.export import UNFINISHED, export_capture, unwritable
 from . import engine, process
@@ -135,6 +136,36 @@ def start_training(
     # What a run left that ended before its result was begun is no loss.
     overwrite = overwrite or (out / EVENTS).exists()
     return engine.start(engine.train_command(python, capture, out, settings, overwrite=overwrite), out, anew=overwrite)
+
+
+def start_voxels(
+    pictures: Sequence[Path],
+    out: Path,
+    settings: VoxelSettings,
+    *,
+    masks: Sequence[Path] = (),
+    chosen_python: str = "",
+    overwrite: bool = False,
+) -> Job:
+    """Starts the engine on pictures of one object.
+
+    Args:
+        pictures: what is recognised. out: folder of the result. settings: with lengths in metres. masks: one a picture, or none.
+        chosen_python: the engine's Python of the preferences. overwrite: replace a result that is there.
+
+    Raises:
+        UserError: no engine, no pictures or too many, a picture that is not there, or a result in the way.
+    """
+    check_pictures(len(pictures))
+    check(settings)
+    for file in (*pictures, *masks):
+        if not file.is_file():
+            raise UserError(f"There is no picture {file}.", "Choose a PNG or JPEG picture.")
+    python = engine.interpreter(chosen_python)
+    if (out / RESULT).exists() and not overwrite:
+        raise UserError(f"{out} already holds a result.", "Choose another folder, or replace it.", "exists")
+    command = engine.voxels_command(python, pictures, out, settings, masks=masks, overwrite=(out / RESULT).exists())
+    return engine.start(command, out, anew=True)
 
 
 def has_capture(folder: Path) -> bool:

@@ -3,9 +3,12 @@
 
 import bpy
 
-from . import capture, engine, job, looks, place, results, train
+from . import capture, engine, job, looks, place, results, train, voxels
 
-_CLASSES = (*capture.CLASSES, *train.CLASSES, *results.CLASSES, *place.CLASSES, *looks.CLASSES, *job.CLASSES, *engine.CLASSES)
+_CLASSES = (
+    *(*capture.CLASSES, *train.CLASSES, *results.CLASSES, *place.CLASSES),
+    *(*looks.CLASSES, *voxels.CLASSES, *job.CLASSES, *engine.CLASSES),
+)
 
 
 def register() -> None:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import bpy
 
@@ -40,6 +40,17 @@ class Told:
         state = job.wait()
         if state.status == "failed":
             raise UserError(state.message, state.hint, state.code)
+
+
+def select(objects: Sequence[bpy.types.Object]) -> None:
+    """Selects what came in, and nothing else, so that it can be placed."""
+    for item in bpy.context.selected_objects:
+        item.select_set(False)
+    layer = bpy.context.view_layer
+    for item in objects:
+        if item.name in layer.objects:
+            item.select_set(True)
+            layer.objects.active = item
 
 
 def no_job_runs(cls: type[bpy.types.Operator]) -> bool:

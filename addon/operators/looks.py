@@ -6,6 +6,7 @@ import bpy
 from ...engine.contract.errors import UserError
 from ..results.assets import make_asset, write_catalogue
 from ..results.looks import LOOKS, is_lit, looks_of, show, shown_as
+from ..results.tagging import kind_of
 from .base import Told
 
 _CHOICES = (("active", "As the Active One", "What the active result is shown as"), *((look, look.title(), "") for look in LOOKS))
@@ -63,13 +64,13 @@ class RECONSTRUCT_OT_make_asset(Told, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not any(looks_of(item) and item.is_editable for item in context.selected_objects):
+        if not any(kind_of(item) == "result" and item.is_editable for item in context.selected_objects):
             cls.poll_message_set("Select a result that you imported.")
             return False
         return True
 
     def run(self, context: bpy.types.Context) -> None:
-        results = [item for item in context.selected_objects if looks_of(item) and item.is_editable]
+        results = [item for item in context.selected_objects if kind_of(item) == "result" and item.is_editable]
         for item in results:
             make_asset(item, context.scene.unit_settings.scale_length)
         if bpy.data.filepath:

@@ -13,9 +13,9 @@ from ..capture.camera_path import export_path
 from ..jobs.folders import absolute, result_folder
 from ..properties import to_settings
 from ..results.importing import import_file, import_result
-from ..results.looks import shown_as
-from ..results.tagging import kind_of, tagged
-from .base import Told
+from ..results.looks import looks_of, shown_as
+from ..results.tagging import tagged
+from .base import Told, select
 
 
 class RECONSTRUCT_OT_import_result(Told, bpy.types.Operator):
@@ -119,7 +119,7 @@ def _seen_result(context: bpy.types.Context) -> bpy.types.Object | None:
     Raises:
         UserError: there are several, and none is active.
     """
-    results = [item for item in context.scene.objects if kind_of(item) == "result"]
+    results = [item for item in context.scene.objects if looks_of(item)]
     active = context.view_layer.objects.active
     if active in results:
         return active
@@ -130,13 +130,7 @@ def _seen_result(context: bpy.types.Context) -> bpy.types.Object | None:
 
 def _tell(operator: bpy.types.Operator, objects: list[bpy.types.Object]) -> None:
     """Selects what came in, so that it can be placed, and says so."""
-    for item in bpy.context.selected_objects:
-        item.select_set(False)
-    layer = bpy.context.view_layer
-    for item in objects:
-        if item.name in layer.objects:
-            item.select_set(True)
-            layer.objects.active = item
+    select(objects)
     notes = [note for item in objects if (note := tagged(item).get("note"))] + _show_colors(objects)
     operator.report({"INFO"}, " ".join([f"Imported {', '.join(item.name for item in objects)}.", *notes]))
 
@@ -144,7 +138,7 @@ def _tell(operator: bpy.types.Operator, objects: list[bpy.types.Object]) -> None
 def _show_colors(objects: list[bpy.types.Object]) -> list[str]:
     """Has the view that the button was pressed in show materials, if it would show points without their colours; says so."""
     space = bpy.context.space_data
-    grey = any(shown_as(item, "Viewport") in ("points", "splats") for item in objects)
+    grey = any(looks_of(item) and shown_as(item, "Viewport") in ("points", "splats") for item in objects)
     if not grey or space is None or space.type != "VIEW_3D" or space.shading.type != "SOLID":
         return []
     space.shading.type = "MATERIAL"

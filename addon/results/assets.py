@@ -46,7 +46,8 @@ def make_asset(item: bpy.types.Object, unit: float) -> None:
     item.asset_mark()
     about, facts = item.asset_data, tagged(item)
     about.catalog_id = CATALOGUE
-    about.description = "; ".join(filter(None, (size_of(item), f"{facts.get('count', 0):,} points", _faces(facts))))
+    points = f"{facts['count']:,} points" if "count" in facts else ""
+    about.description = "; ".join(filter(None, (size_of(item), points, _faces(facts))))
     for name in (_NAME, *looks_of(item)):
         about.tags.new(name, skip_if_exists=True)
     preview = item.preview_ensure()

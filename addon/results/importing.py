@@ -14,13 +14,16 @@ import bpy
 import numpy as np
 
 from ...engine.contract.errors import UserError
-from ...engine.contract.result import Result, inside, read_result
+from ...engine.contract.result import RESULT, Result, inside, read_result
+from ...engine.contract.schema import from_mapping
 from ...engine.contract.settings import ImportSettings
+from ...engine.contract.voxels import VoxelShape
 from ...engine.formats.meshes import Mesh, read_mesh
 from ...engine.formats.ply import read_vertices
 from ...engine.formats.points import PointCloud, read_points
 from ...engine.formats.proxies import Proxy, read_proxy
 from ...engine.formats.splats import Splats, read_splats
+from ...engine.formats.voxels import read_voxels
 from ..jobs.alive import is_alive
 from ..rooms.layouts import Extent, measure
 from .assets import make_asset
@@ -28,6 +31,7 @@ from .looks import look_object, show
 from .splats import MINIMUM_ALPHA, most_visible, opacities_of, raise_transparent_bounces, splat_part, training_views
 from .surfaces import box_part, cloud_part, mesh_part, proxy_extent, proxy_part
 from .tagging import tag
+from .voxels import voxel_object
 
 # What is rendered where nothing else is asked for, best first.
 _BEST = ("splats", "mesh", "proxy", "points")
@@ -66,6 +70,8 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
     folder = Path(folder)
     result = read_result(folder)
     files = {kind: inside(folder, path, str(folder)) for kind in _BEST if (path := result.artifact(kind))}
+    if settings.look == "auto" and (path := result.artifact("voxels")):
+        return [_add_voxels(scene, inside(folder, path, str(folder)), folder, settings, result)]
     if not files:
         if result.status != "running":
             raise UserError(f"The result in {folder} holds no splats, mesh or points.", "Train for longer, or choose another result.")
@@ -137,10 +143,7 @@ def _add(
     shown = look_object(name, [*parts, box_part(extent, *place)], [*held.looks(), "box"])
     shown.location = extent.foot / unit
     show(shown, *_looks(held, settings.look, result), lit=held.proxy is not None and settings.lit)
-    collection = bpy.data.collections.new(shown.name)
-    tag(collection, "result")
-    scene.collection.children.link(collection)
-    collection.objects.link(shown)
+    _collect(scene, shown)
     tag(
         shown,
         "result",
@@ -156,6 +159,26 @@ def _add(
     if settings.asset:
         make_asset(shown, unit)
     return shown
+
+
+def _add_voxels(scene: bpy.types.Scene, file: Path, folder: Path, settings: ImportSettings, result: Result) -> bpy.types.Object:
+    """Voxels as a mesh whose threshold, smoothness and size can be changed; at first as the result was made."""
+    known = {name: value for name, value in result.settings.items() if name in VoxelShape.__dataclass_fields__}
+    shape = from_mapping(VoxelShape, known, str(folder / RESULT))
+    unit = scene.unit_settings.scale_length
+    item = voxel_object(folder.resolve().name or "Voxels", read_voxels(file), shape, unit, folder=str(folder), file=file.name)
+    _collect(scene, item)
+    if settings.asset:
+        make_asset(item, unit)
+    return item
+
+
+def _collect(scene: bpy.types.Scene, item: bpy.types.Object) -> None:
+    """Puts an object into a collection of its own."""
+    collection = bpy.data.collections.new(item.name)
+    tag(collection, "result")
+    scene.collection.children.link(collection)
+    collection.objects.link(item)
 
 
 def _visible(splats: Splats, most: int, file: Path) -> Splats:

@@ -53,16 +53,17 @@ def mesh_of(name: str, parts: Sequence[Part]) -> bpy.types.Mesh:
     mesh.loops.foreach_set("vertex_index", np.ascontiguousarray(triangles, dtype=np.int32).ravel())
     mesh.polygons.add(len(triangles))
     mesh.polygons.foreach_set("loop_start", np.arange(0, triangles.size, 3, dtype=np.int32))
-    _set(mesh, "position", "FLOAT_VECTOR", np.concatenate([part.positions for part in parts]))
-    _set(mesh, PART, "INT", np.repeat([part.number for part in parts], counts))
+    set_values(mesh, "position", "FLOAT_VECTOR", np.concatenate([part.positions for part in parts]))
+    set_values(mesh, PART, "INT", np.repeat([part.number for part in parts], counts))
     colors = np.concatenate([part.colors for part in parts])
-    _set(mesh, COLOR, "FLOAT_COLOR", np.concatenate([colors, np.ones((len(colors), 1))], axis=1))
+    set_values(mesh, COLOR, "FLOAT_COLOR", np.concatenate([colors, np.ones((len(colors), 1))], axis=1))
     # What Solid shading shows when it is set to Attribute.
     mesh.color_attributes.active_color = mesh.color_attributes[COLOR]
     for key in {key: None for part in parts for key in part.attributes}:
         kind, width = next((kind, values.shape[1:]) for part in parts if key in part.attributes for kind, values in [part.attributes[key]])
         empty = [np.zeros((count, *width)) for count in counts]
-        _set(mesh, key, kind, np.concatenate([part.attributes.get(key, (kind, own))[1] for part, own in zip(parts, empty, strict=True)]))
+        found = [part.attributes.get(key, (kind, own))[1] for part, own in zip(parts, empty, strict=True)]
+        set_values(mesh, key, kind, np.concatenate(found))
     if len(triangles):
         _dress(mesh, parts)
     mesh.update(calc_edges=True)
@@ -98,7 +99,7 @@ def _dress(mesh: bpy.types.Mesh, parts: Sequence[Part]) -> None:
     """Normals, UVs and materials of the triangles."""
     sizes = [3 * len(part.triangles) for part in parts]
     normals = [np.zeros((size, 3)) if part.normals is None else part.normals for part, size in zip(parts, sizes, strict=True)]
-    _set(mesh, "custom_normal", "FLOAT_VECTOR", np.concatenate(normals), "CORNER")
+    set_values(mesh, "custom_normal", "FLOAT_VECTOR", np.concatenate(normals), "CORNER")
     if any(part.uvs is not None for part in parts):
         uvs = [np.zeros((size, 2)) if part.uvs is None else part.uvs for part, size in zip(parts, sizes, strict=True)]
         mesh.uv_layers.new(name="UVMap").uv.foreach_set("vector", np.concatenate(uvs).astype(np.float32).ravel())
@@ -107,7 +108,7 @@ def _dress(mesh: bpy.types.Mesh, parts: Sequence[Part]) -> None:
         if len(part.triangles):
             mesh.materials.append(part.material)
         slots.append(np.full(len(part.triangles), max(len(mesh.materials) - 1, 0)))
-    _set(mesh, "material_index", "INT", np.concatenate(slots), "FACE")
+    set_values(mesh, "material_index", "INT", np.concatenate(slots), "FACE")
 
 
 _FIELDS = {
@@ -119,7 +120,8 @@ _FIELDS = {
 }
 
 
-def _set(mesh: bpy.types.Mesh, name: str, kind: str, values: np.ndarray, domain: str = "POINT") -> None:
+def set_values(mesh: bpy.types.Mesh, name: str, kind: str, values: np.ndarray, domain: str = "POINT") -> None:
+    """Sets an attribute of a mesh, which gets it where it has none: [N] or [N, C] as its data type asks for."""
     attribute = mesh.attributes.get(name) or mesh.attributes.new(name, kind, domain)
     key, _, number = _FIELDS[kind]
     attribute.data.foreach_set(key, np.ascontiguousarray(values, dtype=number).ravel())

@@ -13,6 +13,7 @@ from ..compat import material_tree
 from ..results.looks import look_modifier
 from ..results.parts import PART, POINTS, values_of
 from ..results.tagging import kind_of, tag, tagged
+from ..results.voxels import is_voxels
 from .layouts import measure, viewpoint
 
 _WALLS, _FLOOR, _TRIM = (0.78, 0.76, 0.72), (0.32, 0.19, 0.10), (0.85, 0.85, 0.84)
@@ -97,8 +98,13 @@ def frame_camera(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) ->
 def _points_of(objects: Sequence[bpy.types.Object]) -> tuple[np.ndarray, np.ndarray]:
     """Places [N, 3] of the points of results in the world, in Blender units, and their opacities [N]."""
     places, opacities = [np.zeros((0, 3))], [np.zeros(0)]
-    for item in filter(look_modifier, objects):
-        points = values_of(item.data, PART) == POINTS
+    for item in objects:
+        if is_voxels(item):
+            points = np.full(len(item.data.vertices), True)
+        elif look_modifier(item):
+            points = values_of(item.data, PART) == POINTS
+        else:
+            continue
         matrix = np.array(item.matrix_basis if item.parent is None else item.matrix_world)
         places.append(values_of(item.data, "position")[points] @ matrix[:3, :3].T + matrix[:3, 3])
         known = "opacity" in item.data.attributes

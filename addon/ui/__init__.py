@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sidebar tab: four steps in the order they are walked, and the preferences."""
+"""The sidebar tab: four steps in the order they are walked, voxels of pictures, and the preferences."""
 
 import bpy
 
-from . import capture, looks, place, preferences, previews, results, train
+from . import capture, looks, place, preferences, previews, results, train, voxels
 
-_CLASSES = (*preferences.CLASSES, *capture.CLASSES, *train.CLASSES, *results.CLASSES, *place.CLASSES, *looks.CLASSES)
+_CLASSES = (
+    *(*preferences.CLASSES, *capture.CLASSES, *train.CLASSES, *results.CLASSES),
+    *(*place.CLASSES, *looks.CLASSES, *voxels.CLASSES),
+)
 
 
 def register() -> None:
@@ -13,10 +16,12 @@ def register() -> None:
     previews.register()
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
+    bpy.types.IMAGE_MT_image.append(voxels.draw_in_menu)
 
 
 def unregister() -> None:
     """Takes panels and preferences away."""
+    bpy.types.IMAGE_MT_image.remove(voxels.draw_in_menu)
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)
     previews.unregister()

@@ -15,8 +15,10 @@ _STAGES = {
     "train": "Training",
     "evaluate": "Measuring held-out views",
     "capture": "Rendering views",
+    "cut": "Cutting the object out",
+    "recognise": "Recognising its shape",
 }
-_NOUNS = {"capture": "Capture", "train": "Training"}
+_NOUNS = {"capture": "Capture", "train": "Training", "voxels": "Recognition"}
 
 
 def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, kind: str) -> None:

@@ -5,6 +5,7 @@ import bpy
 
 from ..compat import draw_modifier_input
 from ..results.looks import look_modifier, looks_of
+from ..results.voxels import is_voxels
 from .base import Step, settings_column
 
 
@@ -18,6 +19,9 @@ class RECONSTRUCT_PT_looks(Step, bpy.types.Panel):
         layout = self.layout
         item = context.object
         held = looks_of(item) if item is not None else []
+        if is_voxels(item):
+            layout.operator("reconstruct.make_asset", icon="ASSET_MANAGER")
+            return
         if not held:
             layout.label(text="Select what you imported", icon="INFO")
             return

@@ -25,7 +25,7 @@ class Event:
 
     ``values`` by kind:
         started: schema, method, device, capture, pid
-        progress: stage (compile, load, train, evaluate, capture, …), step, steps, seconds, eta_seconds, loss, psnr, count
+        progress: stage (compile, load, train, evaluate, capture, cut, recognise, …), step, steps, seconds, eta_seconds, loss, psnr, count
         preview: path, step
         metric: name, value
         artifact: kind, path

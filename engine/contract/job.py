@@ -7,6 +7,8 @@
     out = "capture"
     [train]
     minutes = 3
+    [voxels]
+    images = ["chair.jpg"]
     [import]
     [place]
     room = true
@@ -21,7 +23,7 @@ Paths are relative to the job file.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from .errors import UserError
 from .presets import with_preset
 from .schema import SCHEMA, check_version, from_mapping, setting
 from .settings import CaptureSettings, ImportSettings, PlaceSettings, RenderSettings, TrainSettings
+from .voxels import VoxelSettings
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,17 @@ class TrainStage:
     out: str = setting("result", "Folder that receives the result.")
     overwrite: bool = setting(False, "Replace a result that is already there.")
     settings: TrainSettings = setting(TrainSettings, "Settings of the training.")
+
+
+@dataclass(frozen=True)
+class VoxelStage:
+    """What the engine is asked to make of pictures."""
+
+    images: tuple[str, ...] = setting((), "Pictures of one piece of furniture.")
+    masks: tuple[str, ...] = setting((), "For each picture, one that is bright where the piece is; none where the background is plain.")
+    out: str = setting("voxels", "Folder that receives the result.")
+    overwrite: bool = setting(False, "Replace a result that is already there.")
+    settings: VoxelSettings = setting(VoxelSettings, "Settings of the voxels.")
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,7 @@ class Job:
     scene: str = ""
     capture: CaptureSettings | None = None
     train: TrainStage | None = None
+    voxels: VoxelStage | None = None
     import_: ImportSettings | None = None
     place: PlaceSettings | None = None
     render: RenderSettings | None = None
@@ -102,20 +117,32 @@ def job_from_mapping(table: dict[str, Any], folder: Path) -> Job:
     for name, values in table.items():
         if name == "train":
             stages["train"] = _train_stage(values)
+        elif name == "voxels":
+            stages["voxels"] = _voxel_stage(values)
         elif name in _STAGES:
             stages["import_" if name == "import" else name] = from_mapping(_STAGES[name], values, name)
         else:
-            raise UserError(f"The job file has an unknown stage [{name}].", f"Stages are: capture, train, {', '.join(list(_STAGES)[1:])}.")
+            known = ", ".join(["capture", "train", "voxels", *list(_STAGES)[1:]])
+            raise UserError(f"The job file has an unknown stage [{name}].", f"Stages are: {known}.")
     if not stages:
         raise UserError("The job file asks for nothing.", "Add a stage, for example [capture] or [train].")
     return Job(folder=folder, scene=scene, **stages)
 
 
 def _train_stage(values: Any) -> TrainStage:
-    """[train] holds the stage's own keys and the training's settings side by side, because its writer sees one thing."""
-    if not isinstance(values, dict):
-        raise UserError("train must be a table of settings.")
-    own = {key: values[key] for key in ("capture", "out", "overwrite") if key in values}
-    rest = {key: value for key, value in values.items() if key not in own}
+    own, rest = _apart(TrainStage, values, "train")
     stage = from_mapping(TrainStage, own, "train")
-    return TrainStage(stage.capture, stage.out, stage.overwrite, from_mapping(TrainSettings, with_preset(rest), "train"))
+    return replace(stage, settings=from_mapping(TrainSettings, with_preset(rest), "train"))
+
+
+def _voxel_stage(values: Any) -> VoxelStage:
+    own, rest = _apart(VoxelStage, values, "voxels")
+    return replace(from_mapping(VoxelStage, own, "voxels"), settings=from_mapping(VoxelSettings, rest, "voxels"))
+
+
+def _apart(stage: type, values: Any, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A table holds the stage's own keys and its settings side by side, because its writer sees one thing."""
+    if not isinstance(values, dict):
+        raise UserError(f"{name} must be a table of settings.")
+    own = {key: value for key, value in values.items() if key in stage.__dataclass_fields__ and key != "settings"}
+    return own, {key: value for key, value in values.items() if key not in own}

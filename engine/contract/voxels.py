@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of voxels from pictures: the data that is made, and the training."""
+"""Settings of voxels from pictures: the data that is made, the training, and what is made of pictures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from .errors import UserError
 from .schema import setting
+
+# Pictures that the network can make use of.
+MOST_VIEWS = 24
 
 
 @dataclass(frozen=True)
@@ -58,3 +62,36 @@ class VoxelTrainSettings:
     )
     seed: int = setting(0, "Seed of everything random in training.", minimum=0, maximum=2**31 - 1, advanced=True)
     threads: int = setting(0, "Processor threads; 0 takes all.", minimum=0, maximum=1024, advanced=True)
+
+
+@dataclass(frozen=True)
+class VoxelShape:
+    """What is made of predicted probabilities; it can be changed without predicting anew."""
+
+    threshold: float = setting(
+        0.4, "Probability from which on a voxel is full: a lower one fills in, a higher one thins out.", minimum=0.05, maximum=0.95
+    )
+    smoothness: float = setting(0.5, "How far the mesh is rounded: 0 gives blocks, 1 the smoothest surface.", minimum=0.0, maximum=1.0)
+    dimension: Literal["longest", "width", "depth", "height"] = setting(
+        "longest", "Which real dimension is known: the longest side, the width along x, the depth along y, or the height."
+    )
+    length: float = setting(1.0, "Real length of that dimension.", unit="m", minimum=0.0001, maximum=10_000.0)
+
+
+@dataclass(frozen=True)
+class VoxelSettings(VoxelShape):
+    """How voxels are made of pictures."""
+
+    weights: str = setting("", "What the network has learnt: the result of voxels train, or its weights.safetensors.", advanced=True)
+
+
+def check_pictures(count: int) -> None:
+    """Refuses numbers of pictures that nothing can be made of.
+
+    Raises:
+        UserError: there is none, or there are too many.
+    """
+    if not count:
+        raise UserError("No picture is chosen.", "Choose one picture or several of the same piece.")
+    if count > MOST_VIEWS:
+        raise UserError(f"{count} pictures are more than the network can make use of.", f"Give up to {MOST_VIEWS}.")

@@ -18,6 +18,8 @@ _STAGES = {
     "train": "Training",
     "evaluate": "Scoring held-out views",
     "render": "Rendering",
+    "cut": "Cutting out",
+    "recognise": "Recognising",
     "look": "Looking from all sides",
     "fuse": "Fusing",
     "extract": "Finding the surface",

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +19,6 @@ from ..contract.voxels import VoxelTrainSettings
 from ..voxels import scores
 from ..voxels.dataset import SPLITS, Shapes, load_split, shape_folders
 from ..voxels.make_data import MADE_UP
-from ..voxels.prediction import write_prediction
 from ..voxels.trainer import VoxelTrainer, write_weights
 from .budget import Budget, Clock
 from .checkpoint import read_checkpoint, write_checkpoint
@@ -180,36 +178,3 @@ def _finish(job, trainer: VoxelTrainer, test: Shapes | None, clock: Clock, resul
 def _checkpoint(folder: Path, trainer: VoxelTrainer, clock: Clock) -> None:
     arrays, facts = trainer.state()
     write_checkpoint(folder, arrays, {**facts, "seconds": clock.seconds()})
-
-
-def write_predicted(
-    folder: Path,
-    images: Sequence[str],
-    weights: Path,
-    probabilities: np.ndarray,
-    picture: np.ndarray,
-    threshold: float,
-    softness: float,
-    length: float,
-) -> Result:
-    """Writes what was predicted of pictures as a result; see voxels.prediction.write_prediction for the numbers.
-
-    Raises:
-        UserError: nothing was recognised, or another process writes here.
-    """
-    with locked(folder):
-        made, bounds = write_prediction(folder, probabilities, picture, threshold, softness, length)
-        result = Result(
-            status="done",
-            method=METHOD,
-            capture=str(Path(images[0]).resolve()),
-            settings={"images": [str(Path(image).resolve()) for image in images], "weights": str(weights), "threshold": threshold},
-            device="cpu",
-            versions={"reconstruct": __version__},
-            bounds=bounds,
-            pid=psutil.Process().pid,
-        )
-        for kind, path in made:
-            result = result.with_artifact(kind, path)
-        write_result(folder, result)
-    return result

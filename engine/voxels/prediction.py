@@ -13,12 +13,13 @@ from torch import nn
 from ..cameras import WORLD_AXES
 from ..contract.errors import UserError
 from ..contract.result import BINVOX, BLOCKS, POINTS, SMOOTH, VOXELS, replacing
+from ..contract.voxels import VoxelShape
 from ..formats.binvox import VoxelGrid, write_binvox
 from ..formats.points import write_points
-from . import surfaces
+from ..formats.voxel_surface import colors_by_height, side, standing, surface_of
+from ..formats.voxels import Voxels, write_voxels
 from .batches import BACKGROUND, composed
-
-MOST_VIEWS = 24
+from .colors import color_bands
 
 
 def predict(network: nn.Module, pictures: np.ndarray) -> np.ndarray:
@@ -37,13 +38,12 @@ def predict(network: nn.Module, pictures: np.ndarray) -> np.ndarray:
 
 
 def write_prediction(
-    folder: Path, probabilities: np.ndarray, picture: np.ndarray, threshold: float, softness: float, length: float
+    folder: Path, probabilities: np.ndarray, picture: np.ndarray, shape: VoxelShape
 ) -> tuple[list[tuple[str, str]], tuple[tuple[float, ...], tuple[float, ...]]]:
     """Writes voxels, meshes and points.
 
     Args:
-        folder: is there. probabilities: [32, 32, 32]. picture: [127, 127, 4], which colours come from. threshold: from which on a voxel
-        is full. softness: of the smooth mesh, see surfaces.smooth. length: of the longest side of what is full, in the world's unit.
+        folder: is there. probabilities: [32, 32, 32]. picture: [127, 127, 4], which colours come from. shape: what is made of them.
 
     Returns:
         (kind, path) of each file, and the low and high corner of what is full.
@@ -53,34 +53,31 @@ def write_prediction(
     """
     # As they are kept, so that another threshold cuts the same later.
     probabilities = probabilities.astype(np.float16).astype(np.float32)
-    full = probabilities >= np.float32(threshold)
+    full = probabilities >= np.float32(shape.threshold)
     if not full.any():
         raise UserError("Nothing was recognised in the picture.", "Try another picture of it, or a lower --threshold.")
     found = np.argwhere(full)
-    extent = found.max(axis=0) + 1 - found.min(axis=0)
-    size = length * len(full) / extent.max()
-    _, corner = surfaces.placed(np.zeros((1, 3)), full, size)
-    with replacing(folder / VOXELS) as temporary, open(temporary, "wb") as stream:
-        # Twice the distance of a probability from even chances.
-        confidence = np.abs(2 * probabilities - 1).astype(np.float16)
-        values = {"probabilities": probabilities.astype(np.float16), "confidence": confidence, "full": full}
-        np.savez_compressed(stream, **values, threshold=threshold, corner=corner, size=size)
-    write_binvox(folder / BINVOX, VoxelGrid(full, tuple(corner.tolist()), float(size)))
+    low, high = found.min(axis=0), found.max(axis=0) + 1
+    cell = shape.length / side(high - low, shape.dimension)
+    # The lowest full cell stands on the floor, and the middle of what is full above the origin.
+    corner = -cell * np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
+    bands = color_bands(picture)
+    # Twice the distance of a probability from even chances.
+    confidence = np.abs(2 * probabilities - 1).astype(np.float16)
+    facts = {"threshold": shape.threshold, "corner": corner, "size": cell * len(full)}
+    write_voxels(folder / VOXELS, Voxels(probabilities, bands), confidence=confidence, full=full, **facts)
+    write_binvox(folder / BINVOX, VoxelGrid(full, tuple(corner.tolist()), float(cell * len(full))))
     made = [("voxels", VOXELS), ("binvox", BINVOX)]
-    for kind, name, surface in (
-        ("blocks", BLOCKS, surfaces.blocks(full)),
-        ("mesh", SMOOTH, surfaces.smooth(probabilities, threshold, softness)),
-    ):
-        if len(surface.triangles):
-            codes = surfaces.colors_by_height(surface.vertices, full, picture)
-            _write_glb(folder / name, surfaces.placed(surface.vertices, full, size)[0], surface.triangles, codes)
-            made.append((kind, name))
-    middles = found + 0.5
-    outer = np.array([not full[tuple(slice(max(part - 1, 0), part + 2) for part in cell)].all() for cell in found])
-    codes = surfaces.colors_by_height(middles[outer], full, picture)
-    write_points(folder / POINTS, surfaces.placed(middles[outer], full, size)[0], codes)
-    low, high = corner + found.min(axis=0) * size / len(full), corner + (found.max(axis=0) + 1) * size / len(full)
-    return [*made, ("points", POINTS)], (tuple(low.tolist()), tuple(high.tolist()))
+    for kind, name, smoothness in (("blocks", BLOCKS, 0.0), ("mesh", SMOOTH, shape.smoothness)):
+        surface = surface_of(probabilities, shape.threshold, smoothness)
+        places = standing(surface.vertices, shape.dimension, shape.length)
+        _write_glb(folder / name, places, surface.triangles, colors_by_height(places[:, 2], 0.0, places[:, 2].max(), bands))
+        made.append((kind, name))
+    outer = np.array([not full[tuple(slice(max(part - 1, 0), part + 2) for part in place)].all() for place in found])
+    middles = corner + (found[outer] + 0.5) * cell
+    write_points(folder / POINTS, middles, colors_by_height(middles[:, 2], 0.0, (high - low)[2] * cell, bands))
+    bounds = corner + low * cell, corner + high * cell
+    return [*made, ("points", POINTS)], (tuple(bounds[0].tolist()), tuple(bounds[1].tolist()))
 
 
 def _write_glb(file: Path, vertices: np.ndarray, triangles: np.ndarray, codes: np.ndarray) -> None:

@@ -9,6 +9,7 @@ import pytest
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.job import TrainStage
 from reconstruct.engine.contract.settings import CaptureSettings, ImportSettings, PlaceSettings, SplatSettings, TrainSettings
+from reconstruct.engine.contract.voxels import VoxelSettings, VoxelShape
 
 root = sys.modules["reconstruct"]
 
@@ -57,6 +58,19 @@ def test_defaults_are_those_of_the_settings(enabled, part, cls):
 
     found = to_settings(getattr(enabled, part), cls)
     assert dataclasses.replace(found, **({"out": "capture"} if part == "capture" else {})) == cls()
+
+
+def test_voxels_start_from_their_settings(enabled):
+    from reconstruct.addon.properties import to_settings
+
+    assert to_settings(enabled.voxels.settings, VoxelSettings) == VoxelSettings()
+    live = bpy.data.objects.new("x", None).reconstruct.voxels
+    for field in dataclasses.fields(VoxelShape):
+        for group in (enabled.voxels.settings, live):
+            shown = group.bl_rna.properties[field.name]
+            assert shown.description == field.metadata["about"].help.rstrip(".") and shown.name
+            assert getattr(group, field.name) == pytest.approx(field.default)
+    assert (shown.unit, shown.name) == ("LENGTH", "Length")
 
 
 def test_training_starts_with_three_minutes(enabled):

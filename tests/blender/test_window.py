@@ -38,6 +38,8 @@ def test_a_walk_through_the_panels(walked, tmp_path):
     seen = walked("inside_window.py")
     assert seen["errors"] == []
     assert seen["tab"] == "Reconstruct"
+    # No object of voxels is there, whose panel that is.
+    del seen["drawn"]["RECONSTRUCT_PT_voxels_object"]
     assert len(seen["drawn"]) >= 7 and all(seen["drawn"].values()), seen["drawn"]
     assert "Fake, 2 threads" in seen["engine"]
     assert seen["capture"]["status"] == "done", seen["capture"]
@@ -81,3 +83,14 @@ def test_looks_change_in_the_panel_and_splats_are_alike_in_cycles_and_eevee(walk
     assert cycles > 0.05 and abs(eevee - cycles) < 0.05 * cycles
     # EEVEE draws transparency by chance, so that pictures hold some noise.
     assert seen["difference"] < 0.03
+
+
+def test_voxels_of_a_picture_come_in_and_can_be_undone(walked, tmp_path):
+    seen = walked("inside_voxels.py")
+    assert seen["errors"] == []
+    assert seen["running"] == "running" and seen["press"] < 2.0, "the window does not wait"
+    assert seen["status"][0] == "done", seen["status"]
+    assert seen["active"] == "chair" and all(seen["drawn"].values()), seen["drawn"]
+    before, after, undone = seen["faces"]
+    assert before == undone != after and seen["change"] < 0.5
+    assert seen["left"] == []

@@ -38,11 +38,47 @@ def count(step: int) -> dict[str, int]:
     return {} if BEHAVIOUR == "field" else {"count": 1000 * step}
 
 
+def voxels(arguments: list[str]) -> int:
+    """Recognises an L of blocks in every picture: sure of its lower half, less so of the upper one."""
+    import numpy as np
+
+    out, images = Path(arguments[arguments.index("--out") + 1]), arguments[1 : arguments.index("--out")]
+    print("command:", *arguments, flush=True)
+    tell(out / "events.jsonl", "started", schema="1.0", method="r2n2", device="cpu", capture=images[0], pid=os.getpid())
+    for step in range(len(images)):
+        tell(out / "events.jsonl", "progress", stage="cut", step=step, steps=len(images) + 1, seconds=0.0)
+    delay = float(os.environ.get("FAKE_DELAY", "0.02"))
+    for _ in range(round(120 / delay) if BEHAVIOUR == "slow" else 1):
+        if (out / "cancel").exists():
+            tell(out / "events.jsonl", "done", seconds=0.0, cancelled=True)
+            return 0
+        time.sleep(delay)
+    if BEHAVIOUR == "fail":
+        words = {"message": f"The background of {images[0]} is not plain.", "hint": "Cut the object out first, or give a --mask."}
+        tell(out / "events.jsonl", "failed", code="bad_input", **words)
+        return 1
+    probabilities = np.full((32, 32, 32), 0.02, np.float16)
+    probabilities[6:26, 10:20, 4:10] = 0.9
+    probabilities[6:10, 10:20, 10:24] = 0.6
+    np.savez_compressed(out / "voxels.npz", probabilities=probabilities, bands=np.array([(255, 0, 0), (0, 0, 255)], np.uint8))
+    if BEHAVIOUR == "garbage":
+        (out / "voxels.npz").write_bytes((out / "voxels.npz").read_bytes()[:300])
+    flags = dict(zip(arguments, arguments[1:], strict=False))
+    settings = {name: float(flags[f"--{name}"]) for name in ("threshold", "smoothness", "length") if f"--{name}" in flags}
+    settings |= {"dimension": flags["--dimension"]} if "--dimension" in flags else {}
+    values = {"schema": "1.0", "status": "done", "method": "r2n2", "capture": images[0], "settings": {"images": images, **settings}}
+    (out / "result.json").write_text(json.dumps({**values, "artifacts": [{"kind": "voxels", "path": "voxels.npz"}]}), encoding="utf-8")
+    tell(out / "events.jsonl", "done", seconds=0.1, cancelled=False)
+    return 0
+
+
 def main(arguments: list[str]) -> int:
     if arguments[0] == "doctor":
         methods = {"splat": {"device": "cpu", "reason": "There is no GPU."}}
         print(json.dumps({"engine": "0.1.0", "processor": "Fake", "threads": 2, "devices": ["cpu"], "methods": methods}))
         return 0
+    if arguments[0] == "voxels":
+        return voxels(arguments)
     out = Path(arguments[arguments.index("--resume" if "--resume" in arguments else "--out") + 1])
     (out / "previews").mkdir(parents=True, exist_ok=True)
     print("command:", *arguments, flush=True)

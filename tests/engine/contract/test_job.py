@@ -126,3 +126,28 @@ def test_an_unknown_preset_is_answered_with_the_names(tmp_path):
     assert all(name in caught.value.message for name in ("train.preset", "fast", *PRESETS))
     with pytest.raises(UserError, match="train.preset"):
         read_job(written(tmp_path, "[train]\npreset = [1]"))
+
+
+def test_voxels_have_their_settings_beside_the_stages_own_keys(tmp_path):
+    text = '[voxels]\nimages = ["a.png", "b.png"]\nout = "chair"\ndimension = "height"\nlength = 1\n'
+    stage = read_job(written(tmp_path, text)).voxels
+    assert (stage.images, stage.masks, stage.out, stage.overwrite) == (("a.png", "b.png"), (), "chair", False)
+    assert (stage.settings.dimension, stage.settings.length, stage.settings.threshold) == ("height", 1.0, 0.4)
+
+
+@pytest.mark.parametrize(
+    "table, named",
+    [
+        ({"images": "a.png"}, "voxels.images"),
+        ({"images": [3]}, "voxels.images"),
+        ({"threshold": 1.0}, "voxels.threshold"),
+        ({"dimension": "girth"}, "voxels.dimension"),
+        ({"length": 0}, "voxels.length"),
+        ({"settings": {}}, "settings"),
+        ({"treshold": 0.4}, "treshold"),
+        (3, "voxels"),
+    ],
+)
+def test_bad_voxels_are_named(tmp_path, table, named):
+    with pytest.raises(UserError, match=named):
+        job_from_mapping({"voxels": table}, tmp_path)

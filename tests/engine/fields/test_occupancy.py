@@ -55,7 +55,9 @@ def test_cells_that_are_looked_at_less_often_forget_as_fast():
         for _ in range(20):
             grid.update(lambda places: torch.zeros(len(places)), rng, cells // share)
         left.append(float((grid.thickness / (1e5 * 0.01)).log().mean()))
-    assert left[0] == pytest.approx(20 * np.log(0.95), rel=1e-3) and left[1] == pytest.approx(left[0], rel=0.15), "but for cells that are drawn twice at once"
+    assert left[0] == pytest.approx(20 * np.log(0.95), rel=1e-3)
+    # But for cells that are drawn twice at once.
+    assert left[1] == pytest.approx(left[0], rel=0.15)
 
 
 def test_excluded_cells_stay_empty():

@@ -12,10 +12,12 @@ from engine.contract.errors import UserError
 from engine.contract.result import read_result
 from engine.formats.binvox import read_binvox
 from engine.formats.points import read_points
+from engine.formats.voxel_surface import colors_by_height
+from engine.formats.voxels import read_voxels
 from engine.voxels import networks
+from engine.voxels.colors import color_bands
 from engine.voxels.cutout import cut_out
 from engine.voxels.meshes import read_shape
-from engine.voxels.surfaces import blocks, colors_by_height, placed, smooth
 from engine.voxels.trainer import write_weights
 
 TINY = {"encoder": (4, 4, 6, 6, 6, 8), "features": 12, "decoder": (6, 6, 6, 4, 4)}
@@ -92,48 +94,12 @@ def test_published_photos_are_cut_out(shared_data):
         assert 0.2 < (made[..., 3] > 127).mean() < 0.8
 
 
-def volume(surface):
-    corners = surface.vertices[surface.triangles]
-    return np.einsum("mi,mi->m", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() / 6
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_blocks_are_just_the_cells_without_inner_faces(seed):
-    full = np.random.default_rng(seed).random((6, 6, 6)) < 0.5
-    surface = blocks(full)
-    assert volume(surface) == pytest.approx(full.sum())
-    wide = np.pad(full, 1)
-    outside = sum((wide ^ np.roll(wide, 1, axis)).sum() for axis in range(3))
-    assert len(surface.triangles) == 2 * outside
-    assert len(np.unique(surface.vertices, axis=0)) == len(surface.vertices)
-
-
-@pytest.mark.parametrize("softness", [0.0, 0.7])
-def test_the_smooth_mesh_keeps_the_volume(softness):
-    far = np.linalg.norm(np.stack(np.meshgrid(*[np.arange(32) - 15.5] * 3, indexing="ij"), -1), axis=-1)
-    probabilities = 1 / (1 + np.exp(far - 10))
-    surface = smooth(probabilities.astype(np.float32), 0.4, softness)
-    assert volume(surface) == pytest.approx((probabilities >= 0.4).sum(), rel=0.05)
-    np.testing.assert_allclose(surface.vertices.mean(axis=0), 16, atol=0.05)
-    thin = np.zeros((32, 32, 32), np.float32)
-    thin[16, 16, :] = 1
-    assert np.ptp(smooth(thin, 0.4, softness).vertices[:, 2]) > 28, "thin parts stay"
-    assert not len(smooth(np.zeros((32, 32, 32), np.float32), 0.4, softness).triangles)
-
-
-def test_what_is_placed_stands_on_the_floor():
-    full = np.zeros((32, 32, 32), bool)
-    full[4:8, 10:20, 5:15] = True
-    places, corner = placed(blocks(full).vertices, full, 3.2)
-    np.testing.assert_allclose([places.min(axis=0), places.max(axis=0)], [(-0.2, -0.5, 0), (0.2, 0.5, 1.0)], atol=1e-9)
-    np.testing.assert_allclose(corner, (-0.6, -1.5, -0.5))
-
-
 def test_colours_come_from_the_same_height():
-    full, picture = np.ones((8, 8, 8), bool), np.zeros((127, 127, 4), np.uint8)
+    picture = np.zeros((127, 127, 4), np.uint8)
     picture[20:60, 30:90], picture[60:100, 30:90] = (255, 0, 0, 255), (0, 0, 255, 255)
-    codes = colors_by_height(np.array([[0, 0, 7.5], [4, 4, 0.5]]), full, picture)
-    np.testing.assert_array_equal(codes, [(255, 0, 0), (0, 0, 255)])
+    bands = color_bands(picture)
+    assert len(bands) == 80
+    np.testing.assert_array_equal(colors_by_height(np.array([7.5, 0.5]), 0.0, 8.0, bands), [(255, 0, 0), (0, 0, 255)])
 
 
 @pytest.fixture
@@ -172,6 +138,55 @@ def test_the_command(tmp_path, weights, capsys):
     assert len(cloud) <= full.sum() and cloud.colors is not None
     assert cli.main(["voxels", str(a), "--out", str(tmp_path / "r"), *flags]) != 0
     assert json.loads((tmp_path / "r" / "result.json").read_text())["settings"]["threshold"] == 0.4
+    assert read_voxels(kinds["voxels"]).bands.dtype == np.uint8
+    smooth, _ = read_shape(kinds["mesh"])
+    assert smooth.bounds[1].max() == pytest.approx(0.8, abs=1e-5) or np.ptp(smooth.bounds, axis=0).max() == pytest.approx(0.8, abs=1e-5)
+
+
+def events_in(folder):
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def test_who_made_the_folder_follows_its_events(tmp_path, weights, capsys):
+    a, folder = picture(tmp_path / "a.png"), tmp_path / "r"
+    folder.mkdir()
+    (folder / "log.txt").write_text("")
+    arguments = ["voxels", str(a), "--out", str(folder)]
+    assert cli.main(arguments) == 1
+    assert events_in(folder)[-1]["event"] == "failed" and "--weights" in events_in(folder)[-1]["message"]
+    (folder / "events.jsonl").unlink()
+    flags = ["--weights", str(weights), "--dimension", "height", "--length", "0.9"]
+    assert cli.main([*arguments, *flags]) == 0, capsys.readouterr().err
+    kinds = [event["event"] for event in events_in(folder)]
+    assert kinds[0] == "started" and kinds[-1] == "done" and kinds.count("artifact") == 5
+    low, high = np.array(read_result(folder).bounds)
+    assert (high - low)[2] == pytest.approx(0.9)
+    before = (folder / "events.jsonl").read_text()
+    assert cli.main([*arguments, *flags]) == 1 and (folder / "events.jsonl").read_text() == before
+
+
+def test_a_result_is_replaced_by_a_good_one_alone(tmp_path, weights):
+    a, folder = picture(tmp_path / "a.png"), tmp_path / "r"
+    flags = ["--out", str(folder), "--weights", str(weights), "--overwrite"]
+    assert cli.main(["voxels", str(a), *flags]) == 0
+    before = (folder / "voxels.npz").stat().st_mtime_ns
+    assert cli.main(["voxels", str(tmp_path / "none.png"), *flags]) == 1
+    assert (folder / "voxels.npz").stat().st_mtime_ns == before and read_result(folder).status == "done"
+    assert events_in(folder)[-1]["event"] == "failed"
+    assert cli.main(["voxels", str(a), *flags]) == 0
+    assert (folder / "voxels.npz").stat().st_mtime_ns > before and events_in(folder)[-1]["event"] == "done"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "mesh.glb").write_text("mine")
+    assert cli.main(["voxels", str(a), "--out", str(tmp_path / "mine"), *flags[2:]]) == 1
+    assert [item.name for item in (tmp_path / "mine").iterdir()] == ["mesh.glb"]
+
+
+def test_a_prediction_can_be_cancelled(tmp_path, weights):
+    folder = tmp_path / "r"
+    folder.mkdir()
+    (folder / "cancel").touch()
+    assert cli.main(["voxels", str(picture(tmp_path / "a.png")), "--out", str(folder), "--weights", str(weights)]) == 0
+    assert events_in(folder)[-1]["cancelled"] and not (folder / "result.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Voxels of pictures: the engine recognises one piece of furniture, and it comes to stand on the floor."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import bpy
+from bpy_extras.io_utils import ImportHelper
+
+from ...engine.contract.errors import UserError
+from ...engine.contract.result import CANCEL, EVENTS, LOG
+from ...engine.contract.settings import ImportSettings
+from ...engine.contract.voxels import VoxelSettings, check_pictures
+from ..jobs import running, stages
+from ..jobs.folders import absolute, named
+from ..jobs.pictures import picture_file
+from ..jobs.process import State
+from ..properties import to_settings, typed
+from ..results.importing import import_result
+from ..ui.preferences import engine_python
+from .base import Told, no_job_runs, select
+
+_LEFT = {LOG, EVENTS, CANCEL}
+
+
+class _Recognise(Told):
+    """Mix-in of an operator that gathers pictures: what follows."""
+
+    _asked = False
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return no_job_runs(cls)
+
+    def recognise(self, context: bpy.types.Context, pictures: Sequence[Path], out: Path) -> None:
+        """Has the engine work on pictures; what it makes comes into the scene at its end."""
+        scene = context.scene
+        unit = scene.unit_settings.scale_length
+        chosen = to_settings(scene.reconstruct.voxels.settings, VoxelSettings)
+        weights = str(absolute(chosen.weights)) if chosen.weights else ""
+        settings = dataclasses.replace(chosen, weights=weights, length=typed(chosen.length * unit))
+        job = stages.start_voxels(pictures, out, settings, chosen_python=engine_python())
+        if self._asked:
+            # Also after the file browser; the window must not wait.
+            identity = scene.session_uid
+            running.follow(job, "voxels", lambda state: _arrived(state, identity, out))
+        else:
+            self.wait(job)
+            _stand(scene, out)
+
+
+class RECONSTRUCT_OT_voxels(_Recognise, bpy.types.Operator, ImportHelper):
+    """Choose picture files, one or several of the same piece of furniture, and make voxels of them"""
+
+    bl_idname = "reconstruct.voxels"
+    bl_label = "Make Voxels"
+
+    filter_glob: bpy.props.StringProperty(default="*.png;*.jpg;*.jpeg;*.webp;*.bmp;*.tif;*.tiff", options={"HIDDEN"})
+    directory: bpy.props.StringProperty(subtype="DIR_PATH", options={"HIDDEN", "SKIP_SAVE"})
+    files: bpy.props.CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._asked = True
+        return super().invoke(context, event)
+
+    def run(self, context: bpy.types.Context) -> None:
+        pictures = [absolute(self.directory) / item.name for item in self.files if item.name]
+        if not pictures and self.filepath and not self.filepath.endswith(("/", "\\")):
+            pictures = [absolute(self.filepath)]
+        check_pictures(len(pictures))
+        self.recognise(context, pictures, _free(named(context.scene.reconstruct.voxels.out), pictures[0].stem))
+
+
+class RECONSTRUCT_OT_voxels_of_image(_Recognise, bpy.types.Operator):
+    """Make voxels of the picture, which may be packed, painted on, or not saved yet"""
+
+    bl_idname = "reconstruct.voxels_of_image"
+    bl_label = "Make Voxels of the Picture"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if _image(context) is None:
+            cls.poll_message_set("Choose a picture first.")
+            return False
+        return super().poll(context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._asked = True
+        return self.execute(context)
+
+    def run(self, context: bpy.types.Context) -> None:
+        image = _image(context)
+        out = _free(named(context.scene.reconstruct.voxels.out), Path(image.name).stem)
+        self.recognise(context, [picture_file(image, _copy(out))], out)
+
+
+def _image(context: bpy.types.Context) -> bpy.types.Image | None:
+    """The picture that an image editor shows; elsewhere the one that was chosen in the panel."""
+    return getattr(context, "edit_image", None) or context.scene.reconstruct.voxels.image
+
+
+def _free(folder: Path, stem: str) -> Path:
+    """A folder for a new result, named after its picture; what a run left that came to no result is no loss."""
+    name = bpy.path.clean_name(stem) or "voxels"
+    number = 1
+    while True:
+        out = folder / (name if number == 1 else f"{name}_{number}")
+        left = not out.exists() or out.is_dir() and all(item.name in _LEFT for item in out.iterdir())
+        if left and not _copy(out).exists():
+            return out
+        number += 1
+
+
+def _copy(out: Path) -> Path:
+    """Where a picture that has no file is written, beside its result."""
+    return out.with_name(f"{out.name}.png")
+
+
+def _stand(scene: bpy.types.Scene, out: Path) -> bpy.types.Object:
+    """Brings a result in, on the floor under the 3D cursor, as a step that can be undone. The press of the button was none: until the
+    engine was done, nothing had changed.
+    """
+    (item,) = import_result(scene, out, ImportSettings())
+    item.location = (*scene.cursor.location[:2], 0.0)
+    if bpy.context.mode == "OBJECT":
+        select([item])
+    windows = bpy.context.window_manager.windows
+    with bpy.context.temp_override(**({"window": windows[0]} if windows else {})):
+        bpy.ops.ed.undo_push(message="Make Voxels")
+    return item
+
+
+def _arrived(state: State, identity: int, out: Path) -> None:
+    """Brings the result of a job in that a window waited for."""
+    shown = bpy.context.window_manager.reconstruct
+    if state.status != "done":
+        return
+    scene = next((scene for scene in bpy.data.scenes if scene.session_uid == identity), None)
+    if scene is None:
+        shown.warning = f"Its scene is not open any more. Import the result from {out} in step 3."
+        running.redraw()
+        return
+    try:
+        _stand(scene, out)
+    except (UserError, OSError) as error:
+        shown.status, shown.message, shown.hint = "failed", getattr(error, "message", str(error)), getattr(error, "hint", "")
+        running.redraw()
+
+
+CLASSES = (RECONSTRUCT_OT_voxels, RECONSTRUCT_OT_voxels_of_image)

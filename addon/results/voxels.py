@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Voxels of pictures as an object whose mesh is made anew, in Blender alone, whenever threshold, smoothness or size change.
+
+The mesh holds the probabilities that it is made of. So it is moved, duplicated, saved, appended and undone as one thing, and asks for no
+file again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import zlib
+
+import bpy
+import numpy as np
+
+from ...engine.contract.schema import to_mapping
+from ...engine.contract.voxels import VoxelShape
+from ...engine.formats.voxel_surface import colors_by_height, standing, surface_of
+from ...engine.formats.voxels import LARGEST, Voxels
+from .materials import LIT, mesh_material
+from .parts import COLOR, set_values, to_linear
+from .tagging import kind_of, tag, tagged
+
+_KIND = "voxels"
+# Steeper edges than this stay sharp, as those of blocks.
+_SHARP = math.radians(50)
+
+
+def voxel_object(name: str, voxels: Voxels, shape: VoxelShape, unit: float, **facts: object) -> bpy.types.Object:
+    """Makes an object of voxels, in no collection yet.
+
+    Args:
+        name: of the object.
+        voxels: what is kept with its mesh.
+        shape: what is made of them; its length in metres.
+        unit: metres in a Blender unit.
+        facts: what else its tag remembers, see tagging.py.
+    """
+    mesh = bpy.data.meshes.new(name)
+    codes = voxels.probabilities.astype(np.float16)
+    kept = {"cells": len(codes), "probabilities": zlib.compress(codes.tobytes()), "bands": voxels.bands.tobytes()}
+    tag(mesh, _KIND, **kept, **to_mapping(VoxelShape()))
+    mesh.materials.append(mesh_material())
+    item = bpy.data.objects.new(name, mesh)
+    tag(item, "result", scale="metric", low=[0.0] * 3, high=[0.0] * 3, **facts)
+    shape = {name: getattr(shape, name) for name in VoxelShape.__dataclass_fields__}
+    reshape(item, unit, **{**shape, "length": shape["length"] / unit})
+    return item
+
+
+def is_voxels(item: bpy.types.Object | None) -> bool:
+    """Whether an object's mesh is made of voxels."""
+    return item is not None and item.type == "MESH" and kind_of(item.data) == _KIND
+
+
+def shape_of(item: bpy.types.Object) -> VoxelShape:
+    """What is made of the voxels of an object, its length in Blender units; where it has none, what would be."""
+    values = tagged(item.data) if is_voxels(item) else {}
+    return VoxelShape(**{name: values[name] for name in VoxelShape.__dataclass_fields__ if name in values})
+
+
+def reshape(item: bpy.types.Object, unit: float, **changes: float | str) -> None:
+    """Makes the mesh of an object anew, standing on its origin. Materials stay, and a mesh that other objects share stays theirs.
+
+    Args:
+        item: see :func:`is_voxels`; in Edit Mode, or where its voxels are damaged, it stays as it is.
+        unit: metres in a Blender unit.
+        changes: of its :class:`VoxelShape`, lengths in Blender units.
+    """
+    voxels = None if item.data.is_editmode else _kept(item.data)
+    if voxels is None:
+        return
+    if item.data.users - item.data.use_fake_user > 1:
+        item.data = item.data.copy()
+    mesh, shape = item.data, dataclasses.replace(shape_of(item), **changes)
+    tag(mesh, **{**tagged(mesh), **to_mapping(shape)})
+    surface = surface_of(voxels.probabilities, shape.threshold, shape.smoothness)
+    places = standing(surface.vertices, shape.dimension, shape.length)
+    mesh.clear_geometry()
+    if len(places):
+        _fill(mesh, places, surface.triangles, colors_by_height(places[:, 2], 0.0, places[:, 2].max(), voxels.bands))
+        tag(item, **{**tagged(item), "low": (places.min(axis=0) * unit).tolist(), "high": (places.max(axis=0) * unit).tolist()})
+    item.update_tag()
+
+
+def _kept(mesh: bpy.types.Mesh) -> Voxels | None:
+    """The voxels that a mesh holds; None where another program or a damaged file has left none."""
+    values = tagged(mesh)
+    try:
+        side = min(int(values["cells"]), LARGEST)
+        # No more than there can be: the file may be anybody's.
+        codes = zlib.decompressobj().decompress(values["probabilities"], 2 * side**3)
+        voxels = Voxels(
+            np.nan_to_num(np.frombuffer(codes, np.float16).reshape(side, side, side).astype(np.float32)),
+            np.frombuffer(values["bands"], np.uint8).reshape(-1, 3),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError, zlib.error):
+        return None
+    return voxels if len(voxels.bands) else None
+
+
+def _fill(mesh: bpy.types.Mesh, places: np.ndarray, triangles: np.ndarray, codes: np.ndarray) -> None:
+    mesh.vertices.add(len(places))
+    mesh.loops.add(triangles.size)
+    mesh.loops.foreach_set("vertex_index", np.ascontiguousarray(triangles, dtype=np.int32).ravel())
+    mesh.polygons.add(len(triangles))
+    mesh.polygons.foreach_set("loop_start", np.arange(0, triangles.size, 3, dtype=np.int32))
+    set_values(mesh, "position", "FLOAT_VECTOR", places)
+    light = to_linear(codes / 255.0)
+    set_values(mesh, COLOR, "FLOAT_COLOR", np.concatenate([light, np.ones((len(light), 1))], axis=1))
+    mesh.color_attributes.active_color = mesh.color_attributes[COLOR]
+    # A picture's colours are nearly those of its surface: the room's lights fall on them.
+    set_values(mesh, LIT, "FLOAT", np.ones(len(places)))
+    mesh.update(calc_edges=True)
+    mesh.shade_smooth()
+    mesh.set_sharp_from_angle(angle=_SHARP)

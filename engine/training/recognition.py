@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Voxels of pictures by 3D-R2N2, as a result. It shares folder, lock, events and cancelling with trainings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from .. import __version__
+from ..contract.events import started
+from ..contract.result import WEIGHTS, Result, write_result
+from ..contract.schema import to_mapping
+from ..contract.voxels import VoxelSettings
+from ..voxels.cutout import cut_out
+from ..voxels.prediction import predict, write_prediction
+from ..voxels.trainer import read_weights
+from .ending import Cancelled, end_requests
+from .lock import locked
+from .reporting import Reporter
+from .voxels import METHOD
+
+
+@dataclass(frozen=True)
+class VoxelPictures:
+    """Pictures of one object, and for each a mask, or no masks at all."""
+
+    files: Sequence[Path]
+    masks: Sequence[Path] = ()
+
+
+def recognise(
+    pictures: VoxelPictures, folder: Path, settings: VoxelSettings, reporter: Reporter, make_folder: Callable[[], None]
+) -> Result | None:
+    """Makes voxels of pictures, and writes them as a result.
+
+    Args:
+        pictures: what is recognised. folder: receives the result. settings: with weights. reporter: is told of the way.
+        make_folder: called before anything is written, when the pictures are known to be good.
+
+    Returns:
+        The result; None where the user ended it.
+
+    Raises:
+        UserError: a picture or the weights cannot be used, nothing was recognised, or another process writes here.
+    """
+    begin = time.monotonic()
+    first = started(method=METHOD, device="cpu", capture=str(pictures.files[0]), pid=psutil.Process().pid)
+    reporter(first.kind, **first.values)
+    steps = len(pictures.files) + 1
+    with end_requests(folder) as asked_to_end:
+
+        def progress(stage: str, step: int) -> None:
+            reporter("progress", stage=stage, step=step, steps=steps, seconds=time.monotonic() - begin)
+            if asked_to_end():
+                raise Cancelled
+
+        try:
+            cut = []
+            for file, mask in zip(pictures.files, pictures.masks or [None] * len(pictures.files), strict=True):
+                progress("cut", len(cut))
+                cut.append(cut_out(file, mask))
+            progress("recognise", len(cut))
+            named = Path(settings.weights).resolve()
+            network, _ = read_weights(named / WEIGHTS if named.is_dir() else named)
+            probabilities = predict(network, np.stack(cut))
+            progress("recognise", steps)
+        except Cancelled:
+            reporter("done", seconds=time.monotonic() - begin, cancelled=True)
+            return None
+        make_folder()
+        with locked(folder):
+            made, bounds = write_prediction(folder, probabilities, cut[0], settings)
+            result = Result(
+                status="done",
+                method=METHOD,
+                capture=str(pictures.files[0].resolve()),
+                settings={"images": [str(file.resolve()) for file in pictures.files], **to_mapping(settings), "weights": str(named)},
+                device="cpu",
+                versions={"reconstruct": __version__},
+                bounds=bounds,
+                pid=psutil.Process().pid,
+            )
+            for kind, path in made:
+                result = result.with_artifact(kind, path)
+                reporter("artifact", kind=kind, path=path)
+            write_result(folder, result)
+    reporter("done", seconds=time.monotonic() - begin, cancelled=False)
+    return result
