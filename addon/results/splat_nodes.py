@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Nodes that show points as their gaussians.
 
-Each gaussian is a unit sphere, turned and scaled to where its alpha falls to 1/255. Where a ray passes its centre at distance d, in the
-sphere's own space, alpha = opacity · (255 · opacity)^(−d²), which is opacity · exp(−½ (distance in sigmas)²): the gaussian's peak along
+Each gaussian is a unit sphere, turned and scaled to where its alpha falls to 1/100. Where a ray passes its centre at distance d, in the
+sphere's own space, alpha = opacity · (100 · opacity)^(−d²), which is opacity · exp(−½ (distance in sigmas)²): the gaussian's peak along
 the ray, right in perspective. There are two shapes:
 
 In renders a hexagon through the centre faces the camera, all of them one mesh. A ray meets it once, at the depth that trainers sort by,
@@ -20,13 +20,15 @@ from ...engine.formats.splats.harmonics import FUNCTIONS
 from .materials import known_material, new_material
 from .nodes import Builder
 from .parts import COLOR
-from .splats import MINIMUM_ALPHA
 
 # An icosahedron of radius 1 touches an inner sphere of this radius.
 _ICOSAHEDRON_INRADIUS = 0.7946544722917661
 _CORNERS = 6
+# Alpha at which a gaussian ends. Trainers go on to 1/255, through half as many surfaces again for each ray, which nobody can see.
+_LEAST = 1 / 100
 _NAME = "Reconstruct Splats"
-# Attributes of the hexagons' mesh: place in the unit sphere's plane, square of the camera's distance, opacity; and the light.
+# Attributes of the hexagons' mesh: place in the unit sphere's plane, 1 over the square of the camera's distance, the opacity's logarithm;
+# and the light. Each node of the shader is paid for at every surface that a ray passes, and there are dozens.
 _GAUSSIAN, _LIGHT = "gaussian", "light"
 
 
@@ -43,8 +45,8 @@ def splat_geometry(build: Builder, points: bpy.types.NodeSocket, facing: bpy.typ
     """
     node, math, link = build.node, build.math, build.link
     opacity = build.named("opacity", "FLOAT", (-1200, -200))
-    visible = math("GREATER_THAN", (-400, 100), opacity, MINIMUM_ALPHA)
-    shares = math("MULTIPLY", (-1000, -200), opacity, 1.0 / MINIMUM_ALPHA)
+    visible = math("GREATER_THAN", (-400, 100), opacity, _LEAST)
+    shares = math("MULTIPLY", (-1000, -200), opacity, 1.0 / _LEAST)
     logarithm = math("LOGARITHM", (-800, -200), shares, float(np.e))
     extent = math("SQRT", (-400, -200), math("MULTIPLY", (-600, -200), logarithm, 2.0))
     scale = node("ShaderNodeVectorMath", (-200, -200), operation="SCALE")
@@ -115,7 +117,8 @@ def _hexagons(
     link(turn.outputs[0], whole.inputs[1])
 
     facts = node("ShaderNodeCombineXYZ", (400, -1300))
-    for value, socket in zip((reach, distance, opacity), facts.inputs, strict=True):
+    nearness, logarithm = math("DIVIDE", (200, -1200), 1.0, distance), math("LOGARITHM", (200, -1400), opacity, float(np.e))
+    for value, socket in zip((reach, nearness, logarithm), facts.inputs, strict=True):
         link(value, socket)
     told = build.stored(points, "facts", "FLOAT_VECTOR", facts.outputs[0], "POINT", (-600, 0))
     told = build.stored(told, _LIGHT, "FLOAT_COLOR", _light(build, away.outputs[0]), "POINT", (-400, 0))
@@ -206,7 +209,9 @@ def _round_material() -> bpy.types.Material:
     color = node("ShaderNodeAttribute", (0, -400), attribute_type="INSTANCER", attribute_name=COLOR).outputs["Color"]
     # A ray meets an icosphere twice, and counts once.
     counts = math("MULTIPLY", (-200, -300), math("LESS_THAN", (-400, -400), squared, 1.0), math("GREATER_THAN", (-400, -300), along, 0.0))
-    _glow(build, squared, opacity, color, counts)
+    shares = math("MULTIPLY", (-400, -100), opacity, 1.0 / _LEAST)
+    falloff = math("POWER", (-200, 100), shares, math("MULTIPLY", (-400, 200), squared, -1.0))
+    _glow(build, math("MULTIPLY", (200, 0), math("MULTIPLY", (0, 0), falloff, opacity), counts), color)
     return material
 
 
@@ -221,26 +226,22 @@ def _flat_material() -> bpy.types.Material:
     gaussian = node("ShaderNodeAttribute", (-1600, 100), attribute_name=_GAUSSIAN)
     parts = node("ShaderNodeSeparateXYZ", (-1400, 100))
     link(gaussian.outputs["Vector"], parts.inputs[0])
-    x, y, distance = parts.outputs
+    x, y, nearness = parts.outputs
+    logarithm = gaussian.outputs["Alpha"]
     met = math("MULTIPLY_ADD", (-1000, 200), x, x, math("MULTIPLY", (-1200, 100), y, y))
-    squared = math("DIVIDE", (-600, 200), math("MULTIPLY", (-800, 200), met, distance), math("ADD", (-800, 0), met, distance))
-    color = node("ShaderNodeAttribute", (0, -400), attribute_name=_LIGHT).outputs["Color"]
-    _glow(build, squared, gaussian.outputs["Alpha"], color, math("LESS_THAN", (-400, 0), squared, 1.0))
+    squared = math("DIVIDE", (-600, 200), met, math("MULTIPLY_ADD", (-800, 0), met, nearness, 1.0))
+    # The logarithm of opacity · (100 · opacity)^(−d²).
+    falling = math("SUBTRACT", (-600, -100), float(np.log(_LEAST)), logarithm)
+    alpha = math("EXPONENT", (-200, 0), math("MULTIPLY_ADD", (-400, 0), squared, falling, logarithm))
+    # Not in the corners.
+    alpha = math("MULTIPLY", (0, 0), alpha, math("LESS_THAN", (-400, -200), squared, 1.0))
+    _glow(build, alpha, node("ShaderNodeAttribute", (0, -400), attribute_name=_LIGHT).outputs["Color"])
     return material
 
 
-def _glow(
-    build: Builder,
-    squared: bpy.types.NodeSocket,
-    opacity: bpy.types.NodeSocket,
-    color: bpy.types.NodeSocket,
-    counts: bpy.types.NodeSocket,
-) -> None:
-    """The end of both materials: a gaussian's light where a ray passes it at a distance, and what shines through."""
+def _glow(build: Builder, alpha: bpy.types.NodeSocket, color: bpy.types.NodeSocket) -> None:
+    """The end of both materials: a gaussian's light, and what shines through."""
     node, math, link = build.node, build.math, build.link
-    shares = math("MULTIPLY", (-400, -100), opacity, 1.0 / MINIMUM_ALPHA)
-    falloff = math("POWER", (-200, 100), shares, math("MULTIPLY", (-400, 200), squared, -1.0))
-    alpha = math("MULTIPLY", (200, 0), math("MULTIPLY", (0, 0), falloff, opacity), counts)
     glow = node("ShaderNodeEmission", (400, 100))
     link(color, glow.inputs["Color"])
     link(alpha, glow.inputs["Strength"])

@@ -27,12 +27,13 @@ def rotation(quat):
 
 
 def gaussian(rays, mean, sigmas, quat, opacity):
-    """Alpha [H, W] of a gaussian along rays, and the distance of the plane through its centre that faces the camera in its own space."""
+    """Alpha [H, W] of a gaussian along rays, which ends at 1/100, and the distance of the plane through its centre that faces the camera in
+    its own space."""
     origin, directions = rays
     whiten = (rotation(quat) / np.asarray(sigmas)).T
     point, ray = whiten @ (origin - np.asarray(mean)), directions @ whiten.T
     squared = (point**2).sum() - (ray @ point) ** 2 / (ray**2).sum(-1)
-    alpha = np.where(squared < 2 * math.log(255 * opacity), opacity * np.exp(-squared / 2), 0)
+    alpha = np.where(squared < 2 * math.log(100 * opacity), opacity * np.exp(-squared / 2), 0)
     return alpha, (point**2).sum() / -(ray @ point)
 
 
