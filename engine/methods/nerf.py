@@ -27,7 +27,7 @@ from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
 from ..data.scene import scene_box, seed_positions
 from ..data.views import View
-from ..fields import acceleration
+from ..fields import acceleration, light
 from ..fields.cost import Cost, duration
 from ..fields.ndc import Frustum
 from ..fields.occupancy import OccupancyGrid
@@ -35,7 +35,6 @@ from ..fields.renderer import PaperRenderer, Rays, Renderer
 from ..fields.skipping import SkippingRenderer
 from ..formats.meshes import Mesh, write_mesh
 from ..formats.points import write_points
-from ..kernels.photometric.reference import srgb_decode, srgb_encode
 from ..surfaces.density import density_mesh
 
 # In NDC the nearest thing lies at so many near planes, as published.
@@ -71,18 +70,16 @@ class NerfModel:
 
     def render(self, camera: Camera, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`engine.methods.Model`."""
-        light, alpha, _ = self._see(camera)
-        behind = torch.as_tensor(background, dtype=torch.float32, device=light.device)
-        return _picture(_display(light, alpha, behind, self.blend), camera), alpha.cpu().numpy().reshape(camera.height, camera.width)
+        color, alpha, _ = self._see(camera)
+        behind = torch.as_tensor(background, dtype=torch.float32, device=color.device)
+        return _picture(light.shown(color, alpha, behind, self.blend), camera), alpha.cpu().numpy().reshape(camera.height, camera.width)
 
     def layers(self, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See :class:`engine.methods.Model`."""
-        light, alpha, depth = self._see(camera)
-        if self.blend == "srgb":
-            # What was blended are codes: they stand for light once they no longer hold the share that shines through.
-            light = srgb_decode(light / alpha.clamp_min(1e-6)[:, None]) * alpha[:, None]
+        color, alpha, depth = self._see(camera)
         size = (camera.height, camera.width)
-        return _picture(light, camera), alpha.cpu().numpy().reshape(size), (depth * self.space.radius).cpu().numpy().reshape(size)
+        made = _picture(light.as_light(color, alpha, self.blend), camera)
+        return made, alpha.cpu().numpy().reshape(size), (depth * self.space.radius).cpu().numpy().reshape(size)
 
     def compute_with(self, numbers: str, cameras: Sequence[Camera]) -> str:
         """Chooses what pictures are computed with, instead of what the training was.
@@ -256,12 +253,12 @@ class NerfTrainer(NerfModel):
             behind = torch.from_numpy(self.rng.random(3, np.float32)).to(pixels.device)
         else:
             behind = torch.full((3,), float(self.background == "white"), device=pixels.device)
-        target = self._target(pixels, behind)
+        target = light.wanted(pixels, behind, self.blend)
         self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * self.settings.rate_fall**progress
         self.optimizer.zero_grad()
         total = torch.zeros((), device=pixels.device)
         for part, seen in self.renderer.parts(rays, self.rng):
-            errors = sum((_display(some.color, some.alpha, behind, self.blend) - target[part]) ** 2 for some in seen)
+            errors = sum((light.shown(some.color, some.alpha, behind, self.blend) - target[part]) ** 2 for some in seen)
             loss = errors.sum() / (3 * len(rays))
             if loss.requires_grad:
                 loss.backward()
@@ -371,15 +368,6 @@ class NerfTrainer(NerfModel):
         view, origins, directions, pixels = self.bank.pick(rng, count, **where)
         return Rays(origins, directions, *self._depths[view].unbind(-1)), pixels
 
-    def _target(self, pixels: Tensor, behind: Tensor) -> Tensor:
-        """The codes of pixels over a background, [R, 3]."""
-        codes = pixels.float() / 255
-        if codes.shape[1] == 3:
-            return codes
-        alpha = codes[:, 3]
-        straight = srgb_decode(codes[:, :3]) if self.blend == "linear" else codes[:, :3]
-        return _display(straight * alpha[:, None], alpha, behind, self.blend)
-
     def _points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Places [N, 3] in the world, codes [N, 3] uint8 and normals [N, 3] of what random pixels of the training views see."""
         if self._cloud is None:
@@ -388,24 +376,16 @@ class NerfTrainer(NerfModel):
             rays, _ = self._pick(np.random.default_rng(self.seed), count)
             parts = [np.zeros((0, 3)), np.zeros((0, 3), np.uint8), np.zeros((0, 3), np.float32)]
             if count:
-                light, alpha, depth = self.renderer.look(rays)
+                color, alpha, depth = self.renderer.look(rays)
                 # Beyond what is known to be there, places are guesses.
                 solid = (alpha > 0.5) & (depth > 0) & (depth <= rays.far)
                 places = (rays.origins + depth[:, None] * rays.directions)[solid]
-                codes = light[solid] / alpha[solid, None]
-                codes = (srgb_encode(codes) if self.blend == "linear" else codes).clamp(0, 1)
+                codes = light.as_codes(color[solid], alpha[solid], self.blend)
                 if len(places):
                     normals = self.renderer.normals(places).cpu().numpy() @ self.space.rotation
                     parts = [self.space.to_world(places.cpu().numpy()), (codes * 255).round().byte().cpu().numpy(), normals]
             self._cloud = tuple(parts)
         return self._cloud
-
-
-def _display(light: Tensor, alpha: Tensor, behind: Tensor, blend: str) -> Tensor:
-    """sRGB codes [R, 3] of light over a background. light: [R, 3], multiplied by alpha [R]. behind: [3] codes."""
-    if blend == "srgb":
-        return light + (1 - alpha)[:, None] * behind
-    return srgb_encode(light + (1 - alpha)[:, None] * srgb_decode(behind))
 
 
 def _picture(values: Tensor, camera: Camera) -> np.ndarray:

@@ -26,13 +26,14 @@ from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
 from ..data.scene import near_distance, scene_box, seed_positions
 from ..data.views import View
+from ..fields import light
 from ..fields.ngp import NgpField
 from ..fields.occupancy import OccupancyGrid
 from ..formats.meshes import Mesh, write_mesh
 from ..formats.points import write_points
 from ..kernels.hashgrid import Layout
 from ..kernels.marching import Samples, march
-from ..kernels.photometric.reference import srgb_decode, srgb_encode
+from ..kernels.photometric.reference import srgb_decode
 from ..kernels.volume.reference import MIN_TRANSMITTANCE
 from ..surfaces.density import density_mesh
 
@@ -83,19 +84,13 @@ class NgpModel:
     def render(self, camera: Camera, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`engine.methods.Model`."""
         color, _, alpha = self._look(camera)
-        behind = torch.as_tensor(background, dtype=torch.float32, device=self.device)
-        if self.blend == "linear":
-            made = srgb_encode(color + (1 - alpha)[..., None] * srgb_decode(behind))
-        else:
-            made = color + (1 - alpha)[..., None] * behind
+        made = light.shown(color, alpha, torch.as_tensor(background, dtype=torch.float32, device=self.device), self.blend)
         return np.ascontiguousarray(made.permute(2, 0, 1).cpu().numpy()), alpha.cpu().numpy()
 
     def layers(self, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See :class:`engine.methods.Model`."""
         color, depth, alpha = self._look(camera)
-        if self.blend == "srgb":
-            # What was blended are codes: they stand for light once they no longer hold the share that shines through.
-            color = srgb_decode(color / alpha[..., None].clamp(min=1e-6)) * alpha[..., None]
+        color = light.as_light(color, alpha, self.blend)
         return np.ascontiguousarray(color.permute(2, 0, 1).cpu().numpy()), alpha.cpu().numpy(), depth.cpu().numpy()
 
     def _look(self, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
@@ -232,7 +227,7 @@ class NgpTrainer(NgpModel):
         if rays < len(origins):
             samples, directions, pixels = samples.first(rays), directions[:rays], pixels[:rays]
         behind = self._behind(len(directions))
-        target = self._target(pixels, behind)
+        target = light.wanted(pixels, behind, self.blend)
         linear = self.blend == "linear"
         loss, self.seen, self.used = self.field.step(
             samples,
@@ -268,16 +263,6 @@ class NgpTrainer(NgpModel):
         if self.background == "random":
             return torch.from_numpy(self.rng.random((rays, 3), np.float32)).to(self.device)
         return torch.full((rays, 3), 1.0 if self.background == "white" else 0.0, device=self.device)
-
-    def _target(self, pixels: Tensor, behind: Tensor) -> Tensor:
-        """What pixels [R, 3 or 4] show over a background of codes, in codes [R, 3]."""
-        codes = pixels.float() / 255
-        if pixels.shape[1] == 3:
-            return codes
-        share = codes[:, 3:]
-        if self.blend == "linear":
-            return srgb_encode(srgb_decode(codes[:, :3]) * share + srgb_decode(behind) * (1 - share))
-        return codes[:, :3] * share + behind * (1 - share)
 
     def artifacts(self, folder: Path) -> list[tuple[str, str]]:
         """Writes field.safetensors, points.ply, and mesh.glb where one is wanted and there is a surface."""
@@ -321,10 +306,8 @@ class NgpTrainer(NgpModel):
         for view in self.views[:: max(1, -(-len(self.views) // _POINT_VIEWS))]:
             scale = _POINT_SIDE / max(view.camera.width, view.camera.height)
             camera = view.camera.resized(max(2, round(view.camera.width * scale)), max(2, round(view.camera.height * scale)))
-            light, depth, alpha = self._look(camera)
-            light = light / alpha.clamp(min=1e-6)[..., None]
-            codes = (srgb_encode(light) if self.blend == "linear" else light).clamp(0, 1)
-            codes, depth, alpha = (part.cpu().numpy() for part in (codes, depth, alpha))
+            color, depth, alpha = self._look(camera)
+            codes, depth, alpha = (part.cpu().numpy() for part in (light.as_codes(color, alpha, self.blend), depth, alpha))
             world = unproject(camera, depth)
             normal = np.cross(np.gradient(world, axis=0), np.gradient(world, axis=1))
             length = np.linalg.norm(normal, axis=-1, keepdims=True)
