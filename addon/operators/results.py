@@ -14,7 +14,8 @@ from ..jobs.folders import absolute, result_folder
 from ..properties import to_settings
 from ..results.importing import import_file, import_result
 from ..results.looks import looks_of, shown_as
-from ..results.tagging import tagged
+from ..results.tagging import kind_of, tagged
+from ..results.voxels import is_voxels
 from .base import Told, select
 
 
@@ -119,7 +120,8 @@ def _seen_result(context: bpy.types.Context) -> bpy.types.Object | None:
     Raises:
         UserError: there are several, and none is active.
     """
-    results = [item for item in context.scene.objects if looks_of(item)]
+    # Voxels were seen by no camera of ours.
+    results = [item for item in context.scene.objects if kind_of(item) == "result" and not is_voxels(item)]
     active = context.view_layer.objects.active
     if active in results:
         return active
