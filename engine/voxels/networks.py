@@ -19,6 +19,7 @@ from .simple import SimpleNetwork
 
 GRID = 4
 _LEAK = 0.01
+_BY_PLACE = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ class RecurrentNetwork(nn.Module):
         self.cell = cell(variant.features, variant.decoder[0], variant.kernel)
         self.decoder = (_ResidualDecoder if variant.residual else _PlainDecoder)(variant.decoder)
         self.apply(_start)
+        # Channels side by side: on processors convolutions of few channels take half the time so.
+        for weights in self.parameters():
+            if weights.ndim > 3:
+                weights.data = weights.data.contiguous(memory_format=_BY_PLACE[weights.ndim])
 
     def forward(self, views: Tensor) -> Tensor:
         """Voxels from views.
@@ -73,7 +78,8 @@ class RecurrentNetwork(nn.Module):
             [B, 2, 32, 32, 32] logits of empty and full, axes x, y, z.
         """
         batch, count = views.shape[:2]
-        features = self.encoder(views.flatten(0, 1) - 0.5).view(batch, count, -1)
+        pictures = (views.flatten(0, 1) - 0.5).contiguous(memory_format=torch.channels_last)
+        features = self.encoder(pictures).view(batch, count, -1)
         state = None
         for index in range(count):
             state = self.cell(features[:, index], state)

@@ -93,9 +93,13 @@ class VoxelTrainer:
         self.network.load_state_dict(weights)
         for name, values in self.network.named_parameters():
             moments = {key.rpartition(".")[2]: value for key, value in arrays.items() if key.startswith(f"adam.{name}.")}
-            # Files give Adam's count of steps back as a list of one.
+            # Files give Adam's count of steps back as a list of one. Moments lie in memory as their weights do: the fused step (torch 2.13)
+            # pairs them up by address.
             self.optimizer.state[values] = {
-                key: torch.tensor(value.reshape(()) if key == "step" else value, device=self.device) for key, value in moments.items()
+                key: torch.tensor(value.reshape(()), device=self.device)
+                if key == "step"
+                else torch.empty_like(values, requires_grad=False).copy_(torch.from_numpy(value))
+                for key, value in moments.items()
             }
         self.steps_done = facts["step"]
 
