@@ -36,7 +36,7 @@ class Variant:
     decoder: tuple[int, ...] = (128, 128, 128, 64, 32)
 
 
-_SMALL = {"encoder": (32, 48, 64, 96, 128, 192), "features": 512, "decoder": (64, 64, 48, 24, 12)}
+_SMALL = {"encoder": (16, 32, 64, 128, 192, 192), "features": 512, "decoder": (64, 64, 32, 16, 16)}
 VARIANTS = {
     "lstm-1": Variant(False, "lstm", 1),
     "gru-3": Variant(False, "gru", 3),
