@@ -42,7 +42,7 @@ _RAYS = 16_384
 # Samples of a ray that pictures look at before they ask whether any light is left. Most rays end at the first surface.
 _AT_FIRST = 48
 # Steps along the diagonal of the box: where there is more around it, half as many bring more in the same time (measured on photos).
-_RAY_STEPS, _RAY_STEPS_AMONG_MORE = 512, 256
+_RAY_STEPS, _RAY_STEPS_AMONG_MORE, _LEAST_STEPS = 512, 256, 32
 # Samples of a ray where cells grow with the distance; within a box, its diagonal says.
 _MOST_SAMPLES = 1024
 # Rays begin at this distance from their camera, in the field's unit.
@@ -73,6 +73,9 @@ class NgpModel:
                 "Take 2, 4 or 8 features, levels times features a multiple of 16, and cells a multiple of 8.",
                 "bad_input",
             )
+        if 0 < settings.ray_steps < _LEAST_STEPS:
+            hint = f"Give --ngp.ray-steps {_LEAST_STEPS} or more, or 0."
+            raise UserError(f"{settings.ray_steps} steps of a ray are too few.", hint, "bad_input")
         self.space, self.blend, self.antialias, self.device = space, blend, False, device
         # What a pixel of the last picture took; nothing is known before the first.
         self.pixel_seconds = 0.0

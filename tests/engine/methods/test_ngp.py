@@ -145,6 +145,13 @@ def test_views_that_all_face_one_way_are_learnt_with_bounds_and_without(tmp_path
     assert set(dict(made.artifacts(tmp_path))) >= {"field", "points"}
 
 
+@pytest.mark.parametrize("steps", [1, 31])
+def test_too_few_steps_of_a_ray_are_refused(small_capture, steps):
+    with pytest.raises(UserError, match="too few"):
+        trainer(small_capture, ngp=replace(SMALL, ray_steps=steps))
+    assert trainer(small_capture, ngp=replace(SMALL, ray_steps=32)).most >= 32
+
+
 def test_a_checkpoint_of_other_views_is_refused(small_capture):
     made = trainer(small_capture)
     arrays, facts = made.state()
