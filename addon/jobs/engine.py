@@ -89,7 +89,7 @@ def resume_command(python: Path, result: Path, settings: TrainSettings) -> list[
 def voxels_command(
     python: Path, pictures: Sequence[Path], out: Path, settings: VoxelSettings, *, masks: Sequence[Path] = (), overwrite: bool = False
 ) -> list[str]:
-    """The command line that makes voxels of pictures. Without weights the engine takes its own."""
+    """The command line that makes voxels of pictures. Without weights the engine says what to name."""
     command = [str(python), "-m", "engine", "voxels", *map(str, pictures), "--out", str(out), *_flags(settings, VoxelSettings())]
     command += ["--mask", *map(str, masks)] if masks else []
     return [*command, "--overwrite"] if overwrite else command

@@ -129,7 +129,8 @@ def _training(figures: Figures, machines: Machines) -> str:
             "## Training",
             _table(head, rows),
             "Seconds are wall clock from the process's start to the written and scored result, in brackets the training alone.\n"
-            "Scores are means over all held-out views, by `eval` where the run itself had time for some of them only.\n"
+            "Scores are means over all held-out views, by `eval` where the run itself had time for some of them only;\n"
+            "where the goal is not to have reached something yet, over those that the run had time for.\n"
             "Peak memory is the process's largest resident set.",
             "![PSNR over time](benchmarks_curves.png)",
             "The curves are of one view, the first that is held out, as the previews show it, in as\n"
