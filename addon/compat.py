@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import re
+
 import bpy
 
 from ..engine.contract.errors import UserError
+
+_POINTS_TYPE = "GeometryNodePointsSetType"
 
 
 def compositor_tree(scene: bpy.types.Scene) -> bpy.types.NodeTree:
@@ -124,3 +128,25 @@ def _choices(modifier: bpy.types.NodesModifier, name: str) -> list[str]:
     """What a menu offers, in the order of its numbers, which a modifier kept before 5.2."""
     node = next(node for node in modifier.node_group.nodes if node.bl_idname == "GeometryNodeMenuSwitch")
     return [item.name for item in node.enum_items]
+
+
+def has_native_splats() -> bool:
+    """Whether Blender draws gaussians itself, as points of a type of their own: 5.3 and later."""
+    kinds = bpy.types.Attribute.bl_rna.properties["data_type"].enum_items
+    return hasattr(bpy.types, _POINTS_TYPE) and "FLOAT4" in kinds
+
+
+def native_splats(tree: bpy.types.NodeTree, points: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
+    """Adds the node that makes points of a geometry tree Blender's own gaussians, where :func:`has_native_splats`."""
+    node = tree.nodes.new(_POINTS_TYPE)
+    tree.links.new(points, node.inputs[0])
+    choose(node.inputs["Type"], "splat")
+    return node.outputs[0]
+
+
+def choose(menu: bpy.types.NodeSocket, word: str) -> None:
+    """Takes the choice of a node's menu that has a word in it. Menus go by what the user reads, which may change with the version."""
+    try:
+        menu.default_value = ""
+    except TypeError as error:  # it lists what there is to choose
+        menu.default_value = next(choice for choice in re.findall(r"'([^']+)'", str(error)) if word in choice.lower())

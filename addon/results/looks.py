@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import bpy
 
-from ..compat import modifier_input, set_modifier_input
+from ..compat import has_native_splats, modifier_input, native_splats, set_modifier_input
 from .materials import LIT, points_material
 from .nodes import Builder
 from .parts import BOX, MESH, PART, POINTS, PROXY, RADIUS, Part, mesh_of
@@ -24,8 +24,8 @@ LOOKS = ("box", "points", "mesh", "proxy", "splats")
 _INSTEAD = {"splats": ("proxy", "mesh", "points"), "proxy": ("mesh", "points"), "mesh": ("proxy", "points")}
 _SURFACES = {"box": BOX, "mesh": MESH, "proxy": PROXY}
 _NAME = "Reconstruct Look"
-# More gaussians than this make turning the view slow.
-_VIEWPORT_SPLATS = 30_000
+# More gaussians than this make turning the view slow, where nodes draw them and where Blender does.
+_VIEWPORT_SPLATS, _NATIVE_SPLATS = 30_000, 2_000_000
 
 
 def look_object(name: str, parts: Sequence[Part], looks: Sequence[str]) -> bpy.types.Object:
@@ -102,11 +102,13 @@ def _set_rays(item: bpy.types.Object) -> None:
 
 
 def _node_group() -> bpy.types.NodeTree:
+    native = int(has_native_splats())
     for group in bpy.data.node_groups:
-        if kind_of(group) == "look" and not group.library:
+        # A file of an older Blender brings nodes for gaussians as they were kept there.
+        if kind_of(group) == "look" and not group.library and tagged(group).get("native", 0) == native:
             return group
     group = bpy.data.node_groups.new(_NAME, "GeometryNodeTree")
-    tag(group, "look")
+    tag(group, "look", native=native)
     group.is_modifier = True
     menus = _sockets(group)
     build = Builder(group)
@@ -134,9 +136,6 @@ def _node_group() -> bpy.types.NodeTree:
     link(radius, points.inputs["Radius"])
     points = build.dressed(points.outputs[0], points_material(), (0, 1600))
     link(points, menu.inputs["Points"])
-    facing = node("FunctionNodeBooleanMath", (-1000, 1000), operation="NIMPLY")
-    link(source.outputs["Face Camera"], facing.inputs[0])
-    link(interactive, facing.inputs[1])
     size = node("GeometryNodeAttributeDomainSize", (-600, 1200), component="MESH")
     link(gaussians, size.inputs[0])
     many = node("FunctionNodeBooleanMath", (-200, 1200), operation="AND")
@@ -144,13 +143,27 @@ def _node_group() -> bpy.types.NodeTree:
     link(interactive, many.inputs[1])
     splats = node("GeometryNodeSwitch", (2300, 1000), input_type="GEOMETRY")
     link(many.outputs[0], splats.inputs["Switch"])
-    link(splat_geometry(build, gaussians, facing.outputs[0]), splats.inputs["False"])
+    link(_drawn(build, gaussians, source, interactive), splats.inputs["False"])
     link(points, splats.inputs["True"])
     link(splats.outputs[0], menu.inputs["Splats"])
     link(menu.outputs[0], node("NodeGroupOutput", (2700, 1500)).inputs[0])
     for socket in menus:
         socket.default_value = "Points"
     return group
+
+
+def _drawn(
+    build: Builder, gaussians: bpy.types.NodeSocket, source: bpy.types.Node, interactive: bpy.types.NodeSocket
+) -> bpy.types.NodeSocket:
+    """Gaussians as Blender draws them itself, else as nodes do."""
+    if has_native_splats():
+        points = build.node("GeometryNodeMeshToPoints", (-200, 1000))
+        build.link(gaussians, points.inputs["Mesh"])
+        return native_splats(build.tree, points.outputs[0])
+    facing = build.node("FunctionNodeBooleanMath", (-1000, 1000), operation="NIMPLY")
+    build.link(source.outputs["Face Camera"], facing.inputs[0])
+    build.link(interactive, facing.inputs[1])
+    return splat_geometry(build, gaussians, facing.outputs[0])
 
 
 def _sockets(group: bpy.types.NodeTree) -> list[bpy.types.NodeTreeInterfaceSocket]:
@@ -169,10 +182,11 @@ def _sockets(group: bpy.types.NodeTree) -> list[bpy.types.NodeTreeInterfaceSocke
     ]
     socket("Lit", "Bool", "Let the room's lights fall on mesh and proxy, instead of showing the light they were captured in")
     limit = "With more gaussians than this, splats are shown as points in the viewport"
-    socket("Viewport Splats", "Int", limit, default_value=_VIEWPORT_SPLATS, min_value=0)
+    most = _NATIVE_SPLATS if has_native_splats() else _VIEWPORT_SPLATS
+    socket("Viewport Splats", "Int", limit, default_value=most, min_value=0)
     facing = (
         "In renders, draw each gaussian facing the scene's camera, in the colour it has from there; switch off for instances of a "
-        "collection, and for orthographic cameras"
+        "collection, and for orthographic cameras. Blender's own gaussians, from 5.3 on, need none of this"
     )
     socket("Face Camera", "Bool", facing, default_value=True)
     socket("Geometry", "Geometry", "", "OUTPUT")

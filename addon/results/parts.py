@@ -86,6 +86,11 @@ def to_linear(codes: np.ndarray) -> np.ndarray:
     return np.where(codes <= 0.04045, codes / 12.92, ((np.maximum(codes, 0.0) + 0.055) / 1.055) ** 2.4)
 
 
+def to_codes(light: np.ndarray) -> np.ndarray:
+    """Scene-linear light (0 to 1, and above) to sRGB codes."""
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055)
+
+
 def smooth_normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Normals of vertices [N, 3], each the mean of its triangles', larger ones counting more."""
     corners = positions[triangles]
@@ -117,6 +122,7 @@ _FIELDS = {
     "FLOAT_VECTOR": ("vector", 3, np.float32),
     "FLOAT_COLOR": ("color", 4, np.float32),
     "QUATERNION": ("value", 4, np.float32),
+    "FLOAT4": ("vector", 4, np.float32),
 }
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Splats as the points of a result: each point carries its gaussian, which splat_nodes.py draws."""
+"""Splats as the points of a result: each point carries its gaussian, which splat_nodes.py draws, or Blender itself from 5.3 on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import bpy
@@ -15,7 +15,8 @@ from ...engine.formats.splats import Splats
 from ...engine.formats.splats.gaussians import SH_C0
 from ...engine.formats.splats.harmonics import harmonics
 from ...engine.formats.transforms import Frame
-from .parts import POINTS, RADIUS, Part, to_linear
+from ..compat import has_native_splats
+from .parts import POINTS, RADIUS, Part, to_codes, to_linear
 
 # Alpha below this is not drawn, as in the field's rasterizers.
 MINIMUM_ALPHA = 1.0 / 255.0
@@ -48,7 +49,9 @@ def splat_part(splats: Splats, blend: str, frames: Sequence[Frame], origin: np.n
         "scale": ("FLOAT_VECTOR", scales),
         "rotation": ("QUATERNION", quats / np.linalg.norm(quats, axis=1, keepdims=True)),
     }
-    if splats.degree:
+    if has_native_splats():
+        attributes |= radiance(splats, blend)
+    elif splats.degree:
         # What is missing from the mean colour to the harmonics' own middle, and the harmonics.
         attributes["sh_0"] = ("FLOAT_VECTOR", _middle(sh) - colors)
         attributes |= {f"sh_{number}": ("FLOAT_VECTOR", sh[:, number]) for number in range(1, sh.shape[1])}
@@ -60,20 +63,33 @@ def opacities_of(splats: Splats) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-np.clip(splats.opacity_logits.astype(np.float64), -60, 60)))
 
 
+def radiance(splats: Splats, blend: str) -> dict[str, tuple[str, np.ndarray]]:
+    """What Blender's own gaussians take their colour from, as attributes of :class:`~.parts.Part`: harmonics of sRGB codes (it makes light
+    of what they sum to, and half), the lowest together with the opacity.
+    """
+    sh = splats.sh.astype(np.float64) if blend == "srgb" else _refitted(splats.sh, splats.degree, to_codes)
+    base = np.concatenate([sh[:, 0], opacities_of(splats)[:, None]], axis=1)
+    rest = {f"radiance:sh_{number}": ("FLOAT_VECTOR", sh[:, number + 1]) for number in range(sh.shape[1] - 1)}
+    return {"radiance:base": ("FLOAT4", base), **rest}
+
+
 def light_of(splats: Splats, blend: str) -> np.ndarray:
     """Harmonics of scene-linear light, [N, K, 3] float64. Those of sRGB codes are fitted anew, to the light that they show to all sides."""
-    sh = splats.sh.astype(np.float64)
-    if blend == "linear":
-        return sh
+    return splats.sh.astype(np.float64) if blend == "linear" else _refitted(splats.sh, splats.degree, to_linear)
+
+
+def _refitted(sh: np.ndarray, degree: int, curve: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Harmonics that show, to all sides, a curve of what others show."""
+    sh = sh.astype(np.float64)
     count = np.arange(64)
     z = 1 - (2 * count + 1) / 64
     around, angle = np.sqrt(1 - z * z), count * np.pi * (3 - np.sqrt(5))
-    functions = harmonics(splats.degree, np.stack([around * np.cos(angle), around * np.sin(angle), z], axis=1))
+    functions = harmonics(degree, np.stack([around * np.cos(angle), around * np.sin(angle), z], axis=1))
     fit = np.linalg.pinv(functions)
     fitted = np.empty_like(sh)
     for start in range(0, len(sh), 50_000):
-        codes = np.maximum(0.5 + functions @ sh[start : start + 50_000], 0.0)
-        fitted[start : start + 50_000] = fit @ (to_linear(codes) - 0.5)
+        shown = np.maximum(0.5 + functions @ sh[start : start + 50_000], 0.0)
+        fitted[start : start + 50_000] = fit @ (curve(shown) - 0.5)
     return fitted
 
 

@@ -9,10 +9,13 @@ import bpy
 import mathutils
 import numpy as np
 import pytest
+from reconstruct.addon import compat
 from reconstruct.addon.compat import set_modifier_input
+from reconstruct.addon.results import looks
+from reconstruct.addon.results import splats as splats_of
 from reconstruct.addon.results.importing import import_result
 from reconstruct.addon.results.looks import look_modifier
-from reconstruct.addon.results.parts import to_linear, values_of
+from reconstruct.addon.results.parts import to_codes, to_linear, values_of
 from reconstruct.addon.results.splats import most_visible, training_views
 from reconstruct.engine.contract.result import read_result, write_result
 from reconstruct.engine.contract.settings import ImportSettings
@@ -233,3 +236,46 @@ def test_the_most_visible_are_kept(splats):
     made = splats([(0, 0, 0), (1, 0, 0), (2, 0, 0)], sigmas, [ROUND] * 3, [0.9, 0.9, 0.01], [(0, 0, 0)] * 3)
     assert most_visible(made, 2).means[:, 0].tolist() == [0, 1]
     assert len(most_visible(made, 0)) == 3 and len(most_visible(made, 7)) == 3
+
+
+@pytest.mark.parametrize("blend", ["linear", "srgb"])
+def test_blenders_own_gaussians_get_harmonics_of_codes(blend):
+    made, color = colorful(blend)
+    found = splats_of.radiance(made, blend)
+    base = found["radiance:base"][1]
+    sh = np.stack([base[:, :3], *(found[f"radiance:sh_{number}"][1] for number in range(15))], axis=1)
+    assert len(found) == 16 and base[0, 3] == pytest.approx(1 / (1 + math.exp(-6)))
+    directions = np.random.default_rng(2).normal(size=(50, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    # As Blender 5.3 does in intern/cycles/kernel/geom/gsplat.h.
+    light = to_linear(np.maximum(0.5 + harmonics(3, directions) @ sh[0], 0.0))
+    np.testing.assert_allclose(to_codes(light), to_codes(color(directions)), atol=1e-6 if blend == "srgb" else 0.03)
+
+
+def test_a_menu_is_set_by_a_word():
+    node = bpy.data.node_groups.new("Menu", "GeometryNodeTree").nodes.new("GeometryNodeMenuSwitch")
+    node.enum_items[0].name, node.enum_items[1].name = "Points", "3D Gaussian Splats"
+    compat.choose(node.inputs["Menu"], "splat")
+    assert node.inputs["Menu"].default_value == "3D Gaussian Splats"
+
+
+@pytest.mark.skipif(
+    "FLOAT4" not in bpy.types.Attribute.bl_rna.properties["data_type"].enum_items, reason="this Blender has no attributes of four numbers"
+)
+def test_blenders_own_gaussians_are_points_with_all_that_it_asks_for(scene, result, monkeypatch):
+    """All but the node that tells Blender to draw them, which only 5.3 has."""
+    for module in (looks, splats_of):
+        monkeypatch.setattr(module, "has_native_splats", lambda: True)
+    monkeypatch.setattr(looks, "native_splats", lambda tree, points: points)
+    made_of, _ = colorful("srgb")
+    made = import_result(scene, result(made_of), ImportSettings())[0]
+    looks.show(made, "splats", "splats")
+    geometry = made.evaluated_get(bpy.context.evaluated_depsgraph_get()).evaluated_geometry()
+    points = geometry.pointcloud
+    kinds = {attribute.name: attribute.data_type for attribute in points.attributes}
+    assert kinds["scale"] == "FLOAT_VECTOR" and kinds["rotation"] == "QUATERNION" and kinds["radiance:base"] == "FLOAT4"
+    assert kinds["radiance:sh_14"] == "FLOAT_VECTOR" and "sh_1" not in kinds and len(points.points) == 1 and not points.materials
+    base = np.empty(4, np.float32)
+    points.attributes["radiance:base"].data.foreach_get("vector", base)
+    np.testing.assert_allclose(base[:3], made_of.sh[0, 0], atol=1e-6)
+    np.testing.assert_allclose(made.data.attributes["scale"].data[0].vector, (3, 3, 3), rtol=1e-5)
