@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The baselines that voxels of pictures are measured against."""
+
+import numpy as np
+import pytest
+
+from engine.voxels.dataset import Shapes
+from scripts.benchmarks import voxels
+
+
+def shapes(names, cells, colors):
+    """Shapes of boxes of cells, whose pictures are of one colour each: [N, V] of 0 to 255."""
+    full = np.zeros((len(names), 32, 32, 32), bool)
+    for row, (low, high) in enumerate(cells):
+        full[row, low:high] = True
+    views = np.zeros((*np.shape(colors), 127, 127, 4), np.uint8)
+    views[...] = np.asarray(colors)[:, :, None, None, None]
+    views[..., 3] = 255
+    return Shapes(views, np.packbits(full.reshape(len(names), -1), axis=1), [name.split("/")[0] for name in names], names)
+
+
+@pytest.fixture
+def train():
+    return shapes(["chair/a", "chair/b", "lamp/c"], [(0, 8), (0, 16), (24, 32)], [[10, 50], [90, 130], [170, 210]])
+
+
+def test_the_mean_shape_is_that_of_the_category(train):
+    # Half of the chairs fill 8 to 16: with them the mean fits as well as without. Lamps have one shape.
+    test = shapes(["lamp/d", "chair/e", "sofa/f"], [(24, 32), (0, 16), (0, 4)], [[0], [0], [0]])
+    lamp, chair, unknown = voxels.mean_shape(train, test)
+    assert lamp == 1 and chair in (0.5, 1) and unknown == 0
+
+
+def test_the_nearest_picture_is_found_among_all_views(train):
+    test = shapes(["lamp/d", "sofa/e"], [(24, 32), (0, 16)], [[205], [128]])
+    assert voxels.nearest_picture(train, test).tolist() == [1, 1]
+    assert voxels.nearest_picture(train, shapes(["lamp/d"], [(24, 32)], [[11]])).tolist() == [0]
+
+
+def test_the_table_has_means_by_category_and_source():
+    test = shapes(["chair/made-up-1", "chair/made-up-2", "lamp/kept"], [(0, 1)] * 3, [[0]] * 3)
+    lines = voxels.table(test, {"one": np.array([0.25, 0.75, 1.0])}).splitlines()
+    assert lines[2:] == [
+        "| made up, chair | 2 | 0.500 |",
+        "| **made up, all** | 2 | 0.500 |",
+        "| meshes, lamp | 1 | 1.000 |",
+        "| **meshes, all** | 1 | 1.000 |",
+    ]
