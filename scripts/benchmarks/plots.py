@@ -24,10 +24,10 @@ def curves(file: Path, runs: Records) -> None:
         seconds, psnr = zip(*runs[name]["curve"], strict=True) if runs[name]["curve"] else ((), ())
         (line,) = axes.plot(seconds, psnr, marker=".", label=name)
         if RUNS[name].psnr is not None:
-            axes.plot((0, runs[name]["seconds"]), (RUNS[name].psnr,) * 2, "--", color=line.get_color(), linewidth=0.8)
-    axes.set(xlabel="seconds since the start", ylabel="PSNR of the first held-out view, dB", xlim=(0, None))
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+            axes.plot((10, runs[name]["seconds"]), (RUNS[name].psnr,) * 2, "--", color=line.get_color(), linewidth=0.8)
+    axes.set(xlabel="seconds since the start", ylabel="PSNR of the first held-out view, dB", xscale="log")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     _save(figure, file)
 
 
