@@ -75,21 +75,17 @@ def train(
     """Train on a capture, within a time budget or for a number of steps."""
     given = like(TrainSettings(), settings)
     check(given)
-    if given.minutes is not None and given.steps is not None:
-        raise UserError("Give either --minutes or --steps, not both.")
+    from .training.asking import check_asked, resumed
     from .training.reporting import Reporter
 
-    if resume and (capture or out or overwrite):
-        raise UserError("--resume goes on with a result; it takes no CAPTURE, no --out and no --overwrite.")
-    if resume and dataclasses.replace(given, minutes=None, steps=None) != TrainSettings():
-        raise UserError("--resume goes on with the settings that the result has.", "Give no others than --minutes or --steps.")
-    if not resume and not (capture and out):
-        raise UserError("train needs a CAPTURE and --out RESULT.", f"See {PROGRAM} train --help.")
+    check_asked(given, capture, out, resume, overwrite, name="CAPTURE", command=f"{PROGRAM} train")
     stream = output.stream() if events else None
     reporter: Reporter | None = None
     try:
         if resume:
-            folder, capture_folder, given = _resumed(Path(resume), given)
+            folder = Path(resume).resolve()
+            old = read_result(folder)
+            capture_folder, given = Path(old.capture), resumed(folder, old, given)
         else:
             from . import devices
             from .training.loop import DEFAULT_MINUTES, prepare_folder
@@ -123,26 +119,6 @@ def train(
         )
         print(f"{result.status}: {result.step} steps in {result.timing['total']:.0f} s{scores}; {folder}")
     return 0
-
-
-def _resumed(result_folder: Path, given: TrainSettings) -> tuple[Path, Path, TrainSettings]:
-    """What a result was made of, with a new budget where one is given: steps in all, or further minutes."""
-    folder = result_folder.resolve()
-    old = read_result(folder)
-    settings = from_mapping(TrainSettings, old.settings, "settings")
-    from .training.checkpoint import read_checkpoint
-
-    saved = read_checkpoint(folder)
-    if given.steps is not None:
-        if saved is not None and saved[1]["step"] > given.steps:
-            raise UserError(f"{folder} has {saved[1]['step']} steps already.", "Give --steps a larger number.")
-        settings = dataclasses.replace(settings, steps=given.steps, minutes=None)
-    elif given.minutes is not None:
-        spent = saved[1]["seconds"] / 60 if saved is not None else 0.0
-        settings = dataclasses.replace(settings, steps=None, minutes=given.minutes + spent)
-    elif old.status == "done":
-        raise UserError(f"{folder} is finished.", "Give --steps (in all) or --minutes (more) to go on.")
-    return folder, Path(old.capture), settings
 
 
 def eval_(

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a training is asked for on the command line, on captures and on shapes, and what a resumed one goes on with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from ..contract.errors import UserError
+from ..contract.result import Result
+from ..contract.schema import from_mapping
+from .checkpoint import read_checkpoint
+
+Settings = TypeVar("Settings")
+
+
+def check_asked(given: Settings, source: str, out: str, resume: str, overwrite: bool, *, name: str, command: str) -> None:
+    """Refuses what does not go together.
+
+    Args:
+        given: settings as typed, with ``minutes`` and ``steps``. source, out, resume, overwrite: as typed. name: what the source is
+            called in the help of the command.
+
+    Raises:
+        UserError: two budgets, or something beside ``resume`` that the result itself says, or nothing to begin with.
+    """
+    if given.minutes is not None and given.steps is not None:
+        raise UserError("Give either --minutes or --steps, not both.")
+    if resume and (source or out or overwrite):
+        raise UserError(f"--resume goes on with a result; it takes no {name}, no --out and no --overwrite.")
+    if resume and replace(given, minutes=None, steps=None) != type(given)():
+        raise UserError("--resume goes on with the settings that the result has.", "Give no others than --minutes or --steps.")
+    if not resume and not (source and out):
+        raise UserError(f"train needs {name} and --out RESULT.", f"See {command} --help.")
+
+
+def resumed(folder: Path, old: Result, given: Settings) -> Settings:
+    """The settings of a result with the budget that is given now: steps in all, or further minutes.
+
+    Raises:
+        UserError: it has more steps already, or is finished and no budget is given.
+    """
+    settings = from_mapping(type(given), old.settings, "settings")
+    saved = read_checkpoint(folder)
+    if given.steps is not None:
+        if saved is not None and saved[1]["step"] > given.steps:
+            raise UserError(f"{folder} has {saved[1]['step']} steps already.", "Give --steps a larger number.")
+        return replace(settings, steps=given.steps, minutes=None)
+    if given.minutes is not None:
+        spent = saved[1]["seconds"] / 60 if saved is not None else 0.0
+        return replace(settings, steps=None, minutes=given.minutes + spent)
+    if old.status == "done":
+        raise UserError(f"{folder} is finished.", "Give --steps (in all) or --minutes (more) to go on.")
+    return settings
