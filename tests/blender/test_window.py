@@ -76,7 +76,7 @@ def write_chair(folder):
 def test_looks_change_in_the_panel_and_splats_are_alike_in_cycles_and_eevee(walked, tmp_path):
     seen = walked("inside_looks.py", str(write_chair(tmp_path / "chair")))
     assert seen["errors"] == []
-    assert seen["drawn"] >= 5
+    assert seen["drawn"]["RECONSTRUCT_PT_looks"] >= 5
     assert seen["looks"] == {look: look for look in ("box", "points", "mesh", "proxy", "splats")}
     assert seen["all"] == ["box", "splats"]
     cycles, eevee = seen["means"]
