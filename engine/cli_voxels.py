@@ -13,7 +13,7 @@ import tyro
 from . import output
 from .contract.errors import UserError
 from .contract.result import EVENTS, RESULT, read_result
-from .contract.schema import check, from_mapping
+from .contract.schema import check
 from .contract.voxels import MakeDataSettings, VoxelSettings, VoxelTrainSettings, check_pictures
 from .failures import tell
 from .flags import argument, flags, like
@@ -80,21 +80,19 @@ def train(
     """Train 3D-R2N2 on data of shapes, within a time or for a number of steps."""
     given = like(VoxelTrainSettings(), settings)
     check(given)
-    if given.minutes is not None and given.steps is not None:
-        raise UserError("Give either --minutes or --steps, not both.")
-    if resume and (data or out or overwrite):
-        raise UserError("--resume goes on with a result; it takes no DATA, no --out and no --overwrite.")
-    if resume and dataclasses.replace(given, minutes=None, steps=None) != VoxelTrainSettings():
-        raise UserError("--resume goes on with the settings that the result has.", "Give no others than --minutes or --steps.")
-    if not resume and not (data and out):
-        raise UserError("train needs DATA and --out RESULT.", "See python -m engine voxels train --help.")
+    from .training.asking import check_asked, resumed
     from .training.reporting import Reporter
 
+    check_asked(given, data, out, resume, overwrite, name="DATA", command="python -m engine voxels train")
     stream = output.stream() if events else None
     reporter: Reporter | None = None
     try:
         if resume:
-            folder, source, given = _resumed(Path(resume).resolve(), given)
+            folder = Path(resume).resolve()
+            old = read_result(folder)
+            if old.method != "r2n2":
+                raise UserError(f"{folder} is not a training of voxels.", "Resume it with: train --resume.")
+            source, given = Path(old.capture), resumed(folder, old, given)
         else:
             from . import devices
             from .training.loop import prepare_folder
@@ -123,27 +121,6 @@ def train(
         words = f", {', '.join(parts)} views on held-out shapes" if parts else ""
         print(f"{result.status}: {result.step} steps in {result.timing['total']:.0f} s{words}; {folder}")
     return 0
-
-
-def _resumed(folder: Path, given: VoxelTrainSettings) -> tuple[Path, Path, VoxelTrainSettings]:
-    """What a result was made of, with a new budget: steps in all, or further minutes."""
-    old = read_result(folder)
-    if old.method != "r2n2":
-        raise UserError(f"{folder} is not a training of voxels.", "Resume it with: train --resume.")
-    settings = from_mapping(VoxelTrainSettings, old.settings, "settings")
-    from .training.checkpoint import read_checkpoint
-
-    saved = read_checkpoint(folder)
-    if given.steps is not None:
-        if saved is not None and saved[1]["step"] > given.steps:
-            raise UserError(f"{folder} has {saved[1]['step']} steps already.", "Give --steps a larger number.")
-        settings = dataclasses.replace(settings, steps=given.steps, minutes=None)
-    elif given.minutes is not None:
-        spent = saved[1]["seconds"] / 60 if saved is not None else 0.0
-        settings = dataclasses.replace(settings, steps=None, minutes=given.minutes + spent)
-    elif old.status == "done":
-        raise UserError(f"{folder} is finished.", "Give --steps (in all) or --minutes (more) to go on.")
-    return folder, Path(old.capture), settings
 
 
 def predict(

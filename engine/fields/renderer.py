@@ -15,10 +15,10 @@ from ..contract.settings import NerfSettings
 from ..kernels import volume
 from ..kernels.marching import Samples
 from ..kernels.photometric.reference import srgb_decode
-from .acceleration import Quantised
 from .cost import Cost, measured_rate, multiply_adds
 from .ndc import Frustum
 from .nerf import NerfField, SimpleField, initialise
+from .quantised import Quantised
 from .sampling import coarse_to_fine, stratified
 from .volume import Composite, composite
 

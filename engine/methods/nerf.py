@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .. import devices
+from .. import acceleration, devices
 from ..cameras import Camera, average_pose, ray_matrix
 from ..contract.capture import Capture
 from ..contract.errors import UserError
@@ -27,7 +27,7 @@ from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
 from ..data.scene import scene_box, seed_positions
 from ..data.views import View
-from ..fields import acceleration, light
+from ..fields import light
 from ..fields.cost import Cost, duration
 from ..fields.ndc import Frustum
 from ..fields.occupancy import OccupancyGrid

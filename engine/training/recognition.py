@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from torch import nn
 
-from .. import __version__
+from .. import __version__, acceleration, devices
 from ..contract.events import started
 from ..contract.result import WEIGHTS, Result, write_result
 from ..contract.schema import to_mapping
@@ -67,7 +68,7 @@ def recognise(
             progress("recognise", len(cut))
             named = Path(settings.weights).resolve()
             network, _ = read_weights(named / WEIGHTS if named.is_dir() else named)
-            probabilities = predict(network, np.stack(cut))
+            probabilities = _predicted(network, np.stack(cut), settings.precision, reporter)
             progress("recognise", steps)
         except Cancelled:
             reporter("done", seconds=time.monotonic() - begin, cancelled=True)
@@ -91,3 +92,18 @@ def recognise(
             write_result(folder, result)
     reporter("done", seconds=time.monotonic() - begin, cancelled=False)
     return result
+
+
+def _predicted(network: nn.Module, pictures: np.ndarray, precision: str, reporter: Reporter) -> np.ndarray:
+    """What :func:`predict` gives, by INT8 where that is asked for and works, else with a warning by what the processor does best."""
+    usual = "bfloat16" if devices.has_bfloat16("cpu") else "float32"
+    if precision != "int8":
+        return predict(network, pictures, usual if precision == "auto" else precision)
+    missing = acceleration.lacking("int8") if hasattr(network, "encoder") else "int8 is for networks that encode pictures."
+    try:
+        if not missing:
+            return predict(network, pictures, "int8")
+    except acceleration.UNUSABLE as error:
+        missing = acceleration.unusable("int8", error)
+    reporter("warning", message=f"{missing} Voxels are computed with {usual}.")
+    return predict(network, pictures, usual)

@@ -25,7 +25,7 @@ _BY_PLACE = {4: torch.channels_last, 5: torch.channels_last_3d}
 @dataclass(frozen=True)
 class Variant:
     """Sizes of a network: ``encoder`` channels of its six stages, ``features`` of a view, ``decoder`` channels of the grid's cells and of
-    the stages at 8³, 16³ and 32³ (two); ``kernel`` of the recurrence's convolutions.
+    the stages at 8³, 16³ and 32³ (two); ``kernel`` of the recurrence's convolutions. ``small``: the decoder's last convolution is at 16³.
     """
 
     residual: bool
@@ -34,9 +34,10 @@ class Variant:
     encoder: tuple[int, ...] = (96, 128, 256, 256, 256, 256)
     features: int = 1024
     decoder: tuple[int, ...] = (128, 128, 128, 64, 32)
+    small: bool = False
 
 
-_SMALL = {"encoder": (16, 32, 64, 128, 192, 192), "features": 512, "decoder": (64, 64, 32, 16, 16)}
+_SMALL = {"encoder": (16, 32, 64, 128, 192, 192), "features": 512, "decoder": (64, 64, 32, 32), "small": True}
 VARIANTS = {
     "lstm-1": Variant(False, "lstm", 1),
     "gru-3": Variant(False, "gru", 3),
@@ -61,7 +62,8 @@ class RecurrentNetwork(nn.Module):
         self.encoder = make(variant.encoder, variant.features)
         cell = _LstmCell if variant.cell == "lstm" else _GruCell
         self.cell = cell(variant.features, variant.decoder[0], variant.kernel)
-        self.decoder = (_ResidualDecoder if variant.residual else _PlainDecoder)(variant.decoder)
+        full = _ResidualDecoder if variant.residual else _PlainDecoder
+        self.decoder = (_SmallDecoder if variant.small else full)(variant.decoder)
         self.apply(_start)
         # Channels side by side: on processors convolutions of few channels take half the time so.
         for weights in self.parameters():
@@ -78,12 +80,16 @@ class RecurrentNetwork(nn.Module):
             [B, 2, 32, 32, 32] logits of empty and full, axes x, y, z.
         """
         batch, count = views.shape[:2]
-        pictures = (views.flatten(0, 1) - 0.5).contiguous(memory_format=torch.channels_last)
-        features = self.encoder(pictures).view(batch, count, -1)
+        features = self.encoder(as_seen(views)).view(batch, count, -1)
         state = None
         for index in range(count):
             state = self.cell(features[:, index], state)
         return self.decoder(state[0])
+
+
+def as_seen(views: Tensor) -> Tensor:
+    """Views [B, V, 3, H, W] as encoders take them, [B V, 3, H, W]."""
+    return (views.flatten(0, 1) - 0.5).contiguous(memory_format=torch.channels_last)
 
 
 def _start(layer: nn.Module) -> None:
@@ -110,6 +116,9 @@ def _pool(x: Tensor) -> Tensor:
 class _PlainEncoder(nn.Module):
     """Six convolutions, each with pooling, and one dense layer."""
 
+    # What INT8 leaves as it is: the layer that sees colours.
+    PRECISE = ("stages.0",)
+
     def __init__(self, channels: tuple[int, ...], features: int):
         super().__init__()
         before = (3, *channels)
@@ -128,6 +137,8 @@ class _PlainEncoder(nn.Module):
 
 class _ResidualEncoder(nn.Module):
     """Six stages of two convolutions; all but the first and the fourth add what came in."""
+
+    PRECISE = ("first.0",)
 
     def __init__(self, channels: tuple[int, ...], features: int):
         super().__init__()
@@ -235,3 +246,21 @@ class _ResidualDecoder(nn.Module):
         x = _leaky(self.last[0](x))
         # Both of what the stage adds start from here, as in the published program.
         return self.out(self.last[2](x) + _leaky(self.last[1](x)))
+
+
+class _SmallDecoder(nn.Module):
+    """Twice the side and once more, one convolution at 16³, and straight from there to the voxels. The published decoders' layers at 32³
+    take two thirds of a step on a processor, for details that 16³ cells of 32 channels hold as well.
+    """
+
+    def __init__(self, channels: tuple[int, ...]):
+        super().__init__()
+        self.widen = nn.ModuleList(_Widen(a, b) for a, b in zip(channels[:2], channels[1:3], strict=True))
+        self.last = nn.Conv3d(channels[2], channels[3], 3, padding=1)
+        self.out = _Widen(channels[3], 2)
+
+    def forward(self, state: Tensor) -> Tensor:
+        x = state
+        for widen in self.widen:
+            x = _leaky(widen(x))
+        return self.out(_leaky(self.last(x)))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..acceleration import quantised
 from ..cameras import WORLD_AXES
 from ..contract.errors import UserError
 from ..contract.result import BINVOX, BLOCKS, POINTS, SMOOTH, VOXELS, replacing
@@ -20,20 +22,26 @@ from ..formats.voxel_surface import colors_by_height, side, standing, surface_of
 from ..formats.voxels import Voxels, write_voxels
 from .batches import BACKGROUND, composed
 from .colors import color_bands
+from .networks import as_seen
 
 
-def predict(network: nn.Module, pictures: np.ndarray) -> np.ndarray:
+def predict(network: nn.Module, pictures: np.ndarray, numbers: str = "float32") -> np.ndarray:
     """Probabilities that voxels are full.
 
     Args:
-        network: see trainer.read_weights. pictures: [V, 127, 127, 4] uint8, objects cut out, in any order.
+        network: see trainer.read_weights. pictures: [V, 127, 127, 4] uint8, objects cut out, in any order. numbers: float32, bfloat16, or
+            int8, which quantises the encoder, by the ranges that it has on these pictures, but for its first layer.
 
     Returns:
         [32, 32, 32] float32, axes x, y, z.
     """
     codes = composed(pictures, np.full((1, 1, 1, 3), BACKGROUND / 255, np.float32))
-    with torch.inference_mode():
-        logits = network(torch.from_numpy(codes).permute(0, 3, 1, 2)[None])
+    views = torch.from_numpy(codes).permute(0, 3, 1, 2)[None]
+    if numbers == "int8":
+        network = copy.deepcopy(network)
+        network.encoder = quantised(network.encoder, [(as_seen(views),)], network.encoder.PRECISE)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=numbers == "bfloat16"):
+        logits = network(views)
     return logits.float().softmax(dim=1)[0, 1].numpy()
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine import cli
+from engine import acceleration, cli
 from engine.contract.events import read_new
 from engine.contract.result import read_result
-from engine.fields import acceleration, renderer
+from engine.fields import renderer
 from engine.formats.points import read_points
 from engine.methods.nerf import NerfTrainer
 

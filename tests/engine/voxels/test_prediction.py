@@ -2,12 +2,13 @@
 """From pictures to files: objects are cut out, meshes are closed and stand on the floor, and bad input is refused in a sentence."""
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from engine import cli
+from engine import acceleration, cli
 from engine.contract.errors import UserError
 from engine.contract.result import read_result
 from engine.formats.binvox import read_binvox
@@ -18,6 +19,7 @@ from engine.voxels import networks
 from engine.voxels.colors import color_bands
 from engine.voxels.cutout import cut_out
 from engine.voxels.meshes import read_shape
+from engine.voxels.prediction import predict
 from engine.voxels.trainer import write_weights
 
 TINY = {"encoder": (4, 4, 6, 6, 6, 8), "features": 12, "decoder": (6, 6, 6, 4, 4)}
@@ -211,3 +213,28 @@ def test_bad_arguments(tmp_path, weights, monkeypatch, capsys, arguments, words)
     said = capsys.readouterr().err
     assert code != 0 and words in said and "Traceback" not in said, said
     assert not (tmp_path / "r").exists()
+
+
+def test_int8_says_what_it_lacks_and_the_voxels_come_all_the_same(tmp_path, weights, monkeypatch, capsys):
+    flags = ["--out", str(tmp_path / "plain"), "--weights", str(weights)]
+    assert cli.main(["voxels", str(picture(tmp_path / "a.png")), *flags, "--precision", "float32"]) == 0
+    monkeypatch.setattr(acceleration, "find_spec", lambda name: None)
+    flags[1] = str(tmp_path / "narrow")
+    assert cli.main(["voxels", str(tmp_path / "a.png"), *flags, "--precision", "int8"]) == 0
+    assert "Neural Compressor" in capsys.readouterr().err
+    one, other = (read_voxels(tmp_path / name / "voxels.npz").probabilities for name in ("plain", "narrow"))
+    np.testing.assert_allclose(one, other, atol=0.02)
+
+
+@pytest.mark.skipif(
+    find_spec("neural_compressor") is None or acceleration.compiler() is None,
+    reason="needs profile ipex (python3 scripts/dev.py setup ipex) and a C++ compiler",
+)
+def test_int8_gives_nearly_what_the_network_gives():
+    import torch
+
+    torch.manual_seed(1)
+    network = networks.RecurrentNetwork(networks.Variant(False, "gru", 3, **TINY)).eval()
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 127, 127, 4), dtype=np.uint8)
+    exact, narrow = predict(network, pictures), predict(network, pictures, "int8")
+    assert 0 < np.abs(exact - narrow).max() < 0.05

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Accelerations: that each says what it lacks, that INT8 shows what the trained network shows, and that IPEX trains and resumes."""
+"""Fields in INT8: that they show what the trained network shows, and that what is not there or broken is left out."""
 
 import sys
-import types
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 
+from engine import acceleration
+from engine.acceleration import compiler
 from engine.contract.settings import NerfSettings
-from engine.fields import acceleration, renderer
-from engine.fields.acceleration import Quantised, compiler, lacking, measure
+from engine.fields import quantised, renderer
 from engine.fields.nerf import NerfField, SimpleField, initialise
+from engine.fields.quantised import Quantised, measure
 from engine.fields.renderer import PaperRenderer, Rays
 from engine.fields.skipping import SkippingRenderer
 
@@ -38,31 +39,6 @@ def samples(count, seed=0):
 
 def installed(monkeypatch, *names):
     monkeypatch.setattr(acceleration, "find_spec", lambda name: object() if name in names else None)
-
-
-def test_what_is_not_installed_is_named_with_the_way_to_it(monkeypatch):
-    installed(monkeypatch)
-    assert lacking("float32") == lacking("bfloat16") == ""
-    assert "Neural Compressor" in lacking("int8") and "scripts/dev.py setup ipex" in lacking("int8")
-    assert "Intel Extension for PyTorch" in lacking("ipex")
-    assert "xpu" in lacking("int8", "xpu") and "xpu" in lacking("ipex", "xpu")
-
-
-def test_without_a_compiler_on_the_path_int8_says_so(monkeypatch, tmp_path):
-    installed(monkeypatch, "neural_compressor", "intel_extension_for_pytorch")
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CXX", raising=False)
-    assert "no C++ compiler" in lacking("int8") and lacking("ipex") == ""
-    # A compiler that is named need not be on the path.
-    named = tmp_path / "elsewhere" / "cc.exe"
-    named.parent.mkdir()
-    named.write_text("")
-    named.chmod(0o755)
-    monkeypatch.setenv("CXX", str(named))
-    assert lacking("int8") == ""
-    # Once IPEX is loaded, Neural Compressor quantises for it, in a way that it gives up.
-    monkeypatch.setitem(sys.modules, "intel_extension_for_pytorch", types.ModuleType("intel_extension_for_pytorch"))
-    assert "in one process" in lacking("int8")
 
 
 def renderers():
@@ -124,21 +100,9 @@ def test_what_is_installed_but_broken_is_left_out_and_says_why(monkeypatch, erro
     installed(monkeypatch, "neural_compressor")
     monkeypatch.delitem(sys.modules, "intel_extension_for_pytorch", raising=False)
     monkeypatch.setattr(acceleration, "compiler", lambda: "g++")
-    monkeypatch.setattr(acceleration, "Quantised", broken)
+    monkeypatch.setattr(quantised, "Quantised", broken)
     rates, missing = measure("cpu", ("float32", "int8"))
     assert set(rates) == {"float32"} and missing == {"int8": f"int8 does not work here ({str(error).splitlines()[0]})."}
-
-
-@pytest.mark.parametrize("narrow, kind", [(True, torch.bfloat16), (False, torch.float32)])
-def test_ipex_is_given_model_and_optimiser(monkeypatch, narrow, kind):
-    """By a stand-in that only keeps what it was called with."""
-    calls = []
-    stand_in = types.SimpleNamespace(optimize=lambda model, **others: calls.append((model, others)))
-    monkeypatch.setitem(sys.modules, "intel_extension_for_pytorch", stand_in)
-    network = SimpleField(16).eval()
-    optimizer = torch.optim.Adam(network.parameters())
-    acceleration.with_ipex(network, optimizer, narrow)
-    assert calls == [(network, {"dtype": kind, "optimizer": optimizer, "inplace": True})] and network.training
 
 
 @profile
@@ -146,13 +110,13 @@ def test_ipex_is_given_model_and_optimiser(monkeypatch, narrow, kind):
 def test_int8_gives_what_the_network_gives(network):
     initialise(network, np.random.default_rng(1))
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    quantised = Quantised(network, *samples(10_000))
+    narrow = Quantised(network, *samples(10_000))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     for shape in ((1, 3), (50, 60, 3), (2048, 3)):
         positions, directions = (one.view(shape) for one in samples(int(np.prod(shape[:-1])), seed=2))
         with torch.no_grad():
             exact = network(positions, directions)
-        found = quantised(positions, directions)
+        found = narrow(positions, directions)
         for one, other in zip(exact, found, strict=True):
             assert one.shape == other.shape
             assert (one - other).norm() < 0.08 * one.norm()
