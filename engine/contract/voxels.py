@@ -62,11 +62,8 @@ class VoxelTrainSettings:
         minimum=0.0,
         advanced=True,
     )
-    precision: Literal["auto", "float32", "bfloat16", "ipex"] = setting(
-        "auto",
-        "Numbers to compute with: auto takes bfloat16 where the device multiplies it itself; ipex is Intel Extension for PyTorch with "
-        "those of auto, in the profile of that name.",
-        advanced=True,
+    precision: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto", "Numbers to compute with: auto takes bfloat16 where the device multiplies it itself.", advanced=True
     )
     seed: int = setting(0, "Seed of everything random in training.", minimum=0, maximum=2**31 - 1, advanced=True)
     threads: int = setting(0, "Processor threads; 0 takes all.", minimum=0, maximum=1024, advanced=True)

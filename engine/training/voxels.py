@@ -11,8 +11,7 @@ import numpy as np
 import psutil
 import torch
 
-from .. import __version__, acceleration, devices
-from ..contract.errors import UserError
+from .. import __version__, devices
 from ..contract.events import started
 from ..contract.result import METRICS, WEIGHTS, Result, read_result, write_result
 from ..contract.schema import to_mapping
@@ -120,9 +119,9 @@ def _train(job: VoxelRun, asked_to_end: EndRequest) -> Result:
 
 
 def _half(settings: VoxelTrainSettings, device: str) -> bool:
-    if settings.precision == "ipex" and (missing := acceleration.lacking("ipex", device)):
-        raise UserError(missing, "Use --precision auto.")
-    return settings.precision == "bfloat16" or settings.precision != "float32" and devices.has_bfloat16(device)
+    if settings.precision == "auto":
+        return devices.has_bfloat16(device)
+    return settings.precision == "bfloat16"
 
 
 def _loop(job: VoxelRun, trainer: VoxelTrainer, budget: Budget, val: Shapes | None, test: Shapes | None, asked_to_end: EndRequest) -> None:

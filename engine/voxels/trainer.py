@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
-from ..acceleration import with_ipex
 from ..contract.errors import UserError
 from ..contract.result import replacing
 from ..contract.voxels import VoxelTrainSettings
@@ -31,8 +30,6 @@ _FALL = 0.01
 # A gradient of this length or more is cut to it: one shape that nobody expected would undo many steps.
 _LONGEST = 5.0
 _SCORED_AT_ONCE = 8
-# What Adam keeps for each weight.
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 class VoxelTrainer:
@@ -42,16 +39,11 @@ class VoxelTrainer:
         self.settings, self.shapes, self.device, self.half = settings, shapes, device, half
         torch.manual_seed(settings.seed)
         self.network = new_network(settings.network).to(device)
-        # Before IPEX adds weights of its own.
-        self._names, self._weights = zip(*self.network.named_parameters(), strict=True)
-        self._ipex = settings.precision == "ipex"
-        fused = device in ("cpu", "cuda") and not self._ipex
+        fused = device in ("cpu", "cuda")
         # Not Adam: a decay added to gradients wins where these are means over 32³ voxels, and most weights are gone after 1 000 steps.
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=fused
         )
-        if self._ipex:
-            with_ipex(self.network, self.optimizer, half)
         self.steps_done = 0
 
     def rate(self, step: int) -> float:
@@ -91,31 +83,27 @@ class VoxelTrainer:
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything that a resumed training needs to go on exactly: arrays, and plain values for JSON."""
-        # By the state dicts, because IPEX keeps weights and moments in an order of its own.
         arrays = {f"weights.{name}": value for name, value in self.network.state_dict().items()}
-        for index, moments in self.optimizer.state_dict()["state"].items():
-            arrays |= {f"adam.{self._names[index]}.{moment}": value for moment, value in moments.items()}
+        for name, weights in self.network.named_parameters():
+            for moment, value in self.optimizer.state.get(weights, {}).items():
+                arrays[f"adam.{name}.{moment}"] = value
         return {name: value.detach().cpu().numpy() for name, value in arrays.items()}, {"step": self.steps_done}
 
     def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Takes over what :meth:`state` gave."""
         weights = {name.removeprefix("weights."): torch.from_numpy(value) for name, value in arrays.items() if name.startswith("weights.")}
         self.network.load_state_dict(weights)
-        if facts["step"]:
-            moments = {
-                index: {moment: self._moment(values, moment, arrays[f"adam.{name}.{moment}"]) for moment in _MOMENTS}
-                for index, (name, values) in enumerate(zip(self._names, self._weights, strict=True))
+        for name, values in self.network.named_parameters():
+            moments = {key.rpartition(".")[2]: value for key, value in arrays.items() if key.startswith(f"adam.{name}.")}
+            # Files give Adam's count of steps back as a list of one. Moments lie in memory as their weights do: the fused step (torch 2.13)
+            # pairs them up by address.
+            self.optimizer.state[values] = {
+                key: torch.tensor(value.reshape(()), device=self.device)
+                if key == "step"
+                else torch.empty_like(values, requires_grad=False).copy_(torch.from_numpy(value))
+                for key, value in moments.items()
             }
-            self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
         self.steps_done = facts["step"]
-
-    def _moment(self, values: Tensor, moment: str, saved: np.ndarray) -> Tensor:
-        # Files give Adam's count of steps back as a list of one.
-        if moment == "step":
-            return torch.tensor(saved.reshape(()), device="cpu" if self._ipex else self.device)
-        # Moments lie in memory as their weights do: the fused step (torch 2.13) pairs them up by address. IPEX orders them itself.
-        plain = torch.tensor(saved)
-        return plain if self._ipex else torch.empty_like(values, requires_grad=False).copy_(plain)
 
     @contextlib.contextmanager
     def _numbers(self) -> Iterator[None]:

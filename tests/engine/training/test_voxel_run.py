@@ -2,14 +2,8 @@
 """From the command line to weights: data is made, training stops and goes on, and what is wrong is said in a sentence."""
 
 import json
-import subprocess
-import sys
-from importlib.util import find_spec
-from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from engine import cli
 from engine.contract.events import read_new
@@ -17,7 +11,6 @@ from engine.contract.result import CANCEL, read_result
 from engine.voxels import networks
 from engine.voxels.trainer import read_weights
 
-ROOT = Path(__file__).resolve().parents[3]
 TINY = {"encoder": (4, 4, 6, 6, 6, 8), "features": 12, "decoder": (6, 6, 6, 4, 4)}
 
 
@@ -97,28 +90,3 @@ def test_no_data_fails_and_says_so(capsys, tmp_path):
     assert train(tmp_path / "empty", "--out", tmp_path / "r", "--steps", 1) == 1
     assert "no shapes" in capsys.readouterr().err and read_result(tmp_path / "r").status == "failed"
     assert read_new(tmp_path / "r" / "events.jsonl")[0][-1].kind == "failed"
-
-
-@pytest.mark.skipif(find_spec("intel_extension_for_pytorch") is not None, reason="Intel Extension for PyTorch is there")
-def test_without_ipex_it_is_not_begun(tmp_path, data, capsys):
-    assert train(data, "--out", tmp_path / "r", "--steps", 1, "--precision", "ipex") == 1
-    assert "scripts/dev.py setup ipex" in capsys.readouterr().err
-
-
-@pytest.mark.skipif(
-    find_spec("intel_extension_for_pytorch") is None, reason="needs profile ipex (python3 scripts/dev.py setup ipex)"
-)
-def test_ipex_trains_and_goes_on_where_it_was(tmp_path, data):
-    """In processes of their own, because IPEX changes torch for all that follows."""
-    flags = "--network lstm-1-small --batch 2 --precision ipex".split()
-    runs = [
-        [str(data), "--out", str(tmp_path / "r"), "--steps", "2", *flags],
-        ["--resume", str(tmp_path / "r"), "--steps", "4"],
-        [str(data), "--out", str(tmp_path / "straight"), "--steps", "4", *flags],
-    ]
-    for run in runs:
-        subprocess.run([sys.executable, "-m", "engine", "voxels", "train", *run], check=True, cwd=ROOT)
-    one, other = (load_file(tmp_path / name / "weights.safetensors") for name in ("r", "straight"))
-    for name, values in one.items():
-        # Sums differ in their last digits from run to run, and Adam's first steps make as much of a small gradient as of a large one.
-        assert np.abs(values.astype(np.float32) - other[name].astype(np.float32)).mean() < 1e-4, name
