@@ -25,7 +25,8 @@ _BY_PLACE = {4: torch.channels_last, 5: torch.channels_last_3d}
 @dataclass(frozen=True)
 class Variant:
     """Sizes of a network: ``encoder`` channels of its six stages, ``features`` of a view, ``decoder`` channels of the grid's cells and of
-    the stages at 8³, 16³ and 32³ (two); ``kernel`` of the recurrence's convolutions. ``small``: the decoder's last convolution is at 16³.
+    the stages at 8³, 16³ and 32³ (two); ``kernel`` of the recurrence's convolutions. A decoder of four numbers is a
+    :class:`_SmallDecoder`: cells, 8³, 16³ and its convolution there.
     """
 
     residual: bool
@@ -34,10 +35,9 @@ class Variant:
     encoder: tuple[int, ...] = (96, 128, 256, 256, 256, 256)
     features: int = 1024
     decoder: tuple[int, ...] = (128, 128, 128, 64, 32)
-    small: bool = False
 
 
-_SMALL = {"encoder": (16, 32, 64, 128, 192, 192), "features": 512, "decoder": (64, 64, 32, 32), "small": True}
+_SMALL = {"encoder": (16, 32, 64, 128, 192, 192), "features": 512, "decoder": (64, 64, 32, 32)}
 VARIANTS = {
     "lstm-1": Variant(False, "lstm", 1),
     "gru-3": Variant(False, "gru", 3),
@@ -63,7 +63,7 @@ class RecurrentNetwork(nn.Module):
         cell = _LstmCell if variant.cell == "lstm" else _GruCell
         self.cell = cell(variant.features, variant.decoder[0], variant.kernel)
         full = _ResidualDecoder if variant.residual else _PlainDecoder
-        self.decoder = (_SmallDecoder if variant.small else full)(variant.decoder)
+        self.decoder = (_SmallDecoder if len(variant.decoder) == 4 else full)(variant.decoder)
         self.apply(_start)
         # Channels side by side: on processors convolutions of few channels take half the time so.
         for weights in self.parameters():
@@ -250,7 +250,7 @@ class _ResidualDecoder(nn.Module):
 
 class _SmallDecoder(nn.Module):
     """Twice the side and once more, one convolution at 16³, and straight from there to the voxels. The published decoders' layers at 32³
-    take two thirds of a step on a processor, for details that 16³ cells of 32 channels hold as well.
+    take two thirds of a step on a processor; whether a long training would be better with them was not measured.
     """
 
     def __init__(self, channels: tuple[int, ...]):

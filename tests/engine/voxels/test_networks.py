@@ -9,7 +9,7 @@ from engine.voxels.networks import VARIANTS, RecurrentNetwork, Variant, _pool, _
 
 TINY = {"encoder": (4, 4, 6, 6, 6, 8), "features": 12, "decoder": (6, 6, 6, 4, 4)}
 NETWORKS = {
-    "small": Variant(False, "gru", 3, **{**TINY, "decoder": (6, 6, 6, 4)}, small=True),
+    "small": Variant(False, "gru", 3, **{**TINY, "decoder": (6, 6, 6, 4)}),
     "lstm": Variant(False, "lstm", 1, **TINY),
     "gru": Variant(False, "gru", 3, **TINY),
     "residual": Variant(True, "gru", 3, **TINY),

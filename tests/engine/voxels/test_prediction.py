@@ -20,7 +20,7 @@ from engine.voxels.colors import color_bands
 from engine.voxels.cutout import cut_out
 from engine.voxels.meshes import read_shape
 from engine.voxels.prediction import predict
-from engine.voxels.trainer import write_weights
+from engine.voxels.trainer import read_weights, write_weights
 
 TINY = {"encoder": (4, 4, 6, 6, 6, 8), "features": 12, "decoder": (6, 6, 6, 4, 4)}
 
@@ -213,6 +213,13 @@ def test_bad_arguments(tmp_path, weights, monkeypatch, capsys, arguments, words)
     said = capsys.readouterr().err
     assert code != 0 and words in said and "Traceback" not in said, said
     assert not (tmp_path / "r").exists()
+
+
+def test_bfloat16_gives_nearly_what_float32_gives(weights):
+    network, _ = read_weights(weights)
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 127, 127, 4), dtype=np.uint8)
+    exact, narrow = predict(network, pictures), predict(network, pictures, "bfloat16")
+    assert 0 < np.abs(exact - narrow).max() < 0.05
 
 
 def test_int8_says_what_it_lacks_and_the_voxels_come_all_the_same(tmp_path, weights, monkeypatch, capsys):
