@@ -11,7 +11,7 @@ import torch
 
 from . import __version__, acceleration, devices
 from .contract.settings import TrainSettings
-from .fields import quantised
+from .fields.measuring import measure
 from .kernels import CACHE, compiling
 from .methods import training_cost
 
@@ -57,7 +57,7 @@ def _numbers(device: str, full: bool) -> dict[str, Any]:
     torch.set_num_threads(devices.threads(0))
     has_bfloat16 = devices.has_bfloat16(device)
     used = "bfloat16" if has_bfloat16 else "float32"
-    rates, missing = quantised.measure(device, acceleration.NAMES if full else ("float32", "bfloat16"), has_bfloat16)
+    rates, missing = measure(device, acceleration.NAMES if full else ("float32", "bfloat16"), has_bfloat16)
     does = "multiplies" if has_bfloat16 else "does not multiply"
     words = [
         f"{used}, because {'this processor' if device == 'cpu' else device} {does} bfloat16 itself: "

@@ -11,9 +11,10 @@ import torch
 from engine import acceleration
 from engine.acceleration import compiler
 from engine.contract.settings import NerfSettings
-from engine.fields import quantised, renderer
+from engine.fields import measuring, renderer
+from engine.fields.measuring import measure
 from engine.fields.nerf import NerfField, SimpleField, initialise
-from engine.fields.quantised import Quantised, measure
+from engine.fields.quantised import Quantised
 from engine.fields.renderer import PaperRenderer, Rays
 from engine.fields.skipping import SkippingRenderer
 
@@ -100,7 +101,7 @@ def test_what_is_installed_but_broken_is_left_out_and_says_why(monkeypatch, erro
     installed(monkeypatch, "neural_compressor")
     monkeypatch.delitem(sys.modules, "intel_extension_for_pytorch", raising=False)
     monkeypatch.setattr(acceleration, "compiler", lambda: "g++")
-    monkeypatch.setattr(quantised, "Quantised", broken)
+    monkeypatch.setattr(measuring, "Quantised", broken)
     rates, missing = measure("cpu", ("float32", "int8"))
     assert set(rates) == {"float32"} and missing == {"int8": f"int8 does not work here ({str(error).splitlines()[0]})."}
 
