@@ -48,17 +48,20 @@ class VoxelTrainSettings:
         3, "The most views of a shape in a step, whose number is drawn anew each time; published: 5.", minimum=1, maximum=24, advanced=True
     )
     learning_rate: float = setting(
-        4e-4, "Learning rate of Adam at the start; published: 1e-4.", minimum=0.0, advanced=True
+        5e-4,
+        "Learning rate at the start, of Muon for kernels of convolutions and of Adam for the rest; published: Adam, 1e-4.",
+        minimum=0.0,
+        advanced=True,
     )
     schedule_steps: int = setting(
-        40_000,
+        30_000,
         "Steps over which the learning rate falls to a hundredth, along half a cosine; afterwards it stays there.",
         minimum=1,
         advanced=True,
     )
     weight_decay: float = setting(
         0.01,
-        "Share of the learning rate that weights shrink by in a step (AdamW); published: 5e-5, added to gradients.",
+        "Share of the learning rate that weights shrink by in a step; published: 5e-5, added to gradients.",
         minimum=0.0,
         advanced=True,
     )
