@@ -32,6 +32,8 @@ METHOD = "r2n2"
 # Numbers of views that are scored.
 SCORED = (1, 5)
 _REPORT_EVERY, _CHECKPOINT_EVERY, _LOOK_EVERY = 0.5, 60.0, 240.0
+# Shapes that are looked at while training: a look should take some seconds.
+_LOOKED_AT = 160
 
 
 @dataclass
@@ -96,6 +98,8 @@ def _train(job: VoxelRun, asked_to_end: EndRequest) -> Result:
         shapes = {
             split: load_split(job.data, split, progress("load")) for split in SPLITS if split == "train" or shape_folders(job.data, split)
         }
+        if "val" in shapes:
+            shapes["val"] = shapes["val"].at_most(_LOOKED_AT)
         trainer = VoxelTrainer(settings, shapes["train"], device, _half(settings, device))
         saved = read_checkpoint(job.folder) if job.resume else None
         if saved is not None:

@@ -41,27 +41,20 @@ def training_batch(shapes: Shapes, batch: int, most_views: int, seed: int, step:
     pictures[flipped], cells[flipped] = pictures[flipped][:, :, :, ::-1], cells[flipped][:, ::-1]
     flat = pictures.reshape(-1, PICTURE, PICTURE, 4)
     codes = composed(_shifted(flat, rng), _backgrounds(len(flat), rng))
-    codes *= rng.uniform(1 - _TINT, 1 + _TINT, (len(flat), 1, 1, 3)).astype(np.float32)
-    return _tensor(codes, batch), torch.from_numpy(cells.astype(np.int64))
+    tints = torch.from_numpy(rng.uniform(1 - _TINT, 1 + _TINT, (len(flat), 3, 1, 1)).astype(np.float32))
+    return codes.mul_(tints).clamp_(0, 1).view(batch, -1, *codes.shape[1:]), torch.from_numpy(cells.astype(np.int64))
 
 
 def scoring_batch(shapes: Shapes, which: np.ndarray, views: int) -> tuple[Tensor, Tensor]:
     """Shapes as they are scored: their first views on the one background. Returns as :func:`training_batch`."""
-    pictures = np.asarray(shapes.views[which, :views])
-    flat = pictures.reshape(-1, PICTURE, PICTURE, 4)
-    codes = composed(flat, np.full((1, 1, 1, 3), BACKGROUND / 255, np.float32))
-    return _tensor(codes, len(which)), torch.from_numpy(shapes.cells(which).astype(np.int64))
+    codes = composed(shapes.views[which, :views].reshape(-1, PICTURE, PICTURE, 4))
+    return codes.view(len(which), -1, *codes.shape[1:]), torch.from_numpy(shapes.cells(which).astype(np.int64))
 
 
-def composed(pictures: np.ndarray, backgrounds: np.ndarray) -> np.ndarray:
-    """Pictures [P, H, W, 4] uint8 over backgrounds [P, H, W, 3] codes from 0 to 1: [P, H, W, 3] float32."""
-    alpha = pictures[..., 3:].astype(np.float32) * np.float32(1 / 255)
-    return pictures[..., :3].astype(np.float32) * (alpha * np.float32(1 / 255)) + backgrounds * (1 - alpha)
-
-
-def _tensor(codes: np.ndarray, batch: int) -> Tensor:
-    views = torch.from_numpy(codes.clip(0, 1)).permute(0, 3, 1, 2)
-    return views.reshape(batch, -1, *views.shape[1:])
+def composed(pictures: np.ndarray, backgrounds: Tensor | float = BACKGROUND / 255) -> Tensor:
+    """Pictures [P, H, W, 4] uint8 over backgrounds [P, 3, H, W], codes from 0 to 1: [P, 3, H, W] float32."""
+    planes = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous().float().mul_(1 / 255)
+    return torch.lerp(torch.as_tensor(backgrounds), planes[:, :3], planes[:, 3:])
 
 
 def _shifted(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -71,11 +64,12 @@ def _shifted(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.stack([picture[y : y + PICTURE, x : x + PICTURE] for picture, (y, x) in zip(wide, starts, strict=True)])
 
 
-def _backgrounds(count: int, rng: np.random.Generator) -> np.ndarray:
-    """[count, 127, 127, 3] codes from 0 to 1."""
+def _backgrounds(count: int, rng: np.random.Generator) -> Tensor:
+    """[count, 3, 127, 127] codes from 0 to 1."""
     white = rng.uniform(*_PLAIN, (count, 1, 3)) / 255
     ends = np.where(rng.random((count, 1, 1)) < _WHITE, white, rng.random((count, 2, 3))).astype(np.float32)
-    angle = rng.uniform(0, 2 * np.pi, count).astype(np.float32)
+    angle = rng.uniform(0, 2 * np.pi, (count, 1, 1)).astype(np.float32)
     line = np.linspace(-1, 1, PICTURE, dtype=np.float32)
-    along = (np.cos(angle)[:, None, None] * line[:, None] + np.sin(angle)[:, None, None] * line + np.float32(1.5)) / 3
-    return ends[:, None, None, 0] + along[..., None] * (ends[:, 1] - ends[:, 0])[:, None, None]
+    along = torch.from_numpy((np.cos(angle) * line[:, None] + np.sin(angle) * line + np.float32(1.5)) / 3)
+    first, last = torch.from_numpy(ends)[..., None, None].unbind(1)
+    return torch.lerp(first, last, along[:, None])

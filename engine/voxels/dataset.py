@@ -81,6 +81,11 @@ class Shapes:
         """The voxels of some shapes, [B, 32, 32, 32] bool with axes x, y, z."""
         return np.unpackbits(self.voxels[which], axis=1).view(bool).reshape(-1, SIDE, SIDE, SIDE)
 
+    def at_most(self, count: int) -> Shapes:
+        """Some of the shapes, of all categories alike."""
+        every = slice(None, None, -(-len(self) // count))
+        return Shapes(self.views[every], self.voxels[every], self.categories[every], self.names[every])
+
 
 def shape_folders(data: Path, split: str) -> list[Path]:
     """The folders of a split's shapes, in order."""

@@ -20,7 +20,7 @@ from ..formats.binvox import VoxelGrid, write_binvox
 from ..formats.points import write_points
 from ..formats.voxel_surface import colors_by_height, side, standing, surface_of
 from ..formats.voxels import Voxels, write_voxels
-from .batches import BACKGROUND, composed
+from .batches import composed
 from .colors import color_bands
 from .networks import as_seen
 
@@ -35,8 +35,7 @@ def predict(network: nn.Module, pictures: np.ndarray, numbers: str = "float32") 
     Returns:
         [32, 32, 32] float32, axes x, y, z.
     """
-    codes = composed(pictures, np.full((1, 1, 1, 3), BACKGROUND / 255, np.float32))
-    views = torch.from_numpy(codes).permute(0, 3, 1, 2)[None]
+    views = composed(pictures)[None]
     if numbers == "int8":
         network = copy.deepcopy(network)
         network.encoder = quantised(network.encoder, [(as_seen(views),)], network.encoder.PRECISE)

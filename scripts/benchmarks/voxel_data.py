@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from engine.voxels.batches import BACKGROUND, composed
+from engine.voxels.batches import composed
 from engine.voxels.dataset import Shapes, load_split
 
 _COLUMNS = 14
@@ -65,7 +65,7 @@ def _sheet(shapes: Shapes) -> Image.Image:
     rows = []
     for category in sorted(set(shapes.categories)):
         which = np.flatnonzero(np.array(shapes.categories) == category)[:_COLUMNS]
-        codes = composed(np.asarray(shapes.views[which, 0]), np.full((1, 1, 1, 3), BACKGROUND / 255, np.float32))
+        codes = composed(shapes.views[which, 0]).permute(0, 2, 3, 1).numpy()
         rows.append(np.concatenate(list(codes), axis=1))
     return Image.fromarray((np.concatenate(rows) * 255 + 0.5).astype(np.uint8))
 

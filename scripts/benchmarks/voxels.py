@@ -19,7 +19,7 @@ from PIL import Image
 
 from engine.contract.result import EVENTS, METRICS
 from engine.training.voxels import SCORED
-from engine.voxels.batches import BACKGROUND, composed
+from engine.voxels.batches import composed
 from engine.voxels.dataset import Shapes, load_split
 from engine.voxels.make_data import MADE_UP
 from engine.voxels.scores import THRESHOLD
@@ -105,9 +105,8 @@ def _overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def _pictures(shapes: Shapes, views: int) -> np.ndarray:
     """The first views of shapes, small, as rows: [N views, 768]."""
     rows = []
-    ground = np.full((1, 1, 1, 3), BACKGROUND / 255, np.float32)
     for pictures in shapes.views:
-        for codes in (composed(np.asarray(pictures[:views]), ground) * 255).astype(np.uint8):
+        for codes in (composed(np.array(pictures[:views])).permute(0, 2, 3, 1).numpy() * 255).astype(np.uint8):
             small = Image.fromarray(codes).resize((_SMALL, _SMALL), Image.Resampling.BOX)
             rows.append(np.asarray(small, np.float32).ravel() / 255)
     return np.stack(rows)

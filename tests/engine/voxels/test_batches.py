@@ -70,10 +70,18 @@ def test_all_numbers_of_views_come():
     assert training_batch(marked(views=2), 2, 5, seed=0, step=0)[0].shape[1] <= 2
 
 
+def test_some_of_the_shapes():
+    some = marked(10).at_most(4)
+    assert some.names == [f"chair/{row}" for row in (0, 3, 6, 9)] and len(some.categories) == len(some) == 4
+    assert some.cells(np.array([1]))[0, 16:, 3, 3].all() and some.views[2].max() == 255 and marked(3).at_most(9).names[2] == "chair/2"
+
+
 def test_composing():
     pictures = np.array([[[[255, 0, 0, 255], [255, 0, 0, 0], [255, 0, 0, 51]]]], np.uint8)
-    made = composed(pictures, np.full((1, 1, 1, 3), 0.5, np.float32))
-    np.testing.assert_allclose(made[0, 0], [[1, 0, 0], [0.5, 0.5, 0.5], [0.6, 0.4, 0.4]], atol=1e-6)
+    made = composed(pictures, 0.5)
+    np.testing.assert_allclose(made[0, :, 0].T, [[1, 0, 0], [0.5, 0.5, 0.5], [0.6, 0.4, 0.4]], atol=1e-6)
+    ground = torch.tensor([0.2, 0.4, 0.6]).view(1, 3, 1, 1).expand(1, 3, 1, 3)
+    np.testing.assert_allclose(composed(pictures, ground)[0, :, 0, 1], [0.2, 0.4, 0.6], atol=1e-6)
 
 
 def test_scoring_is_plain(little_data):
