@@ -167,7 +167,7 @@ def _finish(job, trainer: VoxelTrainer, test: Shapes | None, clock: Clock, resul
             found = {}
     means = {f"iou_{views}": float(values.mean()) for views, values in found.items()}
     facts = {"network": job.settings.network, "steps": trainer.steps_done, "settings": to_mapping(job.settings), **means}
-    write_weights(job.folder / WEIGHTS, trainer.network, facts)
+    write_weights(job.folder / WEIGHTS, trainer.mean, facts)
     result = result.with_artifact("weights", WEIGHTS)
     report("artifact", kind="weights", path=WEIGHTS)
     if found:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -28,6 +29,9 @@ from .scores import full, intersection_over_union
 
 # Steps over which the learning rate rises, and the share to which it falls.
 _RISE, _FALL = 50, 0.01
+# How fast the mean of weights forgets: at step t its share of old ones is (1 - 1/t) to this power (Karras et al. 2024,
+# arXiv 2312.02696), so it reaches back over a tenth of training (standard deviation), however long that is.
+_SHORTENS = 7.94
 # Weight of the overlap in the loss.
 _OVERLAP = 0.3
 # A gradient of this length or more is cut to it: one shape that nobody expected would undo many steps.
@@ -36,12 +40,16 @@ _SCORED_AT_ONCE = 8
 
 
 class VoxelTrainer:
-    """Teaches a network on shapes. ``steps_done`` counts steps. What a step learns from depends on seed and step alone."""
+    """Teaches a network on shapes. ``steps_done`` counts steps. What a step learns from depends on seed and step alone.
+
+    ``mean`` is the network to use: with the mean weights of about the last fifth of all steps.
+    """
 
     def __init__(self, settings: VoxelTrainSettings, shapes: Shapes, device: str, half: bool):
         self.settings, self.shapes, self.device, self.half = settings, shapes, device, half
         torch.manual_seed(settings.seed)
         self.network = new_network(settings.network).to(device)
+        self.mean = copy.deepcopy(self.network).requires_grad_(False).eval()
         plain, transposed = kernels(self.network)
         by_muon = {*plain, *transposed}
         rest = [weights for weights in self.network.parameters() if weights not in by_muon]
@@ -65,7 +73,6 @@ class VoxelTrainer:
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.rate(self.steps_done)
-        self.network.train()
         with self._numbers():
             logits = self.network(views.to(self.device))
         loss = voxel_loss(logits.float(), cells.to(self.device))
@@ -76,16 +83,17 @@ class VoxelTrainer:
         for optimizer in self.optimizers:
             optimizer.step()
         self.steps_done += 1
+        share = 1 - (1 - 1 / self.steps_done) ** _SHORTENS
+        torch._foreach_lerp_(list(self.mean.parameters()), list(self.network.parameters()), share)
         return loss.item()
 
     def score(self, shapes: Shapes, views: int, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
-        """The intersection over union of each shape by its first views, [N]."""
-        self.network.eval()
+        """The intersection over union of each shape by its first views, by the mean weights, [N]."""
         scores = []
         with torch.no_grad(), self._numbers():
             for first in range(0, len(shapes), _SCORED_AT_ONCE):
                 pictures, cells = scoring_batch(shapes, np.arange(first, min(first + _SCORED_AT_ONCE, len(shapes))), views)
-                predicted = full(self.network(pictures.to(self.device))).cpu()
+                predicted = full(self.mean(pictures.to(self.device))).cpu()
                 scores.append(intersection_over_union(predicted, cells.bool()).numpy())
                 if progress is not None:
                     progress(min(first + _SCORED_AT_ONCE, len(shapes)), len(shapes))
@@ -94,6 +102,7 @@ class VoxelTrainer:
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Everything that a resumed training needs to go on exactly: arrays, and plain values for JSON."""
         arrays = {f"weights.{name}": value for name, value in self.network.state_dict().items()}
+        arrays |= {f"mean.{name}": value for name, value in self.mean.state_dict().items()}
         for name, weights in self.network.named_parameters():
             for moment, value in self._moments(weights).items():
                 arrays[f"moments.{name}.{moment}"] = value
@@ -101,8 +110,9 @@ class VoxelTrainer:
 
     def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Takes over what :meth:`state` gave."""
-        weights = {name.removeprefix("weights."): torch.from_numpy(value) for name, value in arrays.items() if name.startswith("weights.")}
-        self.network.load_state_dict(weights)
+        for kind, network in (("weights.", self.network), ("mean.", self.mean)):
+            held = {name: torch.from_numpy(value) for name, value in arrays.items() if name.startswith(kind)}
+            network.load_state_dict({name.removeprefix(kind): value for name, value in held.items()})
         for name, values in self.network.named_parameters():
             moments = {key.rpartition(".")[2]: value for key, value in arrays.items() if key.startswith(f"moments.{name}.")}
             # Files give Adam's count of steps back as a list of one. Moments lie in memory as their weights do: the fused step (torch 2.13)
