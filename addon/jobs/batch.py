@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A job file, walked without a window: capture, train, voxels, import, place, render, save.
+"""A job file, walked without a window: capture, train, proxy, voxels, import, place, render, save.
 
 Reached by scripts/batch.py and by ``blender --command reconstruct``.
 """
@@ -16,7 +16,7 @@ import bpy
 
 from ...engine.contract.errors import UserError
 from ...engine.contract.job import Job, read_job
-from ...engine.contract.result import CANCEL
+from ...engine.contract.result import CANCEL, PROXY
 from ...engine.contract.settings import PlaceSettings
 from .. import console
 from ..results import assets
@@ -99,6 +99,8 @@ def run(job: Job, chosen_python: str = "") -> list[Path]:
     if job.train is not None:
         made.append(job.path(job.train.out))
         _train(job, made[-1], chosen_python)
+    if job.proxy is not None:
+        made.append(_proxy(job, chosen_python))
     if job.voxels is not None:
         made.append(job.path(job.voxels.out))
         _voxels(job, made[-1], chosen_python)
@@ -153,6 +155,23 @@ def _train(job: Job, out: Path, chosen_python: str) -> None:
     _say(f"train    {out}   {scores}".rstrip())
 
 
+def _proxy(job: Job, chosen_python: str) -> Path:
+    stage = job.proxy
+    if stage.result:
+        result = job.path(stage.result)
+    elif job.train is not None:
+        result = job.path(job.train.out)
+    else:
+        raise UserError("[proxy] has no result to stand for.", 'Add result = "FOLDER" to it, or a stage [train].')
+    state = stages.start_proxy(result, stage.settings, chosen_python=chosen_python).wait(_Told("proxy"))
+    if state.status == "failed":
+        raise UserError(state.message, state.hint, state.code)
+    if state.status == "cancelled":
+        raise UserError("The proxy was cancelled.", "", "cancelled")
+    _say(f"proxy    {result / PROXY}")
+    return result / PROXY
+
+
 def _voxels(job: Job, out: Path, chosen_python: str) -> None:
     stage = job.voxels
     settings = stage.settings
@@ -174,6 +193,8 @@ def _import(job: Job) -> list[bpy.types.Object]:
         result = job.path(settings.result)
     elif (stage := job.voxels or job.train) is not None:
         result = job.path(stage.out)
+    elif job.proxy is not None:
+        result = job.path(job.proxy.result)
     else:
         raise UserError("[import] has nothing to import.", 'Add result = "FOLDER" to it, or a stage [train] or [voxels].')
     if settings.new_scene:

@@ -17,7 +17,7 @@ from typing import Any
 from ...engine.contract.errors import UserError
 from ...engine.contract.presets import with_preset
 from ...engine.contract.schema import from_mapping, to_mapping
-from ...engine.contract.settings import TrainSettings
+from ...engine.contract.settings import ProxySettings, TrainSettings
 from ...engine.contract.voxels import VoxelSettings
 from . import process
 
@@ -68,7 +68,7 @@ def interpreter(chosen: str = "") -> Path:
         return Path(sys.executable)
     raise UserError(
         "No Python for the engine is known.",
-        "Make an environment with torch and Numba (see README), and choose its Python in the add-on's preferences.",
+        "Run python3 scripts/dev.py setup in Reconstruct's checkout (see README), and choose its .venv in the add-on's preferences.",
         "no_engine",
     )
 
@@ -86,10 +86,15 @@ def resume_command(python: Path, result: Path, settings: TrainSettings) -> list[
     return [str(python), "-m", "engine", "train", "--resume", str(result), *_flags(budget, TrainSettings())]
 
 
+def proxy_command(python: Path, result: Path, settings: ProxySettings) -> list[str]:
+    """The command line that makes a result's proxy, and its surface where it has none."""
+    return [str(python), "-m", "engine", "proxy", str(result), *_flags(settings, ProxySettings())]
+
+
 def voxels_command(
     python: Path, pictures: Sequence[Path], out: Path, settings: VoxelSettings, *, masks: Sequence[Path] = (), overwrite: bool = False
 ) -> list[str]:
-    """The command line that makes voxels of pictures. Without weights the engine says what to name."""
+    """The command line that makes voxels of pictures."""
     command = [str(python), "-m", "engine", "voxels", *map(str, pictures), "--out", str(out), *_flags(settings, VoxelSettings())]
     command += ["--mask", *map(str, masks)] if masks else []
     return [*command, "--overwrite"] if overwrite else command

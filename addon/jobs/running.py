@@ -33,7 +33,7 @@ def follow(job: Job, kind: str, after: Callable[[State], None] | None = None) ->
 
     Args:
         job: the job.
-        kind: ``capture``, ``train`` or ``voxels``.
+        kind: ``capture``, ``train``, ``proxy`` or ``voxels``.
         after: called once with the state at its end.
     """
     global _job, _kind, _after

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The long stages, capture, training and voxels of pictures, as jobs: in this process, or in a child that is followed."""
+"""The long stages, capture, training, proxies and voxels of pictures, as jobs: in this process, or in a child that is followed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ...engine.contract.errors import UserError
 from ...engine.contract.events import Event
 from ...engine.contract.result import CANCEL, EVENTS, LOG, RESULT, read_result
 from ...engine.contract.schema import check, to_mapping
-from ...engine.contract.settings import CaptureSettings, TrainSettings
+from ...engine.contract.settings import CaptureSettings, ProxySettings, TrainSettings
 from ...engine.contract.voxels import VoxelSettings, check_pictures
 from ...engine.formats.transforms import TRANSFORMS
 from ..capture.export import UNFINISHED, export_capture, unwritable
@@ -136,6 +136,16 @@ def start_training(
     # What a run left that ended before its result was begun is no loss.
     overwrite = overwrite or (out / EVENTS).exists()
     return engine.start(engine.train_command(python, capture, out, settings, overwrite=overwrite), out, anew=overwrite)
+
+
+def start_proxy(result: Path, settings: ProxySettings, *, chosen_python: str = "") -> Job:
+    """Starts the engine on a result, which receives a light mesh that stands for it; one that it has is replaced.
+
+    Raises:
+        UserError: no engine, or no result.
+    """
+    read_result(result)
+    return engine.start(engine.proxy_command(engine.interpreter(chosen_python), result, settings), result)
 
 
 def start_voxels(

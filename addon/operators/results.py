@@ -8,15 +8,20 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 
 from ...engine.contract.errors import UserError
 from ...engine.contract.result import RESULT
-from ...engine.contract.settings import ImportSettings
+from ...engine.contract.settings import ImportSettings, ProxySettings
 from ..capture.camera_path import export_path
+from ..jobs import running, stages
 from ..jobs.folders import absolute, result_folder
 from ..properties import to_settings
 from ..results.importing import import_file, import_result
 from ..results.looks import looks_of, shown_as
 from ..results.tagging import kind_of, tagged
 from ..results.voxels import is_voxels
-from .base import Told, select
+from ..ui import facts
+from ..ui.preferences import engine_python
+from .base import Told, no_job_runs, select
+
+_NO_RESULT = "There is no result yet. Train first, or choose the folder of a result."
 
 
 class RECONSTRUCT_OT_import_result(Told, bpy.types.Operator):
@@ -29,7 +34,7 @@ class RECONSTRUCT_OT_import_result(Told, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if not (result_folder(context.scene) / RESULT).is_file():
-            cls.poll_message_set("There is no result yet. Train first, or choose the folder of a result.")
+            cls.poll_message_set(_NO_RESULT)
             return False
         return True
 
@@ -48,8 +53,37 @@ class RECONSTRUCT_OT_import_result(Told, bpy.types.Operator):
         _tell(self, made)
 
 
+class RECONSTRUCT_OT_make_proxy(Told, bpy.types.Operator):
+    """Have the engine make a light, closed, textured mesh that stands for the result. It takes about a minute; import the result then"""
+
+    bl_idname = "reconstruct.make_proxy"
+    bl_label = "Make Proxy"
+    _asked = False
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not no_job_runs(cls):
+            return False
+        result = facts.result_in(result_folder(context.scene))
+        if result is None or result.method == "r2n2":
+            cls.poll_message_set(_NO_RESULT if result is None else "Voxels are a light mesh already.")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self._asked = True
+        return self.execute(context)
+
+    def run(self, context: bpy.types.Context) -> None:
+        job = stages.start_proxy(result_folder(context.scene), ProxySettings(), chosen_python=engine_python())
+        if self._asked:
+            running.follow(job, "proxy")
+        else:
+            self.wait(job)
+
+
 class RECONSTRUCT_OT_import_file(Told, bpy.types.Operator, ImportHelper):
-    """Bring in a file of splats or points that another program made"""
+    """Bring in a file of splats or points that another program made (PLY, SPZ, .splat, or GLB with splats)"""
 
     bl_idname = "reconstruct.import_file"
     bl_label = "Import File"
@@ -147,4 +181,4 @@ def _show_colors(objects: list[bpy.types.Object]) -> list[str]:
     return ["The view was switched to Material Preview, because Solid shows points in grey."]
 
 
-CLASSES = (RECONSTRUCT_OT_import_result, RECONSTRUCT_OT_import_file, RECONSTRUCT_OT_export_camera_path)
+CLASSES = (RECONSTRUCT_OT_import_result, RECONSTRUCT_OT_make_proxy, RECONSTRUCT_OT_import_file, RECONSTRUCT_OT_export_camera_path)

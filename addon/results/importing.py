@@ -36,7 +36,10 @@ from .voxels import voxel_object
 # What is rendered where nothing else is asked for, best first.
 _BEST = ("splats", "mesh", "proxy", "points")
 # Each result has points: those of its splats, else its own, else the corners of its surface.
-_MADE_BY = {"proxy": "Make one with: python -m engine proxy RESULT", "mesh": "Make one with: python -m engine surface RESULT"}
+_MADE_BY = {
+    "proxy": "Press Make Proxy in step 3, add [proxy] to the job, or make one with: python -m engine proxy RESULT",
+    "mesh": "Press Make Proxy in step 3, which makes one as well, or use: python -m engine surface RESULT",
+}
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,10 +15,16 @@ _STAGES = {
     "train": "Training",
     "evaluate": "Measuring held-out views",
     "capture": "Rendering views",
+    "look": "Looking from all sides",
+    "fuse": "Fusing what is seen",
+    "extract": "Finding the surface",
+    "simplify": "Simplifying the surface",
+    "unwrap": "Laying the surface out flat",
+    "bake": "Baking textures",
     "cut": "Cutting the object out",
     "recognise": "Recognising its shape",
 }
-_NOUNS = {"capture": "Capture", "train": "Training", "voxels": "Recognition"}
+_NOUNS = {"capture": "Capture", "train": "Training", "proxy": "Proxy", "voxels": "Recognition"}
 
 
 def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, kind: str) -> None:

@@ -17,8 +17,8 @@ class RECONSTRUCT_AP_preferences(bpy.types.AddonPreferences):
     engine_python: bpy.props.StringProperty(
         name="Engine Python",
         description=(
-            "Python of the environment with torch and Numba that runs the engine, or the folder of that environment. "
-            "Empty looks for the engine's own environment"
+            "Python that runs the engine, or its environment's folder: .venv of Reconstruct's checkout after python3 scripts/dev.py setup. "
+            "Empty looks for one that is there"
         ),
         subtype="FILE_PATH",
     )

@@ -8,6 +8,7 @@ from ..jobs.alive import is_alive
 from ..jobs.folders import result_folder
 from . import facts
 from .base import Advanced, Step, draw_advanced, draw_button, settings_column
+from .job import draw_job
 
 _STATUS = {"running": "Still training", "cancelled": "Ended early", "failed": "Failed", "done": "Finished"}
 
@@ -32,6 +33,8 @@ class RECONSTRUCT_PT_results(Step, bpy.types.Panel):
                 status = "Broken off. Continue in step 2"
             score = f", PSNR {result.metrics['psnr']:.1f} dB" if "psnr" in result.metrics else ""
             layout.label(text=f"{status}{score}", icon="CHECKMARK" if result.status == "done" else "INFO")
+        layout.operator("reconstruct.make_proxy", icon="MOD_DECIM")
+        draw_job(layout, context, "proxy")
         column = settings_column(layout)
         column.prop(settings, "look")
         if result is not None and result.artifact("proxy"):

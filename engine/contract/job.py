@@ -7,6 +7,7 @@
     out = "capture"
     [train]
     minutes = 3
+    [proxy]
     [voxels]
     images = ["chair.jpg"]
     [import]
@@ -30,7 +31,7 @@ from typing import Any
 from .errors import UserError
 from .presets import with_preset
 from .schema import SCHEMA, check_version, from_mapping, setting
-from .settings import CaptureSettings, ImportSettings, PlaceSettings, RenderSettings, TrainSettings
+from .settings import CaptureSettings, ImportSettings, PlaceSettings, ProxySettings, RenderSettings, TrainSettings
 from .voxels import VoxelSettings
 
 
@@ -42,6 +43,14 @@ class TrainStage:
     out: str = setting("result", "Folder that receives the result.")
     overwrite: bool = setting(False, "Replace a result that is already there.")
     settings: TrainSettings = setting(TrainSettings, "Settings of the training.")
+
+
+@dataclass(frozen=True)
+class ProxyStage:
+    """What the engine is asked to do with a result."""
+
+    result: str = setting("", "Folder of the result; empty takes what this job trained.")
+    settings: ProxySettings = setting(ProxySettings, "Settings of the proxy.")
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,7 @@ class Job:
     scene: str = ""
     capture: CaptureSettings | None = None
     train: TrainStage | None = None
+    proxy: ProxyStage | None = None
     voxels: VoxelStage | None = None
     import_: ImportSettings | None = None
     place: PlaceSettings | None = None
@@ -117,12 +127,15 @@ def job_from_mapping(table: dict[str, Any], folder: Path) -> Job:
     for name, values in table.items():
         if name == "train":
             stages["train"] = _train_stage(values)
+        elif name == "proxy":
+            own, rest = _apart(ProxyStage, values, name)
+            stages["proxy"] = replace(from_mapping(ProxyStage, own, name), settings=from_mapping(ProxySettings, rest, name))
         elif name == "voxels":
             stages["voxels"] = _voxel_stage(values)
         elif name in _STAGES:
             stages["import_" if name == "import" else name] = from_mapping(_STAGES[name], values, name)
         else:
-            known = ", ".join(["capture", "train", "voxels", *list(_STAGES)[1:]])
+            known = ", ".join(["capture", "train", "proxy", "voxels", *list(_STAGES)[1:]])
             raise UserError(f"The job file has an unknown stage [{name}].", f"Stages are: {known}.")
     if not stages:
         raise UserError("The job file asks for nothing.", "Add a stage, for example [capture] or [train].")

@@ -73,7 +73,11 @@ class SplatSettings:
         advanced=True,
     )
     half_until: float = setting(
-        0.3, "Share of the run that is trained on views of half the size, which is faster.", minimum=0.0, maximum=1.0, advanced=True
+        0.3,
+        "Share of the run that is trained on smaller views, which is faster: half the size, and at first a quarter where they are large.",
+        minimum=0.0,
+        maximum=1.0,
+        advanced=True,
     )
     antialias: Literal["auto", "on", "off"] = setting(
         "auto",
@@ -104,12 +108,15 @@ class SplatSettings:
         advanced=True,
     )
     absgrad: bool = setting(
-        False, "Take the sum of magnitudes over pixels instead (Ye et al. 2024); its threshold is about four times as high.", advanced=True
+        False,
+        "Take the sum of the magnitudes of all pixels' gradients, not the magnitude of their sum (Ye et al. 2024); grow_gradient should "
+        "be about four times as high then.",
+        advanced=True,
     )
     split_scale: float = setting(
         0.01, "Gaussians larger than this share of the scene are split, smaller ones cloned.", minimum=0.0, advanced=True
     )
-    prune_opacity: float = setting(0.02, "Gaussians more transparent than this are removed.", minimum=1e-6, maximum=0.4, advanced=True)
+    prune_opacity: float = setting(0.02, "Gaussians whose opacity is below this are removed.", minimum=1e-6, maximum=0.4, advanced=True)
     prune_share: float = setting(
         0.1,
         "Gaussians that give less than this to the pictures they are in are removed, in millionths of a picture.",
@@ -265,7 +272,8 @@ class TrainSettings:
         None, "Number of training steps instead of a time budget; the result is then the same on every run.", minimum=1, maximum=10_000_000
     )
     device: Literal["auto", "cpu", "xpu", "cuda"] = setting(
-        "auto", "Where to compute: auto takes the best device that the method supports."
+        "auto",
+        "Where to compute: auto takes the best device that the method supports. Methods splat and ngp run on the processor only so far.",
     )
     downscale: int = setting(1, "Train and score on views of so many times less width and height.", minimum=1, maximum=64, advanced=True)
     blend: Literal["auto", "linear", "srgb"] = setting(
@@ -310,7 +318,11 @@ class SurfaceSettings:
         advanced=True,
     )
     extra_views: int = setting(
-        24, "The most views that are added between those of the capture, where they are sparse.", minimum=0, maximum=1000, advanced=True
+        24,
+        "The most views that are added between those of a capture with transparent background, where they are sparse.",
+        minimum=0,
+        maximum=1000,
+        advanced=True,
     )
     side: int = setting(
         0,
@@ -367,7 +379,7 @@ class PlaceSettings:
         (8.0, 8.0, 3.4), "Width, depth and height of the room that is built.", unit="m", minimum=0.5, maximum=1000.0
     )
     location: tuple[float, float, float] | None = setting(
-        None, "Where the middle of the result's footprint goes; nothing keeps the place it was captured at.", unit="m"
+        None, "Where the middle of the result's footprint goes; without it the result stays where it was captured.", unit="m"
     )
     rotation: float = setting(0.0, "Turn about the vertical axis.", unit="degrees", minimum=-360.0, maximum=360.0)
     on_floor: bool = setting(False, "Set the lowest solid part of the result on the floor at height 0.")

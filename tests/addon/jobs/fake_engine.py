@@ -72,6 +72,20 @@ def voxels(arguments: list[str]) -> int:
     return 0
 
 
+def proxy(arguments: list[str]) -> int:
+    """Makes nothing of a result, but says so as the engine would."""
+    out = Path(arguments[1])
+    print("command:", *arguments, flush=True)
+    tell(out / "events.jsonl", "started", schema="1.0", method="splat", device="cpu", capture="capture", pid=os.getpid())
+    tell(out / "events.jsonl", "progress", stage="bake", step=1, steps=2, seconds=0.1)
+    if BEHAVIOUR == "fail":
+        tell(out / "events.jsonl", "failed", code="bad_input", message="The capture is not there any more.", hint="Put it back there.")
+        return 1
+    (out / "proxy.glb").write_bytes(b"a proxy, for all that is known")
+    tell(out / "events.jsonl", "done", seconds=0.2, cancelled=False)
+    return 0
+
+
 def main(arguments: list[str]) -> int:
     if arguments[0] == "doctor":
         methods = {"splat": {"device": "cpu", "reason": "There is no GPU."}}
@@ -79,6 +93,8 @@ def main(arguments: list[str]) -> int:
         return 0
     if arguments[0] == "voxels":
         return voxels(arguments)
+    if arguments[0] == "proxy":
+        return proxy(arguments)
     out = Path(arguments[arguments.index("--resume" if "--resume" in arguments else "--out") + 1])
     (out / "previews").mkdir(parents=True, exist_ok=True)
     print("command:", *arguments, flush=True)
