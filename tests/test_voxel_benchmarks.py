@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from engine.voxels.dataset import Shapes
-from scripts.benchmarks import voxels
+from scripts.benchmarks import voxel_pictures, voxels
 
 
 def shapes(names, cells, colors):
@@ -46,3 +46,13 @@ def test_the_table_has_means_by_category_and_source():
         "| meshes, lamp | 1 | 1.000 |",
         "| **meshes, all** | 1 | 1.000 |",
     ]
+
+
+def test_pictures_of_voxels_show_which_side_is_which():
+    assert np.ptp(voxel_pictures.surface_picture(np.zeros((32, 32, 32)), 0.0)) == 0
+    cells = np.zeros((32, 32, 32))
+    cells[:, :, :8] = cells[:16, :, 8:] = 1
+    front, back = (voxel_pictures.surface_picture(cells, azimuth) < 230 for azimuth in (0.0, 180.0))
+    half = front.shape[1] // 2
+    # Low x is on the left from the front, on the right from behind.
+    assert front[:half, :half].sum() > 2 * front[:half, half:].sum() and back[:half, half:].sum() > 2 * back[:half, :half].sum()
