@@ -166,8 +166,6 @@ def predict(
     stream = output.stream() if events else None
     reporter = Reporter(folder / EVENTS if followed else None, stream)
     try:
-        if not given.weights:
-            raise UserError("voxels needs --weights.", "Name the result of a voxels train, or its weights.safetensors.", "no_weights")
         from .training.recognition import VoxelPictures, recognise
 
         pictures = VoxelPictures(tuple(map(Path, images)), tuple(map(Path, mask)))

@@ -40,7 +40,9 @@ class VoxelTrainSettings:
         "Network: lstm-1, gru-3 and residual-gru-3 as published; those that end in -small have at most 12 million weights and learn on a "
         "processor; simple is two convolutions and three dense layers, for reading.",
     )
-    minutes: float | None = setting(None, "Time to train in this run; it can be resumed.", unit="min", minimum=0.05, maximum=10_000)
+    minutes: float | None = setting(
+        None, "Time to train in this run; it can be resumed. 75 where no steps are given either.", unit="min", minimum=0.05, maximum=10_000
+    )
     steps: int | None = setting(None, "Number of steps in all instead of a time.", minimum=1, maximum=100_000_000)
     device: Literal["auto", "cpu", "xpu", "cuda"] = setting("auto", "Where to compute: auto takes the best device that is there.")
     batch: int = setting(16, "Shapes of a step; published: 36, and 24 for the residual network.", minimum=1, maximum=4096)
@@ -90,7 +92,11 @@ class VoxelShape:
 class VoxelSettings(VoxelShape):
     """How voxels are made of pictures."""
 
-    weights: str = setting("", "What the network has learnt: the result of voxels train, or its weights.safetensors.", advanced=True)
+    weights: str = setting(
+        "",
+        "What the network has learnt: the result of voxels train, or its weights.safetensors. Empty takes what comes with Reconstruct.",
+        advanced=True,
+    )
     precision: Literal["auto", "float32", "bfloat16", "int8"] = setting(
         "auto",
         "Numbers to compute with: auto takes bfloat16 where the processor multiplies it itself; int8 quantises what looks at pictures, in "

@@ -19,7 +19,7 @@ from ..contract.schema import to_mapping
 from ..contract.voxels import VoxelSettings
 from ..voxels.cutout import cut_out
 from ..voxels.prediction import predict, write_prediction
-from ..voxels.trainer import read_weights
+from ..voxels.trainer import SHIPPED, read_weights
 from .ending import Cancelled, end_requests
 from .lock import locked
 from .reporting import Reporter
@@ -66,7 +66,7 @@ def recognise(
                 progress("cut", len(cut))
                 cut.append(cut_out(file, mask))
             progress("recognise", len(cut))
-            named = Path(settings.weights).resolve()
+            named = Path(settings.weights).resolve() if settings.weights else SHIPPED
             network, _ = read_weights(named / WEIGHTS if named.is_dir() else named)
             probabilities = _predicted(network, np.stack(cut), settings.precision, reporter)
             progress("recognise", steps)

@@ -27,6 +27,8 @@ from .muon import Muon, kernels
 from .networks import new_network
 from .scores import full, intersection_over_union
 
+# The weights that come with the program; docs/voxels.md says how they were made.
+SHIPPED = Path(__file__).with_name("gru-3-small.safetensors")
 # Steps over which the learning rate rises, and the share to which it falls.
 _RISE, _FALL = 50, 0.01
 # How fast the mean of weights forgets: at step t its share of old ones is (1 - 1/t) to this power (Karras et al. 2024,
