@@ -54,7 +54,7 @@ class RECONSTRUCT_OT_import_result(Told, bpy.types.Operator):
 
 
 class RECONSTRUCT_OT_make_proxy(Told, bpy.types.Operator):
-    """Have the engine make a light, closed, textured mesh that stands for the result. It takes about a minute; import the result then"""
+    """Have the engine make a light, closed, textured mesh that stands for the result. It takes a minute or two; import the result then"""
 
     bl_idname = "reconstruct.make_proxy"
     bl_label = "Make Proxy"
