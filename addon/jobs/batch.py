@@ -146,11 +146,7 @@ def _train(job: Job, out: Path, chosen_python: str) -> None:
     else:
         raise UserError("[train] has nothing to train on.", 'Add capture = "FOLDER" to it, or a stage [capture].')
     running = stages.start_training(capture, out, stage.settings, chosen_python=chosen_python, overwrite=stage.overwrite)
-    state = running.wait(_Told("train"))
-    if state.status == "failed":
-        raise UserError(state.message, state.hint, state.code)
-    if state.status == "cancelled":
-        raise UserError("The training was cancelled.", f"What it reached lies in {out}.", "cancelled")
+    state = _ended(running, "train", "The training was cancelled.", f"What it reached lies in {out}.")
     scores = "   ".join(f"{name.upper()} {state.metrics[name]:.4g}" for name in ("psnr", "ssim") if name in state.metrics)
     _say(f"train    {out}   {scores}".rstrip())
 
@@ -163,11 +159,7 @@ def _proxy(job: Job, chosen_python: str) -> Path:
         result = job.path(job.train.out)
     else:
         raise UserError("[proxy] has no result to stand for.", 'Add result = "FOLDER" to it, or a stage [train].')
-    state = stages.start_proxy(result, stage.settings, chosen_python=chosen_python).wait(_Told("proxy"))
-    if state.status == "failed":
-        raise UserError(state.message, state.hint, state.code)
-    if state.status == "cancelled":
-        raise UserError("The proxy was cancelled.", "", "cancelled")
+    _ended(stages.start_proxy(result, stage.settings, chosen_python=chosen_python), "proxy", "The proxy was cancelled.")
     _say(f"proxy    {result / PROXY}")
     return result / PROXY
 
@@ -179,12 +171,18 @@ def _voxels(job: Job, out: Path, chosen_python: str) -> None:
         settings = replace(settings, weights=str(job.path(settings.weights)))
     pictures, masks = ([job.path(name) for name in names] for names in (stage.images, stage.masks))
     running = stages.start_voxels(pictures, out, settings, masks=masks, chosen_python=chosen_python, overwrite=stage.overwrite)
-    state = running.wait(_Told("voxels"))
+    _ended(running, "voxels", "The recognition was cancelled.")
+    _say(f"voxels   {out}")
+
+
+def _ended(running: stages.Job, name: str, cancelled: str, hint: str = "") -> State:
+    """Follows the engine to a good end; any other ends the job."""
+    state = running.wait(_Told(name))
     if state.status == "failed":
         raise UserError(state.message, state.hint, state.code)
     if state.status == "cancelled":
-        raise UserError("The recognition was cancelled.", "", "cancelled")
-    _say(f"voxels   {out}")
+        raise UserError(cancelled, hint, "cancelled")
+    return state
 
 
 def _import(job: Job) -> list[bpy.types.Object]:

@@ -100,7 +100,7 @@ class VoxelSettings(VoxelShape):
     precision: Literal["auto", "float32", "bfloat16", "int8"] = setting(
         "auto",
         "Numbers to compute with: auto takes bfloat16 where the processor multiplies it itself; int8 quantises what looks at pictures, in "
-        "the profile ipex, and takes half a minute to prepare.",
+        "the profile ipex, and takes some ten seconds to prepare.",
         advanced=True,
     )
 

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
+from torch.nn import functional as F
 
 from engine.contract.errors import UserError
 from engine.contract.voxels import VoxelTrainSettings
 from engine.voxels import networks
+from engine.voxels.batches import scoring_batch
 from engine.voxels.dataset import load_split
 from engine.voxels.trainer import VoxelTrainer, read_weights, voxel_loss, write_weights
 
@@ -26,8 +28,13 @@ def tiny_networks(monkeypatch):
 def test_the_loss_falls(little_data):
     shapes = load_split(little_data, "train")
     trainer = VoxelTrainer(SETTINGS, shapes, "cpu", half=False)
-    losses = [trainer.step() for _ in range(90)]
-    assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:3])
+    pictures, cells = scoring_batch(shapes, np.arange(len(shapes)), 1)
+    with torch.no_grad():
+        before = F.cross_entropy(trainer.network(pictures), cells)
+    losses = [trainer.step() for _ in range(60)]
+    with torch.no_grad():
+        assert F.cross_entropy(trainer.network(pictures), cells) < 0.5 * before
+    assert np.mean(losses[-10:]) < np.mean(losses[:3])
     assert trainer.score(shapes, 1).shape == (len(shapes),)
     assert trainer.rate(0) == pytest.approx(4e-5, rel=1e-3) and trainer.rate(100) == pytest.approx(1.01e-3, rel=1e-3)
     assert trainer.rate(200) == pytest.approx(2e-5) == trainer.rate(10_000)
@@ -57,8 +64,6 @@ def test_the_mean_forgets_in_proportion_to_what_was_done(little_data):
         kept = (1 - 1 / step) ** 7.94
         expected = kept * expected + (1 - kept) * weights
     torch.testing.assert_close(next(trainer.mean.parameters()), expected, rtol=1e-4, atol=1e-6)
-    # 1 000 steps on, what is older than 300 steps counts less than a tenth.
-    assert 0.05 < 0.7**7.94 < 0.1
 
 
 def test_it_goes_on_exactly(little_data):
@@ -83,7 +88,7 @@ def test_it_goes_on_exactly(little_data):
 def test_bfloat16_learns_too(little_data):
     shapes = load_split(little_data, "train")
     trainer = VoxelTrainer(SETTINGS, shapes, "cpu", half=True)
-    losses = [trainer.step() for _ in range(12)]
+    losses = [trainer.step() for _ in range(60)]
     assert losses[-1] < losses[0]
 
 
