@@ -36,6 +36,8 @@ class State:
     """What is known about a job, folded from its events. Numbers that are not known are None; times are seconds."""
 
     status: Literal["running", "done", "cancelled", "failed"] = "running"
+    # What is made of a result that is there, surface or proxy; a training and a capture say nothing.
+    task: str = ""
     stage: str = "start"
     step: int | None = None
     steps: int | None = None
@@ -147,6 +149,7 @@ class Job:
     def _take(self, event: Event) -> None:
         values, state = event.values, self.state
         if event.kind == "started":
+            state.task = str(values.get("task", ""))
             try:
                 check_version(values.get("schema"), "The running job")
             except UserError as error:

@@ -12,7 +12,7 @@ import bpy
 
 from ...engine.contract.errors import UserError
 from . import process
-from .folders import absolute
+from .folders import absolute, result_folder
 from .process import Job, State
 
 INTERVAL = 0.3
@@ -81,10 +81,14 @@ def find_running(scene: bpy.types.Scene) -> None:
         _show(job)
         return
     settings = scene.reconstruct
-    for kind, folder in (("train", settings.train.out), ("capture", settings.capture.out)):
-        job = process.attach(absolute(folder))
+    for kind, folder in (
+        ("train", absolute(settings.train.out)),
+        ("capture", absolute(settings.capture.out)),
+        ("proxy", result_folder(scene)),
+    ):
+        job = process.attach(folder)
         if job is not None:
-            follow(job, kind)
+            follow(job, "proxy" if job.state.task else kind)
             return
 
 

@@ -41,7 +41,7 @@ def make_proxy(folder: Path, settings: ProxySettings, report: Reporter) -> bool:
     Raises:
         UserError: nothing was learnt yet, the capture is gone, or there is no surface.
     """
-    with working(folder, report, settings.threads) as work:
+    with working(folder, "proxy", report, settings.threads) as work:
         capture = work.capture()
         proxy, up = _proxy(work, capture, _mesh(work, capture), settings)
         write_proxy(folder / PROXY, proxy)

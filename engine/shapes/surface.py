@@ -46,7 +46,7 @@ def make_surface(folder: Path, settings: SurfaceSettings, report: Reporter) -> b
     Raises:
         UserError: nothing was learnt yet, the capture is gone, or there is no surface.
     """
-    with working(folder, report, settings.threads) as work:
+    with working(folder, "surface", report, settings.threads) as work:
         capture = work.capture()
         model = load_model(folder, work.result, work.workers)
         mesh = surface_of(work, model, capture, settings)

@@ -77,8 +77,8 @@ class Work:
 
 
 @contextlib.contextmanager
-def working(folder: Path, report: Reporter, threads: int) -> Iterator[Work]:
-    """Holds a result for work on it. A wish to end it ends the block, and is no error.
+def working(folder: Path, task: str, report: Reporter, threads: int) -> Iterator[Work]:
+    """Holds a result for work on it, surface or proxy. A wish to end it ends the block, and is no error.
 
     Raises:
         UserError: there is no result, or another process works on it.
@@ -88,7 +88,7 @@ def working(folder: Path, report: Reporter, threads: int) -> Iterator[Work]:
         workers = devices.threads(threads)
         use_threads(workers)
         work = Work(folder, result, report, workers, asked_to_end, time.monotonic())
-        first = started(method=result.method, device=result.device, capture=result.capture, pid=os.getpid())
+        first = started(task=task, method=result.method, device=result.device, capture=result.capture, pid=os.getpid())
         report(first.kind, **first.values)
         try:
             if not compiling.is_compiled():

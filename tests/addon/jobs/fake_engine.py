@@ -38,6 +38,17 @@ def count(step: int) -> dict[str, int]:
     return {} if BEHAVIOUR == "field" else {"count": 1000 * step}
 
 
+def waits_for_cancel(out: Path) -> bool:
+    """Works for a moment, or for long where it is to be slow; whether it was asked to end, which it has said then."""
+    delay = float(os.environ.get("FAKE_DELAY", "0.02"))
+    for _ in range(round(120 / delay) if BEHAVIOUR == "slow" else 1):
+        if (out / "cancel").exists():
+            tell(out / "events.jsonl", "done", seconds=0.0, cancelled=True)
+            return True
+        time.sleep(delay)
+    return False
+
+
 def voxels(arguments: list[str]) -> int:
     """Recognises an L of blocks in every picture: sure of its lower half, less so of the upper one."""
     import numpy as np
@@ -47,12 +58,8 @@ def voxels(arguments: list[str]) -> int:
     tell(out / "events.jsonl", "started", schema="1.0", method="r2n2", device="cpu", capture=images[0], pid=os.getpid())
     for step in range(len(images)):
         tell(out / "events.jsonl", "progress", stage="cut", step=step, steps=len(images) + 1, seconds=0.0)
-    delay = float(os.environ.get("FAKE_DELAY", "0.02"))
-    for _ in range(round(120 / delay) if BEHAVIOUR == "slow" else 1):
-        if (out / "cancel").exists():
-            tell(out / "events.jsonl", "done", seconds=0.0, cancelled=True)
-            return 0
-        time.sleep(delay)
+    if waits_for_cancel(out):
+        return 0
     if BEHAVIOUR == "fail":
         words = {"message": f"The background of {images[0]} is not plain.", "hint": "Cut the object out first, or give a --mask."}
         tell(out / "events.jsonl", "failed", code="bad_input", **words)
@@ -76,8 +83,10 @@ def proxy(arguments: list[str]) -> int:
     """Makes nothing of a result, but says so as the engine would."""
     out = Path(arguments[1])
     print("command:", *arguments, flush=True)
-    tell(out / "events.jsonl", "started", schema="1.0", method="splat", device="cpu", capture="capture", pid=os.getpid())
+    tell(out / "events.jsonl", "started", schema="1.0", task="proxy", method="splat", device="cpu", capture="capture", pid=os.getpid())
     tell(out / "events.jsonl", "progress", stage="bake", step=1, steps=2, seconds=0.1)
+    if waits_for_cancel(out):
+        return 0
     if BEHAVIOUR == "fail":
         tell(out / "events.jsonl", "failed", code="bad_input", message="The capture is not there any more.", hint="Put it back there.")
         return 1

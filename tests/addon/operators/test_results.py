@@ -3,12 +3,14 @@
 
 import json
 import sys
+import time
 
 import bpy
 import pytest
-from reconstruct.addon.jobs import batch, running
+from reconstruct.addon.jobs import batch, process, running, stages
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.job import job_from_mapping
+from reconstruct.engine.contract.settings import ProxySettings
 
 root = sys.modules["reconstruct"]
 
@@ -31,6 +33,26 @@ def test_a_proxy_is_made(result):
     assert bpy.ops.reconstruct.make_proxy() == {"FINISHED"}
     assert (result / "proxy.glb").is_file() and (result / "log.txt").read_text().splitlines()[-1] == f"command: proxy {result}"
     assert (result / "events.jsonl").read_text().count("done") == 2, "what training said stays"
+
+
+def test_one_left_running_is_found_by_the_next_blender_and_cancelled_there(result, fake_engine):
+    fake_engine("slow")
+    stages.start_proxy(result, ProxySettings())
+    while process.attach(result) is None:
+        time.sleep(0.05)
+    running.find_running(bpy.context.scene)
+    shown = bpy.context.window_manager.reconstruct
+    assert (shown.kind, shown.status, shown.stage) == ("proxy", "running", "bake")
+    # The folder of a training may be the same one.
+    bpy.context.scene.reconstruct.train.out = str(result)
+    running.find_running(bpy.context.scene)
+    assert shown.kind == "proxy" and not bpy.ops.reconstruct.make_proxy.poll()
+    bpy.ops.reconstruct.cancel()
+    end = time.monotonic() + 20
+    while shown.status == "running" and time.monotonic() < end:
+        running._tick()
+        time.sleep(0.02)
+    assert shown.status == "cancelled" and not (result / "proxy.glb").exists() and bpy.ops.reconstruct.make_proxy.poll()
 
 
 def test_why_there_is_none(result, fake_engine):

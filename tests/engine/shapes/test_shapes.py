@@ -95,7 +95,7 @@ def test_the_surface_is_where_the_gaussians_are(result, capsys):
     assert abs(volume / (4 / 3 * np.pi * 0.5**3) - 1) < 0.06, "and faces outwards"
     assert (np.abs(np.median(mesh.vertices.colors, axis=0) - [255, 166, 84]) < 60).all()
     said = [event["event"] for event in events(result)]
-    assert said[0] == "started" and said[-1] == "done" and "artifact" in said
+    assert said[0] == "started" and said[-1] == "done" and "artifact" in said and events(result)[0]["task"] == "surface"
 
 
 def test_the_proxy_stands_on_the_floor(result):
