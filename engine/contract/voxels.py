@@ -45,13 +45,25 @@ class VoxelTrainSettings:
     )
     steps: int | None = setting(None, "Number of steps in all instead of a time.", minimum=1, maximum=100_000_000)
     device: Literal["auto", "cpu", "xpu", "cuda"] = setting("auto", "Where to compute: auto takes the best device that is there.")
-    batch: int = setting(16, "Shapes of a step; published: 36, and 24 for the residual network.", minimum=1, maximum=4096)
+    batch: int = setting(32, "Shapes of a step; published: 36, and 24 for the residual network.", minimum=1, maximum=4096)
     most_views: int = setting(
-        3, "The most views of a shape in a step, whose number is drawn anew each time; published: 5.", minimum=1, maximum=24, advanced=True
+        3,
+        "The most views of a shape in a step, whose number is drawn anew each time, few more often than many; published: 5.",
+        minimum=1,
+        maximum=24,
+        advanced=True,
+    )
+    random_backgrounds: float = setting(
+        0.0,
+        "Share of pictures that are learnt from before random colours, as was published, instead of the one colour that all are put before "
+        "when they are recognised.",
+        minimum=0.0,
+        maximum=1.0,
+        advanced=True,
     )
     learning_rate: float = setting(
         5e-4,
-        "Learning rate at the start, of Muon for kernels of convolutions and of Adam for the rest; published: Adam, 1e-4.",
+        "Learning rate at the start, of Muon for convolutions and dense layers and of Adam for the rest; published: Adam, 1e-4.",
         minimum=0.0,
         advanced=True,
     )

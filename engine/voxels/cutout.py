@@ -12,8 +12,8 @@ from scipy import ndimage
 from ..contract.errors import UserError
 from .views import PICTURE
 
-# Share of the picture's side that the object's longer side takes: the middle of what the network has seen.
-_FILL = 0.84
+# Share of the picture's side that the object's longer side takes.
+_FILL = 0.92
 # The largest picture that is taken apart; larger ones are made smaller first.
 _MOST = 1024
 # A background is plain where most of the picture's edge is within this of its own median, in codes.
@@ -49,7 +49,7 @@ def cut_out(file: Path, mask: Path | None = None) -> np.ndarray:
     share = (alpha > 127).mean()
     if not _LEAST < share <= _FULLEST:
         raise UserError(f"No object is found in {file}.", "Give a picture with a transparent background, or --mask.")
-    return _framed(np.asarray(picture)[..., :3], alpha)
+    return framed(np.dstack([np.asarray(picture)[..., :3], alpha]))
 
 
 def _read(file: Path) -> Image.Image:
@@ -87,22 +87,20 @@ def _largest(alpha: np.ndarray) -> np.ndarray:
     return np.where(np.isin(label, speck), 0, alpha).astype(np.uint8)
 
 
-def _framed(codes: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    rows, columns = np.nonzero(alpha > 127)
+def framed(picture: np.ndarray) -> np.ndarray:
+    """The object in the middle, as large as the network always sees it: it need not learn what does not matter.
+
+    Args:
+        picture: [H, W, 4] uint8, straight alpha, above 127 somewhere.
+
+    Returns:
+        [127, 127, 4] uint8, straight alpha.
+    """
+    rows, columns = np.nonzero(picture[..., 3] > 127)
     low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()]) + 1
     side = (high - low).max() / _FILL
     left, top = (low + high - side) / 2
-    # Colours are spread under their alpha, or what is transparent would bleed into the edges.
-    share = alpha[..., None].astype(np.float32) / 255
-    layers = np.concatenate([codes * share, alpha[..., None]], axis=2)
-    box = (left, top, left + side, top + side)
-    made = np.stack([_taken(layers[..., index], box) for index in range(4)], axis=-1)
-    straight = made[..., :3] / np.maximum(made[..., 3:] / 255, 1e-3)
-    return np.rint(np.clip(np.concatenate([straight, made[..., 3:]], axis=-1), 0, 255)).astype(np.uint8)
-
-
-def _taken(layer: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
-    """A part of a layer that may reach outside it, in 127×127 pixels."""
-    margin = int(np.ceil(max(0.0, -box[0], -box[1], box[2] - layer.shape[1], box[3] - layer.shape[0]))) + 1
-    wide = Image.fromarray(np.pad(layer.astype(np.float32), margin))
-    return np.asarray(wide.resize((PICTURE, PICTURE), Image.Resampling.BILINEAR, tuple(edge + margin for edge in box)))
+    # Pillow's crop may reach outside a picture, its resize may not.
+    around = (int(np.floor(left)), int(np.floor(top)), int(np.ceil(left + side)), int(np.ceil(top + side)))
+    box = (left - around[0], top - around[1], left - around[0] + side, top - around[1] + side)
+    return np.asarray(Image.fromarray(picture).crop(around).resize((PICTURE, PICTURE), Image.Resampling.BILINEAR, box))

@@ -10,7 +10,8 @@ Within each split it is laid out as the published data:
     DATA/val/…   DATA/test/…
 
 A shape's folder is put in its place when it is whole. For training all of a split is packed into two files beside it, which are mapped
-into memory: opening thousands of pictures would take longer than learning from them.
+into memory: opening thousands of pictures would take longer than learning from them. Packed pictures are framed, as those are that
+somebody wants recognised.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ from PIL import Image
 from ..contract.errors import UserError
 from ..contract.result import replacing
 from ..formats.binvox import VoxelGrid, read_binvox, write_binvox
+from .cutout import framed
 from .shapes import SIDE
 from .views import PICTURE, Place
 
 SPLITS = ("train", "val", "test")
 MODEL, RENDERING = "model.binvox", "rendering"
-_PACKED = "packed"
+_PACKED = "framed"
 
 
 def split_of(category: str, name: str) -> str:
@@ -147,4 +149,4 @@ def _picture(file: Path) -> np.ndarray:
         raise UserError(f"{file} cannot be read as a picture: {error}.", "Remove its shape's folder, and make the data again.") from None
     if picture.shape != (PICTURE, PICTURE, 4):
         raise UserError(f"{file} is not of {PICTURE}×{PICTURE} pixels.", "Remove its shape's folder, and make the data again.")
-    return picture
+    return framed(picture) if (picture[..., 3] > 127).any() else picture

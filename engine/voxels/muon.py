@@ -11,6 +11,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from .shapes import SIDE
+
 _MOMENTUM = 0.95
 # The published quintic: its rounds bring all singular values between 0.01 and 1 near 1.
 _QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -21,52 +23,67 @@ _LENGTH = 0.8
 
 
 class Muon(torch.optim.Optimizer):
-    """For kernels of convolutions: each is a matrix, of outputs by all that an output is summed from."""
+    """For kernels of convolutions and dense layers: each is a matrix, of outputs by all that an output is summed from."""
 
-    def __init__(self, kernels: Iterable[Tensor], rate: float, weight_decay: float, transposed: Iterable[Tensor] = ()):
-        """``transposed``: those of ``kernels`` whose outputs are their second axis, as transposed convolutions have it."""
-        super().__init__(kernels, {"lr": rate, "weight_decay": weight_decay})
+    def __init__(self, weights: Iterable[Tensor], rate: float, weight_decay: float, transposed: Iterable[Tensor] = ()):
+        """``transposed``: those of ``weights`` whose outputs are their second axis, as transposed convolutions have it."""
+        super().__init__(weights, {"lr": rate, "weight_decay": weight_decay})
         self._transposed = set(transposed)
 
     @torch.no_grad()
     def step(self) -> None:
         for group in self.param_groups:
-            for kernel in group["params"]:
-                if kernel.grad is None:
+            for weight in group["params"]:
+                if weight.grad is None:
                     continue
-                state = self.state[kernel]
+                state = self.state[weight]
                 if not state:
-                    state["momentum"] = torch.zeros_like(kernel)
-                momentum = state["momentum"].mul_(_MOMENTUM).add_(kernel.grad)
-                ahead = kernel.grad.add(momentum, alpha=_MOMENTUM)
-                if kernel in self._transposed:
+                    state["momentum"] = torch.zeros_like(weight)
+                momentum = state["momentum"].mul_(_MOMENTUM).add_(weight.grad)
+                # In the gradient's own place: on processors fresh memory of 25 MB takes as long as the sum.
+                ahead = weight.grad.add_(momentum, alpha=_MOMENTUM)
+                if weight in self._transposed:
                     ahead = ahead.transpose(0, 1)
                 matrix = ahead.flatten(1)
-                step = orthogonal(matrix).view(ahead.shape) * (_LENGTH * max(matrix.shape) ** 0.5)
-                if kernel in self._transposed:
+                step = orthogonal(matrix).view(ahead.shape)
+                if weight in self._transposed:
                     step = step.transpose(0, 1)
-                kernel.mul_(1 - group["lr"] * group["weight_decay"]).add_(step, alpha=-group["lr"])
+                weight.mul_(1 - group["lr"] * group["weight_decay"]).add_(step, alpha=-group["lr"] * _LENGTH * max(matrix.shape) ** 0.5)
 
 
-def kernels(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """The kernels of a network's convolutions that Muon is for: all but the one that sees colours and the one that gives voxels.
-    Returns those of plain convolutions and those of transposed ones.
+def matrices(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """The weights of a network that Muon is for: kernels of convolutions and dense layers, but not those that see colours or give voxels.
+    Returns those whose outputs are their first axis, and those of transposed convolutions, whose outputs are their second.
     """
     plain, transposed = [], []
     for layer in network.modules():
-        if isinstance(layer, nn.ConvTranspose3d) and layer.out_channels > 2:
-            transposed.append(layer.weight)
-        elif isinstance(layer, (nn.Conv2d, nn.Conv3d)) and layer.in_channels > 3 and layer.out_channels > 2:
+        if isinstance(layer, nn.ConvTranspose3d):
+            if layer.out_channels > 2:
+                transposed.append(layer.weight)
+        elif isinstance(layer, (nn.Conv2d, nn.Conv3d)):
+            if layer.in_channels > 3 and layer.out_channels > 2:
+                plain.append(layer.weight)
+        elif isinstance(layer, nn.Linear) and layer.out_features < SIDE**3:
             plain.append(layer.weight)
     return plain, transposed
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """A matrix [M, N] with its singular values brought to about 1 (0.7 to 1.2), its directions kept. Nothing stays nothing."""
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    x = wide / wide.norm().clamp(min=1e-30)
+    """A matrix [M, N] with its singular values brought to about 1 (0.7 to 1.2), its directions kept. Nothing stays nothing.
+
+    Rounds multiply X by a polynomial of X Xᵀ, or of Xᵀ X where X is tall. All of them are therefore found as one small matrix, and the
+    large one is multiplied twice in all instead of twice a round. It is never transposed, so that it stays as it lies in memory.
+    """
+    scale = 1 / matrix.norm().clamp(min=1e-18)
+    tall = matrix.shape[0] > matrix.shape[1]
+    square = (matrix.T @ matrix if tall else matrix @ matrix.T) * scale.square()
     a, b, c = _QUINTIC
-    for _ in range(_ROUNDS):
-        square = x @ x.T
-        x = a * x + (b * square + c * (square @ square)) @ x
-    return x if wide is matrix else x.T
+    product = torch.eye(len(square), dtype=matrix.dtype, device=matrix.device)
+    for rounds_left in reversed(range(_ROUNDS)):
+        factor = torch.addmm(square, square, square, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        product = factor @ product
+        if rounds_left:
+            square = factor @ square @ factor
+    product *= scale
+    return matrix @ product if tall else product @ matrix

@@ -37,7 +37,7 @@ class Variant:
     decoder: tuple[int, ...] = (128, 128, 128, 64, 32)
 
 
-_SMALL = {"encoder": (16, 32, 64, 128, 192, 192), "features": 512, "decoder": (64, 64, 32, 32)}
+_SMALL = {"encoder": (16, 64, 128, 192, 256, 256), "features": 512, "decoder": (64, 64, 32, 32)}
 VARIANTS = {
     "lstm-1": Variant(False, "lstm", 1),
     "gru-3": Variant(False, "gru", 3),

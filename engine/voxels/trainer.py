@@ -8,6 +8,7 @@ import copy
 import json
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ..contract.result import replacing
 from ..contract.voxels import VoxelTrainSettings
 from .batches import scoring_batch, training_batch
 from .dataset import Shapes
-from .muon import Muon, kernels
+from .muon import Muon, matrices
 from .networks import new_network
 from .scores import full, intersection_over_union
 
@@ -52,7 +53,7 @@ class VoxelTrainer:
         torch.manual_seed(settings.seed)
         self.network = new_network(settings.network).to(device)
         self.mean = copy.deepcopy(self.network).requires_grad_(False).eval()
-        plain, transposed = kernels(self.network)
+        plain, transposed = matrices(self.network)
         by_muon = {*plain, *transposed}
         rest = [weights for weights in self.network.parameters() if weights not in by_muon]
         # Not Adam: a decay added to gradients wins where these are means over 32³ voxels, and most weights are gone after 1 000 steps.
@@ -61,6 +62,8 @@ class VoxelTrainer:
         if by_muon:
             self.optimizers.append(Muon([*plain, *transposed], settings.learning_rate, settings.weight_decay, transposed))
         self.steps_done = 0
+        self._composer = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
+        self._coming: dict[int, Future] = {}
 
     def rate(self, step: int) -> float:
         """The learning rate at a step."""
@@ -70,8 +73,7 @@ class VoxelTrainer:
 
     def step(self) -> float:
         """One step. Returns its loss, see :func:`voxel_loss`."""
-        settings = self.settings
-        views, cells = training_batch(self.shapes, settings.batch, settings.most_views, settings.seed, self.steps_done)
+        views, cells = self._batch()
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.rate(self.steps_done)
@@ -82,8 +84,9 @@ class VoxelTrainer:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST)
-        for optimizer in self.optimizers:
-            optimizer.step()
+        with self._products():
+            for optimizer in self.optimizers:
+                optimizer.step()
         self.steps_done += 1
         share = 1 - (1 - 1 / self.steps_done) ** _SHORTENS
         torch._foreach_lerp_(list(self.mean.parameters()), list(self.network.parameters()), share)
@@ -134,10 +137,31 @@ class VoxelTrainer:
         (owner,) = (each for each in self.optimizers if any(weights is one for group in each.param_groups for one in group["params"]))
         return owner.state[weights]
 
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """What this step learns from. That of the next is put together meanwhile, in a thread of its own: much of it runs on one core."""
+        step = self.steps_done
+        coming = self._coming.pop(step, None) or self._composer.submit(self._compose, step)
+        self._coming = {step + 1: self._composer.submit(self._compose, step + 1)}
+        return coming.result()
+
+    def _compose(self, step: int) -> tuple[Tensor, Tensor]:
+        settings = self.settings
+        return training_batch(self.shapes, settings.batch, settings.most_views, settings.seed, step, settings.random_backgrounds)
+
     @contextlib.contextmanager
     def _numbers(self) -> Iterator[None]:
         with torch.autocast(self.device, torch.bfloat16, enabled=self.half):
             yield
+
+    @contextlib.contextmanager
+    def _products(self) -> Iterator[None]:
+        """Muon's products of float32 matrices, too, by the units that multiply bfloat16: half the time."""
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("medium" if self.half else before)
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
 
 
 def voxel_loss(logits: Tensor, cells: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from engine.voxels.batches import composed
 from engine.voxels.dataset import Shapes, load_split
 
 _COLUMNS = 14
+_BACK = 240
 
 
 def main(arguments: list[str]) -> int:
@@ -65,7 +66,7 @@ def _sheet(shapes: Shapes) -> Image.Image:
     rows = []
     for category in sorted(set(shapes.categories)):
         which = np.flatnonzero(np.array(shapes.categories) == category)[:_COLUMNS]
-        codes = composed(shapes.views[which, 0]).permute(0, 2, 3, 1).numpy()
+        codes = composed(shapes.views[which, 0], _BACK / 255).permute(0, 2, 3, 1).numpy()
         rows.append(np.concatenate(list(codes), axis=1))
     return Image.fromarray((np.concatenate(rows) * 255 + 0.5).astype(np.uint8))
 

@@ -62,7 +62,7 @@ def _of_shapes(network, shapes: Shapes) -> np.ndarray:
         for which in (np.flatnonzero(own & made_up), np.flatnonzero(own & ~made_up)):
             for number in which[:1]:
                 views = np.array(shapes.views[number])
-                picture = (composed(views[:1])[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+                picture = (composed(views[:1], _BACK / 255)[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
                 found = [surface_picture(predict(network, views[:count]), _AZIMUTH) for count in SCORED]
                 rows.append(np.concatenate([picture, *found, surface_picture(shapes.cells(np.array([number]))[0], _AZIMUTH)], axis=1))
     rows += [np.full_like(rows[0], _BACK)] * (-len(rows) % _COLUMNS)
@@ -95,7 +95,7 @@ def surface_picture(probabilities: np.ndarray, azimuth: float, size: int = PICTU
     toward = 0.8 * np.array([0.0, 0.0, 1.0]) - 0.4 * pose[0, :3] - 0.5 * pose[2, :3]
     lamp = np.concatenate([toward / np.linalg.norm(toward), (0.6, 0.6, 0.6)]).astype(np.float32)[None, None]
     drawn = draw(drawable(shape, full), Views(pose[None], lens, *light, lamp), size)
-    return (composed(drawn)[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+    return (composed(drawn, _BACK / 255)[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from engine.contract.result import EVENTS, METRICS
+from engine.contract.result import EVENTS, METRICS, read_result
 from engine.training.voxels import SCORED
 from engine.voxels.batches import composed
 from engine.voxels.dataset import Shapes, load_split
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     print(table(test, columns))
     if given.curve:
         events = [json.loads(line) for line in (given.result / EVENTS).read_text(encoding="utf-8").splitlines()]
-        _draw(given.curve, [event for event in events if event["event"] == "metric"])
+        _draw(given.curve, [event for event in events if event["event"] == "metric"], read_result(given.result).settings["batch"])
     return 0
 
 
@@ -112,8 +112,8 @@ def _pictures(shapes: Shapes, views: int) -> np.ndarray:
     return np.stack(rows)
 
 
-def _draw(file: Path, metrics: list[dict]) -> None:
-    """IoU on the shapes that are looked at while training, over steps."""
+def _draw(file: Path, metrics: list[dict], batch: int) -> None:
+    """IoU on the shapes that are held out for looks while training, over how often a shape was learnt from."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -121,10 +121,10 @@ def _draw(file: Path, metrics: list[dict]) -> None:
 
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for views in SCORED:
-        points = [(event["step"], event["value"]) for event in metrics if event["name"] == f"val_iou_{views}"]
+        points = [(event["step"] * batch / 1000, event["value"]) for event in metrics if event["name"] == f"val_iou_{views}"]
         if points:
             axes.plot(*zip(*points, strict=True), marker=".", label=f"{views} view{'s' if views > 1 else ''}")
-    axes.set(xlabel="steps of 16 shapes", ylabel="mean IoU at 0.4, held-out shapes", xlim=(0, None), ylim=(0, None))
+    axes.set(xlabel="thousand looks at shapes to learn from", ylabel="mean IoU at 0.4, held-out shapes", xlim=(0, None), ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     figure.savefig(file, dpi=100, metadata={"Software": None})

@@ -12,6 +12,7 @@ from engine import voxels
 from engine.contract.errors import UserError
 from engine.contract.voxels import MakeDataSettings
 from engine.formats.binvox import read_binvox
+from engine.voxels.cutout import framed
 from engine.voxels.dataset import SPLITS, load_split, shape_folders, split_of
 from engine.voxels.make_data import make_data
 
@@ -135,11 +136,11 @@ def test_packed_data(tmp_path):
     for row, folder in enumerate(folders):
         np.testing.assert_array_equal(shapes.cells(np.array([row]))[0], read_binvox(folder / "model.binvox").cells)
         with Image.open(folder / "rendering" / "01.png") as image:
-            np.testing.assert_array_equal(shapes.views[row, 1], np.asarray(image))
+            np.testing.assert_array_equal(shapes.views[row, 1], framed(np.asarray(image)))
         assert shapes.names[row] == f"{folder.parent.name}/{folder.name}" and shapes.categories[row] == folder.parent.name
-    before = (tmp_path / "packed" / "train" / "views.npy").stat().st_mtime_ns
+    before = (tmp_path / "framed" / "train" / "views.npy").stat().st_mtime_ns
     load_split(tmp_path, "train")
-    assert (tmp_path / "packed" / "train" / "views.npy").stat().st_mtime_ns == before
+    assert (tmp_path / "framed" / "train" / "views.npy").stat().st_mtime_ns == before
     # More shapes are packed anew.
     made(tmp_path, furniture=3)
     assert len(load_split(tmp_path, "train")) > len(shapes)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.voxels.muon import Muon, kernels, orthogonal
+from engine.voxels.muon import Muon, matrices, orthogonal
 from engine.voxels.networks import VARIANTS, new_network
 
 
@@ -49,11 +49,23 @@ def test_the_rate_says_how_long_a_step_is_whatever_the_gradient():
     assert 0.5e-3 < lengths[0] < 1.0e-3
 
 
+@pytest.mark.parametrize("shape", [(12, 40), (40, 12)])
+def test_rounds_are_the_published_ones(shape):
+    torch.manual_seed(4)
+    matrix = torch.randn(shape, dtype=torch.float64)
+    x = matrix / matrix.norm()
+    for _ in range(4):
+        x = 3.4445 * x - 4.7750 * x @ x.T @ x + 2.0315 * x @ x.T @ x @ x.T @ x
+    torch.testing.assert_close(orthogonal(matrix), x)
+
+
 @pytest.mark.parametrize("name", [*VARIANTS, "simple"])
-def test_which_kernels_it_is_for(name):
+def test_which_weights_it_is_for(name):
     network = new_network(name)
-    plain, transposed = kernels(network)
-    shapes = [tuple(kernel.shape) for kernel in (*plain, *transposed)]
-    assert all(len(shape) > 3 and 3 not in shape[:2] and 2 not in shape[:2] for shape in shapes)
-    if name != "simple":
-        assert plain and transposed
+    plain, transposed = matrices(network)
+    chosen = {*plain, *transposed}
+    # All but biases, what sees colours, and what gives voxels.
+    left = [tuple(weight.shape) for weight in network.parameters() if weight.ndim > 1 and weight not in chosen]
+    assert plain and all(3 in shape[:2] or 2 in shape[:2] or shape[0] == 32**3 for shape in left), left
+    assert all(weight.ndim in (2, 4, 5) for weight in plain)
+    assert all(weight.ndim == 5 for weight in transposed) and bool(transposed) == (name != "simple")

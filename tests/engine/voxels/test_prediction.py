@@ -17,7 +17,7 @@ from engine.formats.voxel_surface import colors_by_height
 from engine.formats.voxels import read_voxels
 from engine.voxels import networks
 from engine.voxels.colors import color_bands
-from engine.voxels.cutout import cut_out
+from engine.voxels.cutout import cut_out, framed
 from engine.voxels.furniture import furniture
 from engine.voxels.meshes import read_shape
 from engine.voxels.prediction import predict
@@ -43,9 +43,19 @@ def test_objects_are_cut_out_and_framed(tmp_path, alpha):
     made = cut_out(picture(tmp_path / "a.png", alpha=alpha))
     assert made.shape == (127, 127, 4) and made.dtype == np.uint8
     rows, columns = np.nonzero(made[..., 3] > 127)
-    assert np.ptp(columns) + 1 == pytest.approx(0.84 * 127, abs=2) and np.ptp(rows) + 1 == pytest.approx(0.84 * 127 * 0.8, abs=2)
+    assert np.ptp(columns) + 1 == pytest.approx(0.92 * 127, abs=2) and np.ptp(rows) + 1 == pytest.approx(0.92 * 127 * 0.8, abs=2)
     assert abs(rows.mean() - 63) < 1 and abs(columns.mean() - 63) < 1
     np.testing.assert_allclose(made[made[..., 3] > 250][:, :3].astype(int), [[200, 30, 30]] * (made[..., 3] > 250).sum(), atol=3)
+
+
+def test_framing_forgets_where_and_how_large_an_object_was():
+    one, other = np.zeros((127, 127, 4), np.uint8), np.zeros((200, 90, 4), np.uint8)
+    one[40:120, 5:125], other[0:60, 0:90] = (10, 200, 30, 255), (10, 200, 30, 255)
+    made, again = framed(one), framed(other)
+    assert np.abs(made.astype(int) - again)[..., 3].mean() < 1.5 and framed(made).shape == (127, 127, 4)
+    # What is framed stays so, and transparent black does not bleed into edges.
+    assert np.abs(framed(made).astype(int) - made)[..., 3].mean() < 1.5
+    assert np.abs(made[made[..., 3] > 64][:, :3].astype(int) - (10, 200, 30)).max() <= 4
 
 
 def test_an_object_at_the_edge_is_framed_too(tmp_path):
@@ -73,7 +83,7 @@ def test_specks_are_left_out(tmp_path):
     codes[40:60, 40:60], codes[2:4, 2:4] = 0, 0
     Image.fromarray(codes).save(tmp_path / "a.png")
     rows, _ = np.nonzero(cut_out(tmp_path / "a.png")[..., 3] > 127)
-    assert np.ptp(rows) + 1 == pytest.approx(0.84 * 127, abs=2)
+    assert np.ptp(rows) + 1 == pytest.approx(0.92 * 127, abs=2)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(40)])
