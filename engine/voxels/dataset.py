@@ -16,6 +16,7 @@ somebody wants recognised.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -36,12 +37,12 @@ from .views import PICTURE, Place
 
 SPLITS = ("train", "val", "test")
 MODEL, RENDERING = "model.binvox", "rendering"
-_PACKED = "framed"
+_PACKED, _INDEX, _ARRAYS = "framed", "index.json", ("views.npy", "voxels.npy")
 
 
-def split_of(category: str, name: str) -> str:
+def split_of(name: str) -> str:
     """The split of a shape that nobody put into one: a tenth for testing, three hundredths for looking on while training."""
-    share = zlib.crc32(f"{category}/{name}".encode()) % 100
+    share = zlib.crc32(name.encode()) % 100
     return "test" if share < 10 else "val" if share < 13 else "train"
 
 
@@ -104,41 +105,57 @@ def load_split(data: Path, split: str, progress: Callable[[int, int], None] | No
     if not folders:
         raise UserError(f"{data} has no shapes in {split}.", "Make some with: voxels make-data.", "bad_input")
     names = [folder.relative_to(data / split).as_posix() for folder in folders]
-    key = hashlib.sha256("\n".join(names).encode()).hexdigest()
     packed = data / _PACKED / split
-    index = packed / "index.json"
-    try:
-        known = json.loads(index.read_text(encoding="utf-8"))["key"] == key
-    except (OSError, ValueError, KeyError, TypeError):
-        known = False
-    if not known:
+    # A shape that was removed and made again has the same name, but another time.
+    times = ((folder / MODEL).stat().st_mtime_ns for folder in folders)
+    key = hashlib.sha256("\n".join(f"{name} {time}" for name, time in zip(names, times, strict=True)).encode()).hexdigest()
+    arrays = _packed(packed, key)
+    if arrays is None:
         _pack(folders, packed, progress)
-        with replacing(index) as temporary:
+        with replacing(packed / _INDEX) as temporary:
             temporary.write_text(json.dumps({"key": key, "shapes": len(names)}), encoding="utf-8")
-    views, voxels = (np.load(packed / f"{part}.npy", mmap_mode="r", allow_pickle=False) for part in ("views", "voxels"))
-    return Shapes(views, voxels, [name.split("/")[0] for name in names], names)
+        arrays = _packed(packed, key)
+        if arrays is None:
+            raise UserError(f"{packed} was changed while it was read.", "Train again when nothing else works on that data.")
+    return Shapes(*arrays, [name.split("/")[0] for name in names], names)
+
+
+def _packed(packed: Path, key: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Views and voxels that are packed already, None where they are not, are of other shapes, or are damaged."""
+    try:
+        if json.loads((packed / _INDEX).read_text(encoding="utf-8"))["key"] != key:
+            return None
+        views, voxels = (np.load(packed / name, mmap_mode="r", allow_pickle=False) for name in _ARRAYS)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return views, voxels
 
 
 def _pack(folders: list[Path], packed: Path, progress: Callable[[int, int], None] | None) -> None:
     packed.mkdir(parents=True, exist_ok=True)
-    (packed / "index.json").unlink(missing_ok=True)
+    (packed / _INDEX).unlink(missing_ok=True)
     count = min(len(list((folder / RENDERING).glob("*.png"))) for folder in folders)
     if not count:
         raise UserError(f"{folders[0].parent.parent} holds a shape without pictures.", "Remove it, and make the data again.")
-    shapes = len(folders)
-    views = np.lib.format.open_memmap(packed / "views.npy", "w+", np.uint8, (shapes, count, PICTURE, PICTURE, 4))
-    voxels = np.lib.format.open_memmap(packed / "voxels.npy", "w+", np.uint8, (shapes, SIDE**3 // 8))
+    shapes = (len(folders), count, PICTURE, PICTURE, 4), (len(folders), SIDE**3 // 8)
+    # Put in their places whole: another training may have the old ones mapped, and would read what is being written.
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(replacing(packed / name)) for name in _ARRAYS]
+        arrays = [np.lib.format.open_memmap(file, "w+", np.uint8, shape) for file, shape in zip(files, shapes, strict=True)]
+        _fill(*arrays, folders, progress)
+        del arrays
+
+
+def _fill(views: np.ndarray, voxels: np.ndarray, folders: list[Path], progress: Callable[[int, int], None] | None) -> None:
     for row, folder in enumerate(folders):
         cells = read_binvox(folder / MODEL).cells
         if cells.shape != (SIDE,) * 3:
             raise UserError(f"{folder / MODEL} is not of {SIDE}×{SIDE}×{SIDE} cells.", "Make the data again.")
         voxels[row] = np.packbits(cells.ravel())
-        for index, file in enumerate(sorted((folder / RENDERING).glob("*.png"))[:count]):
+        for index, file in enumerate(sorted((folder / RENDERING).glob("*.png"))[: views.shape[1]]):
             views[row, index] = _picture(file)
         if progress is not None:
-            progress(row + 1, shapes)
-    views.flush()
-    voxels.flush()
+            progress(row + 1, len(folders))
 
 
 def _picture(file: Path) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from ..cameras import turned_about_up
 from ..contract.errors import UserError
 from ..contract.voxels import MakeDataSettings
-from .dataset import SPLITS, split_of, write_shape
+from .dataset import MODEL, RENDERING, SPLITS, split_of, write_shape
 from .furniture import CATEGORIES, furniture
 from .meshes import SUFFIXES, read_shape
 from .shapes import Shape, drawable, voxelized
@@ -55,6 +56,7 @@ def make_data(
         UserError: there is nothing to make data of, or a setting does not fit.
     """
     tasks = plan(meshes, settings)
+    _check_views(data, settings.views)
     made = lost = 0
     for index, task in enumerate(tasks):
         folder = data / task.split / task.category / task.name
@@ -84,6 +86,13 @@ def plan(meshes: Path | None, settings: MakeDataSettings) -> list[Task]:
     return tasks[settings.shard - 1 :: settings.shards]
 
 
+def _check_views(data: Path, views: int) -> None:
+    """Refuses other numbers of pictures than pieces that are there have: of all pieces as many are learnt from as the poorest has."""
+    held = next(data.glob(f"*/*/*/{MODEL}"), None)
+    if held is not None and (count := len(list((held.parent / RENDERING).glob("*.png")))) != views:
+        raise UserError(f"The pieces in {data} have {count} pictures each, not {views}.", f"Take --views {count}, or another folder.")
+
+
 def _write(folder: Path, shape: Shape, settings: MakeDataSettings, number: int) -> None:
     grid = voxelized(shape)
     # A stream of its own for each shape: the same views, whatever is made beside it.
@@ -97,7 +106,7 @@ def _made_up(settings: MakeDataSettings) -> list[Task]:
         for category in CATEGORIES:
             name = f"{MADE_UP}{settings.seed}-{number:06d}"
             make = lambda category=category, number=number: (furniture(category, settings.seed * 1_000_000 + number), [])  # noqa: E731
-            tasks.append(Task(split_of(category, name), category, name, make))
+            tasks.append(Task(split_of(f"{category}/{name}"), category, name, make))
     return tasks
 
 
@@ -113,11 +122,22 @@ def _of_folder(meshes: Path, catalogue: str) -> list[Task]:
         missing = sorted(set(places) - set(named))
         if missing:
             raise UserError(f"{catalogue} names {missing[0]}, which is not in {meshes}.", "Remove it there, or give another folder.")
-        chosen = [(named[name], *places[name]) for name in sorted(places)]
+        chosen = [(named[name], name, *places[name]) for name in sorted(places)]
     else:
         turn = 0.0
-        chosen = [(file, split_of(file.parent.name, file.stem), file.parent.name) for file in files]
-    return [Task(split, category, file.stem, lambda file=file: _read(file, turn)) for file, split, category in chosen]
+        # By name alone, so that a piece that lies there in two formats, a folder for each, is on one side.
+        chosen = [(file, name, split_of(name), file.parent.name) for file, name in _named(meshes, files)]
+    return [Task(split, category, name, lambda file=file: _read(file, turn)) for file, name, split, category in chosen]
+
+
+def _named(meshes: Path, files: list[Path]) -> list[tuple[Path, str]]:
+    """A name for each piece: its file's, or all of its path where folders of one name hold files of one name. Of a piece that lies in
+    several formats side by side, one is taken.
+    """
+    pieces = list({file.with_suffix(""): file for file in reversed(files)}.values())[::-1]
+    called = Counter((file.parent.name, file.stem) for file in pieces)
+    whole = lambda file: "-".join(file.relative_to(meshes).with_suffix("").parts)  # noqa: E731
+    return [(file, file.stem if called[file.parent.name, file.stem] == 1 else whole(file)) for file in pieces]
 
 
 def _read(file: Path, turn: float) -> tuple[Shape, list[str]]:

@@ -2,10 +2,12 @@
 """Making data: the layout, going on where it was left, sharing the work, and folders of bad meshes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
 
 from engine import voxels
@@ -44,7 +46,7 @@ def test_the_published_layout(tmp_path):
                 assert image.size == (127, 127) and image.mode == "RGBA"
         lines = (folder / "rendering" / "rendering_metadata.txt").read_text().splitlines()
         assert len(lines) == 2 and all(len([float(word) for word in line.split()]) == 8 for line in lines)
-        assert split_of(folder.parent.name, folder.name) == folder.parents[1].name
+        assert split_of(f"{folder.parent.name}/{folder.name}") == folder.parents[1].name
 
 
 def test_it_goes_on_and_is_shared_and_comes_out_the_same(tmp_path):
@@ -82,6 +84,28 @@ def test_folders_with_bad_meshes(tmp_path):
     assert (count, lost) == (2, 2) and all("Left out" in line for line in said) and "broken.obj" in " ".join(said)
     for folder in (tmp_path / "data").glob("*/chair/*"):
         assert read_binvox(folder / "model.binvox").cells.all(), "a box, open or not, is full"
+
+
+def test_every_piece_of_a_folder_is_made_once_and_is_on_one_side(tmp_path):
+    meshes = tmp_path / "meshes"
+    places = [f"shapes/{number}/model/mesh.obj" for number in range(12)]
+    places += [f"{form} format/piece{number}.obj" for form in "ab" for number in range(8)]
+    for place in places:
+        (meshes / place).parent.mkdir(parents=True, exist_ok=True)
+        (meshes / place).write_text(BOX)
+    trimesh.creation.box().export(meshes / "shapes" / "0" / "model" / "mesh.glb")
+    (count, lost), _ = made(tmp_path / "data", meshes, views=1)
+    assert (count, lost) == (12 + 16, 0)
+    splits = {}
+    for folder in (folder for split in SPLITS for folder in shape_folders(tmp_path / "data", split)):
+        splits.setdefault(folder.name, set()).add(folder.parents[1].name)
+    assert len(splits) == 12 + 8 and all(len(sides) == 1 for sides in splits.values())
+
+
+def test_other_numbers_of_pictures_are_refused(tmp_path):
+    made(tmp_path, furniture=1)
+    with pytest.raises(UserError, match="2 pictures each, not 3"):
+        made(tmp_path, furniture=2, views=3)
 
 
 def test_catalogues(tmp_path):
@@ -141,9 +165,19 @@ def test_packed_data(tmp_path):
     before = (tmp_path / "framed" / "train" / "views.npy").stat().st_mtime_ns
     load_split(tmp_path, "train")
     assert (tmp_path / "framed" / "train" / "views.npy").stat().st_mtime_ns == before
-    # More shapes are packed anew.
+    # More shapes are packed anew, one that was made again, too, and what is damaged; who reads the old ones goes on reading them.
+    old = np.array(shapes.views)
     made(tmp_path, furniture=3)
-    assert len(load_split(tmp_path, "train")) > len(shapes)
+    more = load_split(tmp_path, "train")
+    assert len(more) > len(shapes)
+    np.testing.assert_array_equal(shapes.views, old)
+    folder = shape_folders(tmp_path, "train")[0]
+    shutil.copy(shape_folders(tmp_path, "train")[1] / "model.binvox", folder)
+    again = load_split(tmp_path, "train")
+    np.testing.assert_array_equal(again.voxels[0], again.voxels[1])
+    file = tmp_path / "framed" / "train" / "views.npy"
+    file.write_bytes(file.read_bytes()[:-1000])
+    np.testing.assert_array_equal(load_split(tmp_path, "train").views, more.views)
 
 
 def test_damaged_data(tmp_path):
