@@ -14,7 +14,7 @@ from . import output
 from .contract.errors import UserError
 from .contract.result import EVENTS, RESULT, read_result
 from .contract.schema import check
-from .contract.voxels import MakeDataSettings, VoxelSettings, VoxelTrainSettings, check_pictures
+from .contract.voxels import METHOD, MakeDataSettings, VoxelSettings, VoxelTrainSettings, check_pictures
 from .failures import tell
 from .flags import argument, flags, like
 
@@ -90,7 +90,7 @@ def train(
         if resume:
             folder = Path(resume).resolve()
             old = read_result(folder)
-            if old.method != "r2n2":
+            if old.method != METHOD or "network" not in old.settings:
                 raise UserError(f"{folder} is not a training of voxels.", "Resume it with: train --resume.")
             source, given = Path(old.capture), resumed(folder, old, given)
         else:
@@ -98,7 +98,7 @@ def train(
             from .training.loop import prepare_folder
 
             # Before anything is written: a folder left behind would stand in the way of the next try.
-            devices.choose("r2n2", given.device)
+            devices.choose(METHOD, given.device)
             folder, source = Path(out).resolve(), Path(data).resolve()
             if given.minutes is None and given.steps is None:
                 given = dataclasses.replace(given, minutes=_DEFAULT_MINUTES)

@@ -9,6 +9,8 @@ from typing import Literal
 from .errors import UserError
 from .schema import setting
 
+# What results say that these settings made.
+METHOD = "r2n2"
 # Pictures that the network can make use of.
 MOST_VIEWS = 24
 

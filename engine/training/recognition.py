@@ -13,17 +13,17 @@ import psutil
 from torch import nn
 
 from .. import __version__, acceleration, devices
+from ..contract.errors import UserError
 from ..contract.events import started
 from ..contract.result import WEIGHTS, Result, write_result
 from ..contract.schema import to_mapping
-from ..contract.voxels import VoxelSettings
+from ..contract.voxels import METHOD, VoxelSettings
 from ..voxels.cutout import cut_out
 from ..voxels.prediction import predict, write_prediction
-from ..voxels.trainer import SHIPPED, read_weights
+from ..voxels.weights import SHIPPED, read_weights
 from .ending import Cancelled, end_requests
 from .lock import locked
 from .reporting import Reporter
-from .voxels import METHOD
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ def recognise(
             named = Path(settings.weights).resolve() if settings.weights else SHIPPED
             network, _ = read_weights(named / WEIGHTS if named.is_dir() else named)
             probabilities = _predicted(network, np.stack(cut), settings.precision, reporter)
+            if probabilities.max() < np.float32(settings.threshold):
+                raise UserError("Nothing was recognised in the picture.", "Try another picture of it, or a lower threshold.")
             progress("recognise", steps)
         except Cancelled:
             reporter("done", seconds=time.monotonic() - begin, cancelled=True)

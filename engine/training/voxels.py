@@ -15,11 +15,12 @@ from .. import __version__, devices
 from ..contract.events import started
 from ..contract.result import METRICS, WEIGHTS, Result, read_result, write_result
 from ..contract.schema import to_mapping
-from ..contract.voxels import VoxelTrainSettings
+from ..contract.voxels import METHOD, VoxelTrainSettings
 from ..voxels import scores
 from ..voxels.dataset import SPLITS, Shapes, load_split, shape_folders
 from ..voxels.make_data import MADE_UP
-from ..voxels.trainer import VoxelTrainer, write_weights
+from ..voxels.trainer import VoxelTrainer
+from ..voxels.weights import write_weights
 from .budget import Budget, Clock
 from .checkpoint import read_checkpoint, write_checkpoint
 from .ending import Cancelled, EndRequest, end_requests
@@ -28,8 +29,7 @@ from .loop import mark_failed
 from .reporting import Reporter
 from .scoring import write_metrics
 
-METHOD = "r2n2"
-# Numbers of views that are scored.
+# Numbers of views that are scored, where the data has so many.
 SCORED = (1, 5)
 _REPORT_EVERY, _CHECKPOINT_EVERY, _LOOK_EVERY = 0.5, 60.0, 240.0
 # Shapes that are looked at while training: a look should take some seconds.
@@ -108,12 +108,14 @@ def _train(job: VoxelRun, asked_to_end: EndRequest) -> Result:
         elif job.resume:
             report("warning", message="There was no checkpoint yet, so training starts from the beginning.")
         budget = Budget(clock, settings.steps, None if settings.minutes is None else settings.minutes * 60)
-        _loop(job, trainer, budget, shapes.get("val"), shapes.get("test"), asked_to_end)
+        test = shapes.get("test")
+        _loop(job, trainer, budget, shapes.get("val"), test, asked_to_end)
         cancelled = asked_to_end() and not budget.finished(trainer.steps_done)
-        result = _finish(job, trainer, shapes.get("test"), clock, result, progress("evaluate"), asked_to_end)
+        result = _finish(job, trainer, test, clock, result, progress("evaluate"), asked_to_end)
+        cancelled |= test is not None and not result.metrics
     except Cancelled:
-        if trainer is not None:
-            _checkpoint(job.folder, trainer, clock)
+        # Still reading data.
+        pass
     if trainer is not None:
         result = replace(result, step=trainer.steps_done)
     result = replace(result, status="cancelled" if cancelled else "done", timing={**result.timing, "total": clock.seconds()})
@@ -142,7 +144,7 @@ def _loop(job: VoxelRun, trainer: VoxelTrainer, budget: Budget, val: Shapes | No
             report("progress", stage="train", step=step, steps=steps, seconds=now, eta_seconds=budget.eta(step), loss=smooth)
             last_report = now
         if now - last_look >= _LOOK_EVERY and val is not None:
-            for views in SCORED:
+            for views in _scored(val):
                 value = float(trainer.score(val, views).mean())
                 report("metric", name=f"val_iou_{views}", value=value, step=trainer.steps_done, loss=smooth)
             last_look = clock.seconds()
@@ -159,10 +161,11 @@ def _finish(job, trainer: VoxelTrainer, test: Shapes | None, clock: Clock, resul
     report = job.reporter
     _checkpoint(job.folder, trainer, clock)
     result = replace(result, artifacts=(), metrics={})
+    (job.folder / METRICS).unlink(missing_ok=True)
     found: dict[int, np.ndarray] = {}
     if test is not None and not asked_to_end():
         try:
-            found = {views: trainer.score(test, views, progress) for views in SCORED}
+            found = {views: trainer.score(test, views, progress) for views in _scored(test)}
         except Cancelled:
             found = {}
     means = {f"iou_{views}": float(values.mean()) for views, values in found.items()}
@@ -177,6 +180,10 @@ def _finish(job, trainer: VoxelTrainer, test: Shapes | None, clock: Clock, resul
         for name, value in means.items():
             report("metric", name=name, value=value, step=trainer.steps_done)
     return result
+
+
+def _scored(shapes: Shapes) -> list[int]:
+    return [views for views in SCORED if views <= shapes.views.shape[1]]
 
 
 def _checkpoint(folder: Path, trainer: VoxelTrainer, clock: Clock) -> None:

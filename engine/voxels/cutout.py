@@ -48,7 +48,7 @@ def cut_out(file: Path, mask: Path | None = None) -> np.ndarray:
     alpha = _largest(alpha)
     share = (alpha > 127).mean()
     if not _LEAST < share <= _FULLEST:
-        raise UserError(f"No object is found in {file}.", "Give a picture with a transparent background, or --mask.")
+        raise UserError(f"No object is found in {file}.", "Give a picture with a transparent background, or a mask of the object.")
     return framed(np.dstack([np.asarray(picture)[..., :3], alpha]))
 
 
@@ -70,7 +70,7 @@ def _before_plain(codes: np.ndarray, file: Path) -> np.ndarray:
     edge = np.concatenate([codes[0], codes[-1], codes[:, 0], codes[:, -1]]).astype(int)
     ground = np.median(edge, axis=0)
     if (np.abs(edge - ground).max(axis=1) <= _PLAIN).mean() < _EVEN:
-        raise UserError(f"The background of {file} is not plain.", "Cut the object out first, or give a --mask.")
+        raise UserError(f"The background of {file} is not plain.", "Cut the object out first, or give a mask of it.")
     alike = np.abs(codes.astype(int) - ground).max(axis=2) <= _PLAIN
     label, _ = ndimage.label(alike)
     outer = np.unique(np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]]))

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import nn
 
 from ..acceleration import quantised
 from ..cameras import WORLD_AXES
-from ..contract.errors import UserError
 from ..contract.result import BINVOX, BLOCKS, POINTS, SMOOTH, VOXELS, replacing
 from ..contract.voxels import VoxelShape
 from ..formats.binvox import VoxelGrid, write_binvox
@@ -29,11 +29,12 @@ def predict(network: nn.Module, pictures: np.ndarray, numbers: str = "float32") 
     """Probabilities that voxels are full.
 
     Args:
-        network: see trainer.read_weights. pictures: [V, 127, 127, 4] uint8, objects cut out, in any order. numbers: float32, bfloat16, or
+        network: see weights.read_weights. pictures: [V, 127, 127, 4] uint8, objects cut out, in any order. numbers: float32, bfloat16, or
             int8, which quantises the encoder, by the ranges that it has on these pictures, but for its first layer.
 
     Returns:
-        [32, 32, 32] float32, axes x, y, z.
+        [32, 32, 32] float32, axes x, y, z; as half precision, in which they are kept, has them, so that another threshold cuts the same
+        later.
     """
     views = composed(pictures)[None]
     if numbers == "int8":
@@ -41,7 +42,7 @@ def predict(network: nn.Module, pictures: np.ndarray, numbers: str = "float32") 
         network.encoder = quantised(network.encoder, [(as_seen(views),)], network.encoder.PRECISE)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=numbers == "bfloat16"):
         logits = network(views)
-    return logits.float().softmax(dim=1)[0, 1].numpy()
+    return logits.float().softmax(dim=1)[0, 1].half().float().numpy()
 
 
 def write_prediction(
@@ -50,19 +51,13 @@ def write_prediction(
     """Writes voxels, meshes and points.
 
     Args:
-        folder: is there. probabilities: [32, 32, 32]. picture: [127, 127, 4], which colours come from. shape: what is made of them.
+        folder: is there. probabilities: [32, 32, 32], some of which reach the threshold, as :func:`predict` gives them. picture:
+            [127, 127, 4], which colours come from. shape: what is made of them.
 
     Returns:
         (kind, path) of each file, and the low and high corner of what is full.
-
-    Raises:
-        UserError: nothing is full.
     """
-    # As they are kept, so that another threshold cuts the same later.
-    probabilities = probabilities.astype(np.float16).astype(np.float32)
     full = probabilities >= np.float32(shape.threshold)
-    if not full.any():
-        raise UserError("Nothing was recognised in the picture.", "Try another picture of it, or a lower --threshold.")
     found = np.argwhere(full)
     low, high = found.min(axis=0), found.max(axis=0) + 1
     cell = shape.length / side(high - low, shape.dimension)
@@ -80,8 +75,8 @@ def write_prediction(
         places = standing(surface.vertices, shape.dimension, shape.length)
         _write_glb(folder / name, places, surface.triangles, colors_by_height(places[:, 2], 0.0, places[:, 2].max(), bands))
         made.append((kind, name))
-    outer = np.array([not full[tuple(slice(max(part - 1, 0), part + 2) for part in place)].all() for place in found])
-    middles = corner + (found[outer] + 0.5) * cell
+    outer = full & ~ndimage.binary_erosion(full, np.ones((3, 3, 3)))
+    middles = corner + (np.argwhere(outer) + 0.5) * cell
     write_points(folder / POINTS, middles, colors_by_height(middles[:, 2], 0.0, (high - low)[2] * cell, bands))
     bounds = corner + low * cell, corner + high * cell
     return [*made, ("points", POINTS)], (tuple(bounds[0].tolist()), tuple(bounds[1].tolist()))

@@ -1,26 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One step after the other of teaching a network, and the weights that come of it."""
+"""One step after the other of teaching a network."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import json
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..contract.errors import UserError
-from ..contract.result import replacing
 from ..contract.voxels import VoxelTrainSettings
 from .batches import scoring_batch, training_batch
 from .dataset import Shapes
@@ -28,8 +22,6 @@ from .muon import Muon, matrices
 from .networks import new_network
 from .scores import full, intersection_over_union
 
-# The weights that come with the program; docs/voxels.md says how they were made.
-SHIPPED = Path(__file__).with_name("gru-3-small.safetensors")
 # Steps over which the learning rate rises, and the share to which it falls.
 _RISE, _FALL = 50, 0.01
 # How fast the mean of weights forgets: at step t its share of old ones is (1 - 1/t) to this power (Karras et al. 2024,
@@ -177,30 +169,3 @@ def voxel_loss(logits: Tensor, cells: Tensor) -> Tensor:
     both = (chance * truth).flatten(1).sum(dim=1)
     either = (chance + truth).flatten(1).sum(dim=1) - both
     return F.binary_cross_entropy_with_logits(full_logit, truth) + _OVERLAP * (1 - both / either.clamp(min=1.0)).mean()
-
-
-def write_weights(file: Path, network: nn.Module, facts: dict[str, Any]) -> None:
-    """Writes weights in half precision, which is half the size and no worse, whole or not at all. ``facts``: network, and what JSON can
-    hold.
-    """
-    arrays = {name: value.detach().cpu().half().contiguous() for name, value in network.state_dict().items()}
-    with replacing(file) as temporary:
-        temporary.write_bytes(save(arrays, {"facts": json.dumps(facts)}))
-
-
-def read_weights(file: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The network of a file of weights, ready to predict, and its facts.
-
-    Raises:
-        UserError: the file is missing, damaged, or not of a network of this program.
-    """
-    try:
-        with safe_open(file, "pt") as tensors:
-            facts = json.loads(tensors.metadata()["facts"])
-            network = new_network(facts["network"])
-            network.load_state_dict({name: tensors.get_tensor(name).float() for name in tensors.keys()})
-    except FileNotFoundError:
-        raise UserError(f"There are no weights {file}.", "Train some with: voxels train.") from None
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise UserError(f"{file} does not hold weights of this program, or is damaged: {str(error).splitlines()[0]}.") from None
-    return network.eval(), facts

@@ -27,8 +27,8 @@ from engine.voxels.make_data import MADE_UP
 from engine.voxels.prediction import predict
 from engine.voxels.scores import THRESHOLD
 from engine.voxels.shapes import Shape, drawable
-from engine.voxels.trainer import read_weights
 from engine.voxels.views import PICTURE, Place, viewmat
+from engine.voxels.weights import read_weights
 
 _SMOOTH = 0.5
 _BACK = 240

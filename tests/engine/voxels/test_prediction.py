@@ -6,11 +6,13 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from engine import acceleration, cli
 from engine.contract.errors import UserError
 from engine.contract.result import read_result
+from engine.contract.voxels import VoxelShape
 from engine.formats.binvox import read_binvox
 from engine.formats.points import read_points
 from engine.formats.voxel_surface import colors_by_height
@@ -20,10 +22,10 @@ from engine.voxels.colors import color_bands
 from engine.voxels.cutout import cut_out, framed
 from engine.voxels.furniture import furniture
 from engine.voxels.meshes import read_shape
-from engine.voxels.prediction import predict
+from engine.voxels.prediction import predict, write_prediction
 from engine.voxels.shapes import drawable, voxelized
-from engine.voxels.trainer import SHIPPED, read_weights, write_weights
 from engine.voxels.views import random_views
+from engine.voxels.weights import SHIPPED, read_weights, write_weights
 
 TINY = {"encoder": (4, 4, 6, 6, 6, 8), "features": 12, "decoder": (6, 6, 6, 4, 4)}
 
@@ -120,8 +122,6 @@ def test_colours_come_from_the_same_height():
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
     """Weights of a tiny network that has learnt nothing."""
-    import torch
-
     torch.manual_seed(1)
     monkeypatch.setitem(networks.VARIANTS, "gru-3-small", networks.Variant(False, "gru", 3, **TINY))
     network = networks.new_network("gru-3-small")
@@ -158,6 +158,15 @@ def test_the_command(tmp_path, weights, capsys):
     assert smooth.bounds[1].max() == pytest.approx(0.8, abs=1e-5) or np.ptp(smooth.bounds, axis=0).max() == pytest.approx(0.8, abs=1e-5)
 
 
+def test_points_are_the_outer_voxels_also_where_they_touch_the_grid(tmp_path):
+    probabilities = np.zeros((32, 32, 32), np.float32)
+    probabilities[4:9, 10:, :] = 0.9
+    write_prediction(tmp_path, probabilities, np.full((127, 127, 4), 255, np.uint8), VoxelShape(length=32.0))
+    points = read_points(tmp_path / "points.ply")
+    assert len(points) == 5 * 22 * 32 - 3 * 20 * 30
+    np.testing.assert_allclose([points.positions.min(axis=0)[2], points.positions.max(axis=0)[2]], [0.5, 31.5], atol=1e-5)
+
+
 def events_in(folder):
     return [json.loads(line) for line in (folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
 
@@ -185,9 +194,14 @@ def test_a_result_is_replaced_by_a_good_one_alone(tmp_path, weights):
     flags = ["--out", str(folder), "--weights", str(weights), "--overwrite"]
     assert cli.main(["voxels", str(a), *flags]) == 0
     before = (folder / "voxels.npz").stat().st_mtime_ns
-    assert cli.main(["voxels", str(tmp_path / "none.png"), *flags]) == 1
-    assert (folder / "voxels.npz").stat().st_mtime_ns == before and read_result(folder).status == "done"
-    assert events_in(folder)[-1]["event"] == "failed"
+    network, facts = read_weights(weights)
+    torch.nn.init.zeros_(network.decoder.out.weight)
+    network.decoder.out.bias.data = torch.tensor([9.0, -9.0])
+    write_weights(tmp_path / "blind.safetensors", network, facts)
+    for wrong in ([str(tmp_path / "none.png"), *flags], [str(a), *flags, "--weights", str(tmp_path / "blind.safetensors")]):
+        assert cli.main(["voxels", *wrong]) == 1
+        assert (folder / "voxels.npz").stat().st_mtime_ns == before and read_result(folder).status == "done"
+        assert events_in(folder)[-1]["event"] == "failed"
     assert cli.main(["voxels", str(a), *flags]) == 0
     assert (folder / "voxels.npz").stat().st_mtime_ns > before and events_in(folder)[-1]["event"] == "done"
     (tmp_path / "mine").mkdir()
@@ -265,8 +279,6 @@ def test_the_weights_that_come_with_it_know_furniture():
     reason="needs profile ipex (python3 scripts/dev.py setup ipex) and a C++ compiler",
 )
 def test_int8_gives_nearly_what_the_network_gives():
-    import torch
-
     torch.manual_seed(1)
     network = networks.RecurrentNetwork(networks.Variant(False, "gru", 3, **TINY)).eval()
     pictures = np.random.default_rng(0).integers(0, 256, (2, 127, 127, 4), dtype=np.uint8)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of a network's weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from ..contract.errors import UserError
+from ..contract.result import replacing
+from .networks import new_network
+
+# The weights that come with the program; docs/voxels.md says how they were made.
+SHIPPED = Path(__file__).with_name("gru-3-small.safetensors")
+
+
+def write_weights(file: Path, network: nn.Module, facts: dict[str, Any]) -> None:
+    """Writes weights in half precision, which is half the size and no worse, whole or not at all. ``facts``: network, and what JSON can
+    hold.
+    """
+    arrays = {name: value.detach().cpu().half().contiguous() for name, value in network.state_dict().items()}
+    with replacing(file) as temporary:
+        temporary.write_bytes(save(arrays, {"facts": json.dumps(facts)}))
+
+
+def read_weights(file: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a file of weights, ready to predict, and its facts.
+
+    Raises:
+        UserError: the file is missing, damaged, or not of a network of this program.
+    """
+    try:
+        with safe_open(file, "pt") as tensors:
+            facts = json.loads(tensors.metadata()["facts"])
+            network = new_network(facts["network"])
+            network.load_state_dict({name: tensors.get_tensor(name).float() for name in tensors.keys()})
+    except FileNotFoundError:
+        raise UserError(f"There are no weights {file}.", "Train some with: voxels train.") from None
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise UserError(f"{file} does not hold weights of this program, or is damaged: {str(error).splitlines()[0]}.") from None
+    return network.eval(), facts
