@@ -258,13 +258,24 @@ def advanced_names(cls: type) -> list[str]:
     return [field.name for field in dataclasses.fields(cls) if about(field).advanced]
 
 
+def _forget_mask(group: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    """Another picture has another outline."""
+    group.mask = None
+
+
 class RECONSTRUCT_PG_pictures(bpy.types.PropertyGroup):
     """What voxels are made of, and how."""
 
     image: bpy.props.PointerProperty(
         type=bpy.types.Image,
         name="Picture",
-        description="A picture of one piece of furniture, whole, before a plain or transparent background",
+        description="A picture of one piece of furniture, whole, before a plain or transparent background, or with a mask",
+        update=_forget_mask,
+    )
+    mask: bpy.props.PointerProperty(
+        type=bpy.types.Image,
+        name="Mask",
+        description="An image of the picture's shape, bright where the piece is, where the background is neither plain nor transparent",
     )
     out: bpy.props.StringProperty(
         name="Folder",

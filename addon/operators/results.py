@@ -9,6 +9,7 @@ from bpy_extras.io_utils import ExportHelper, ImportHelper
 from ...engine.contract.errors import UserError
 from ...engine.contract.result import RESULT
 from ...engine.contract.settings import ImportSettings, ProxySettings
+from ...engine.contract.voxels import METHOD as VOXELS
 from ..capture.camera_path import export_path
 from ..jobs import running, stages
 from ..jobs.folders import absolute, result_folder
@@ -65,7 +66,7 @@ class RECONSTRUCT_OT_make_proxy(Told, bpy.types.Operator):
         if not no_job_runs(cls):
             return False
         result = facts.result_in(result_folder(context.scene))
-        if result is None or result.method == "r2n2":
+        if result is None or result.method == VOXELS:
             cls.poll_message_set(_NO_RESULT if result is None else "Voxels are a light mesh already.")
             return False
         return True

@@ -33,14 +33,16 @@ class _Recognise(Told):
     def poll(cls, context: bpy.types.Context) -> bool:
         return no_job_runs(cls)
 
-    def recognise(self, context: bpy.types.Context, pictures: Sequence[Path], out: Path) -> None:
+    def recognise(self, context: bpy.types.Context, pictures: Sequence[Path], out: Path, masks: Sequence[Path] = ()) -> None:
         """Has the engine work on pictures; what it makes comes into the scene at its end."""
+        # One may have been started while the file browser was open.
+        running.refuse_second()
         scene = context.scene
         unit = scene.unit_settings.scale_length
         chosen = to_settings(scene.reconstruct.voxels.settings, VoxelSettings)
         weights = str(absolute(chosen.weights)) if chosen.weights else ""
         settings = dataclasses.replace(chosen, weights=weights, length=typed(chosen.length * unit))
-        job = stages.start_voxels(pictures, out, settings, chosen_python=engine_python())
+        job = stages.start_voxels(pictures, out, settings, masks=masks, chosen_python=engine_python())
         if self._asked:
             # Also after the file browser; the window must not wait.
             identity = scene.session_uid
@@ -91,8 +93,11 @@ class RECONSTRUCT_OT_voxels_of_image(_Recognise, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> None:
         image = _image(context)
-        out = _free(named(context.scene.reconstruct.voxels.out), Path(image.name).stem)
-        self.recognise(context, [picture_file(image, _copy(out))], out)
+        chosen = context.scene.reconstruct.voxels
+        mask = chosen.mask if image == chosen.image else None
+        out = _free(named(chosen.out), Path(image.name).stem)
+        masks = [picture_file(mask, _copy(out, "_mask"))] if mask is not None else []
+        self.recognise(context, [picture_file(image, _copy(out))], out, masks)
 
 
 def _image(context: bpy.types.Context) -> bpy.types.Image | None:
@@ -107,14 +112,14 @@ def _free(folder: Path, stem: str) -> Path:
     while True:
         out = folder / (name if number == 1 else f"{name}_{number}")
         left = not out.exists() or out.is_dir() and all(item.name in _LEFT for item in out.iterdir())
-        if left and not _copy(out).exists():
+        if left and not _copy(out).exists() and not _copy(out, "_mask").exists():
             return out
         number += 1
 
 
-def _copy(out: Path) -> Path:
+def _copy(out: Path, what: str = "") -> Path:
     """Where a picture that has no file is written, beside its result."""
-    return out.with_name(f"{out.name}.png")
+    return out.with_name(f"{out.name}{what}.png")
 
 
 def _stand(scene: bpy.types.Scene, out: Path) -> bpy.types.Object:

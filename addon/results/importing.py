@@ -76,6 +76,8 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
     if settings.look == "auto" and (path := result.artifact("voxels")):
         return [_add_voxels(scene, inside(folder, path, str(folder)), folder, settings, result)]
     if not files:
+        if result.artifact("weights"):
+            raise UserError(f"The result in {folder} is what a network has learnt.", "Name it as weights of Voxels from Pictures.")
         if result.status != "running":
             raise UserError(f"The result in {folder} holds no splats, mesh or points.", "Train for longer, or choose another result.")
         if is_alive(result.pid):

@@ -24,11 +24,11 @@ class RECONSTRUCT_PT_voxels(Step, bpy.types.Panel):
         column = settings_column(layout)
         column.prop(chosen.settings, "dimension", text="Known")
         column.prop(chosen.settings, "length")
-        column.prop(chosen.settings, "threshold")
-        column.prop(chosen.settings, "smoothness")
         column.prop(chosen, "out")
         draw_button(layout, "reconstruct.voxels", "Choose Pictures …", "FILE_FOLDER")
         layout.template_ID(chosen, "image", open="image.open")
+        if chosen.image is not None:
+            layout.template_ID(chosen, "mask", open="image.open", text="Mask")
         layout.operator("reconstruct.voxels_of_image", text="Make Voxels of This Picture", icon="IMAGE_DATA")
         draw_job(layout, context, "voxels")
 

@@ -118,6 +118,28 @@ def test_pictures_of_blender(chosen, tmp_path):
         bpy.ops.reconstruct.voxels_of_image()
 
 
+def test_a_mask_goes_with_its_picture(chosen, tmp_path):
+    chosen.image = bpy.data.images.load(str(tmp_path / "chair.png"))
+    chosen.mask = bpy.data.images.new("outline", 4, 4)
+    bpy.ops.reconstruct.voxels_of_image()
+    assert f"--mask {tmp_path / 'made' / 'chair_mask.png'}" in command(tmp_path / "made" / "chair")
+    with bpy.context.temp_override(edit_image=bpy.data.images.new("bench", 4, 4)):
+        bpy.ops.reconstruct.voxels_of_image()
+    assert "--mask" not in command(tmp_path / "made" / "bench"), "it is another picture's"
+    chosen.image = bpy.data.images.load(str(tmp_path / "side.png"))
+    assert chosen.mask is None
+
+
+def test_a_job_that_came_first_is_not_joined_by_another(chosen, tmp_path, fake_engine, monkeypatch):
+    fake_engine("slow")
+    follow(tmp_path, chosen)
+    # As the file browser does, which was opened before.
+    monkeypatch.setattr(voxels.RECONSTRUCT_OT_voxels, "poll", classmethod(lambda cls, context: True))
+    with pytest.raises(RuntimeError, match="already runs"):
+        press(tmp_path, "side.png")
+    assert not (tmp_path / "made" / "side").exists()
+
+
 def test_the_picture_of_the_image_editor(chosen, tmp_path):
     chosen.image, shown = bpy.data.images.new("stool", 4, 4), bpy.data.images.new("bench", 4, 4)
     with bpy.context.temp_override(edit_image=shown):
