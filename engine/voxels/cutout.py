@@ -18,6 +18,8 @@ _FILL = 0.92
 _MOST = 1024
 # A background is plain where most of the picture's edge is within this of its own median, in codes.
 _PLAIN, _EVEN = 24, 0.9
+# A hole shows the background where it is within this of it in the mean, in codes, and takes this share of the picture.
+_SAME, _HOLE = 2.0, 0.0005
 # What takes less of the picture than this is no object, and more is no background.
 _LEAST, _FULLEST = 0.003, 0.97
 
@@ -66,15 +68,22 @@ def _read(file: Path) -> Image.Image:
 
 
 def _before_plain(codes: np.ndarray, file: Path) -> np.ndarray:
-    """Alpha [H, W] of what stands before a plain background: all that cannot be reached from the edge over its colour."""
+    """Alpha [H, W] of what stands before a plain background: all that cannot be reached from the edge over its colour, but for what shows
+    just that colour, as between the slats of a back.
+    """
     edge = np.concatenate([codes[0], codes[-1], codes[:, 0], codes[:, -1]]).astype(int)
     ground = np.median(edge, axis=0)
     if (np.abs(edge - ground).max(axis=1) <= _PLAIN).mean() < _EVEN:
         raise UserError(f"The background of {file} is not plain.", "Cut the object out first, or give a mask of it.")
-    alike = np.abs(codes.astype(int) - ground).max(axis=2) <= _PLAIN
-    label, _ = ndimage.label(alike)
+    apart = np.abs(codes.astype(int) - ground).max(axis=2)
+    label, count = ndimage.label(apart <= _PLAIN)
     outer = np.unique(np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]]))
-    return np.where(np.isin(label, outer[outer > 0]), 0, 255).astype(np.uint8)
+    outer = outer[outer > 0]
+    # What is enclosed may be a light part of the piece itself, so it has to be as much the background's colour as the background.
+    parts = np.arange(1, count + 1)
+    sizes, means = ndimage.sum_labels(apart < 256, label, parts), ndimage.mean(apart, label, parts)
+    holes = parts[(sizes >= _HOLE * apart.size) & (means <= apart[np.isin(label, outer)].mean() + _SAME)]
+    return np.where(np.isin(label, [*outer, *holes]), 0, 255).astype(np.uint8)
 
 
 def _largest(alpha: np.ndarray) -> np.ndarray:

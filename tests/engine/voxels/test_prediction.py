@@ -80,6 +80,18 @@ def test_a_mask_says_where_the_object_is(tmp_path):
         cut_out(tmp_path / "a.png", tmp_path / "m.png")
 
 
+@pytest.mark.parametrize("noise", [0, 3])
+def test_background_between_slats_is_background_and_a_light_seat_is_not(tmp_path, noise):
+    codes = np.full((100, 100, 3), 250.0)
+    codes[10:90, 10:90] = (120, 70, 30)
+    codes[20:50, 20:30], codes[20:50, 40:50], codes[60:80, 20:80] = 250, 250, 242
+    codes += np.random.default_rng(0).normal(0, noise, codes.shape)
+    Image.fromarray(np.clip(np.rint(codes), 0, 255).astype(np.uint8)).save(tmp_path / "a.png")
+    alpha = cut_out(tmp_path / "a.png")[..., 3]
+    place = lambda row, column: alpha[round(63.5 + (row - 50) * 0.92 * 127 / 80), round(63.5 + (column - 50) * 0.92 * 127 / 80)]  # noqa: E731
+    assert place(35, 25) < 5 and place(35, 45) < 5 and place(35, 35) > 250 and place(70, 50) > 250
+
+
 def test_specks_are_left_out(tmp_path):
     codes = np.full((100, 100, 3), 255, np.uint8)
     codes[40:60, 40:60], codes[2:4, 2:4] = 0, 0
