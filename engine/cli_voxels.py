@@ -102,6 +102,11 @@ def train(
             folder, source = Path(out).resolve(), Path(data).resolve()
             if given.minutes is None and given.steps is None:
                 given = dataclasses.replace(given, minutes=_DEFAULT_MINUTES)
+            if given.start:
+                from .voxels.weights import read_weights
+
+                given = dataclasses.replace(given, start=str(Path(given.start).resolve()))
+                read_weights(Path(given.start), given.network)
             if not source.is_dir():
                 raise UserError(f"There is no folder {source}.", "Give the folder that make-data has made.")
             prepare_folder(folder, overwrite)

@@ -42,6 +42,10 @@ class VoxelTrainSettings:
         "Network: lstm-1, gru-3 and residual-gru-3 as published; those that end in -small have at most 12 million weights and learn on a "
         "processor; simple is two convolutions and three dense layers, for reading.",
     )
+    start: str = setting(
+        "",
+        "Weights to start from, of the same network: the result of another training, or its weights.safetensors. Empty: random ones.",
+    )
     minutes: float | None = setting(
         None, "Time to train in this run; it can be resumed. 75 where no steps are given either.", unit="min", minimum=0.05, maximum=10_000
     )

@@ -15,7 +15,7 @@ from torch import nn
 from .. import __version__, acceleration, devices
 from ..contract.errors import UserError
 from ..contract.events import started
-from ..contract.result import WEIGHTS, Result, write_result
+from ..contract.result import Result, write_result
 from ..contract.schema import to_mapping
 from ..contract.voxels import METHOD, VoxelSettings
 from ..voxels.cutout import cut_out
@@ -67,7 +67,7 @@ def recognise(
                 cut.append(cut_out(file, mask))
             progress("recognise", len(cut))
             named = Path(settings.weights).resolve() if settings.weights else SHIPPED
-            network, _ = read_weights(named / WEIGHTS if named.is_dir() else named)
+            network, _ = read_weights(named)
             probabilities = _predicted(network, np.stack(cut), settings.precision, reporter)
             if probabilities.max() < np.float32(settings.threshold):
                 raise UserError("Nothing was recognised in the picture.", "Try another picture of it, or a lower threshold.")

@@ -20,7 +20,7 @@ from ..voxels import scores
 from ..voxels.dataset import SPLITS, Shapes, load_split, shape_folders
 from ..voxels.make_data import MADE_UP
 from ..voxels.trainer import VoxelTrainer
-from ..voxels.weights import write_weights
+from ..voxels.weights import read_weights, write_weights
 from .budget import Budget, Clock
 from .checkpoint import read_checkpoint, write_checkpoint
 from .ending import Cancelled, EndRequest, end_requests
@@ -95,13 +95,17 @@ def _train(job: VoxelRun, asked_to_end: EndRequest) -> Result:
     trainer: VoxelTrainer | None = None
     cancelled = True
     try:
+        # Before data is packed, which takes minutes.
+        saved = read_checkpoint(job.folder) if job.resume else None
+        start = read_weights(Path(settings.start), settings.network)[0] if settings.start and saved is None else None
         shapes = {
             split: load_split(job.data, split, progress("load")) for split in SPLITS if split == "train" or shape_folders(job.data, split)
         }
         if "val" in shapes:
             shapes["val"] = shapes["val"].at_most(_LOOKED_AT)
         trainer = VoxelTrainer(settings, shapes["train"], device, _half(settings, device))
-        saved = read_checkpoint(job.folder) if job.resume else None
+        if start is not None:
+            trainer.start_from(start)
         if saved is not None:
             trainer.load_state(*saved)
             clock.before = saved[1]["seconds"]

@@ -57,6 +57,11 @@ class VoxelTrainer:
         self._composer = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
         self._coming: dict[int, Future] = {}
 
+    def start_from(self, network: nn.Module) -> None:
+        """Takes over the weights of a network of the same kind before the first step."""
+        for own in (self.network, self.mean):
+            own.load_state_dict(network.state_dict())
+
     def rate(self, step: int) -> float:
         """The learning rate at a step."""
         share = min(step / self.settings.schedule_steps, 1.0)

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import nn
 
 from ..contract.errors import UserError
-from ..contract.result import replacing
+from ..contract.result import WEIGHTS, replacing
 from .networks import new_network
 
 # The weights that come with the program; docs/voxels.md says how they were made.
@@ -28,12 +28,16 @@ def write_weights(file: Path, network: nn.Module, facts: dict[str, Any]) -> None
         temporary.write_bytes(save(arrays, {"facts": json.dumps(facts)}))
 
 
-def read_weights(file: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """The network of a file of weights, ready to predict, and its facts.
+def read_weights(file: Path, named: str = "") -> tuple[nn.Module, dict[str, Any]]:
+    """The network of a file of weights, or of the result of a training, ready to predict, and its facts.
+
+    Args:
+        file: file or folder. named: the network that it has to be, any where empty.
 
     Raises:
-        UserError: the file is missing, damaged, or not of a network of this program.
+        UserError: the file is missing, damaged, or not of a network of this program or not of that one.
     """
+    file = file / WEIGHTS if file.is_dir() else file
     try:
         with safe_open(file, "pt") as tensors:
             facts = json.loads(tensors.metadata()["facts"])
@@ -43,4 +47,6 @@ def read_weights(file: Path) -> tuple[nn.Module, dict[str, Any]]:
         raise UserError(f"There are no weights {file}.", "Train some with: voxels train.") from None
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise UserError(f"{file} does not hold weights of this program, or is damaged: {str(error).splitlines()[0]}.") from None
+    if named and facts["network"] != named:
+        raise UserError(f"{file} holds weights of {facts['network']}, not of {named}.", f"Take --network {facts['network']}.")
     return network.eval(), facts

@@ -4,6 +4,7 @@
 import json
 
 import pytest
+import torch
 
 from engine import cli
 from engine.contract.events import read_new
@@ -52,6 +53,22 @@ def test_training_and_going_on(tmp_path, data):
     assert read_result(tmp_path / "r").step == 5
     assert train(data, "--out", tmp_path / "r", "--steps", 1, *flags) == 1
     assert train(data, "--out", tmp_path / "r", "--steps", 1, "--overwrite", *flags) == 0
+
+
+def test_starting_from_weights(tmp_path, data, capsys):
+    flags = ("--network", "lstm-1-small", "--batch", "2")
+    assert train(data, "--out", tmp_path / "a", "--steps", 2, *flags) == 0
+    assert train(data, "--out", tmp_path / "b", "--steps", 1, "--learning-rate", "0", "--start", tmp_path / "a", *flags) == 0
+    a, b = (read_weights(tmp_path / name)[0].state_dict() for name in "ab")
+    assert all(torch.equal(a[name], b[name]) for name in a), "without a rate nothing changes"
+    (tmp_path / "b" / "checkpoint.safetensors").unlink()
+    (tmp_path / "a" / "weights.safetensors").unlink()
+    capsys.readouterr()
+    assert train(data, "--out", tmp_path / "c", "--steps", 1, "--start", tmp_path / "a", *flags) == 1
+    assert "no weights" in capsys.readouterr().err
+    assert train(data, "--out", tmp_path / "d", "--steps", 1, "--start", tmp_path / "b", "--network", "simple") == 1
+    assert "lstm-1-small, not of simple" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists() and not (tmp_path / "d").exists()
 
 
 def test_cancelling(tmp_path, data):
