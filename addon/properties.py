@@ -100,6 +100,7 @@ _DEFAULTS = {
     (TrainSettings, "minutes"): 3.0,
     (TrainSettings, "steps"): 2000,
     (PlaceSettings, "location"): (0.0, 0.0, 0.0),
+    (PlaceSettings, "rotation"): 0.0,
 }
 # Blender keeps no copy of the texts of a list that is made while it is drawn.
 _LOOKS = {

@@ -13,7 +13,7 @@ import numpy as np
 from ...engine.cameras import Camera, rigid_pose
 from ...engine.contract.errors import UserError
 from ...engine.formats.transforms import TRANSFORMS, write_transforms
-from ..results.tagging import tagged
+from ..results.tagging import made_in, tagged
 from ..rooms.layouts import Extent
 from .cameras import read_camera
 from .export import IMAGES, frame_of, unwritable
@@ -95,6 +95,6 @@ def _from_result(scene: bpy.types.Scene, camera: Camera, result: bpy.types.Objec
     foot = Extent(np.array(values["low"]), np.array(values["high"])).foot
     pose = camera.camera_to_world.copy()
     pose[:3, :3] = axes.T / size @ pose[:3, :3]
-    pose[:3, 3] = axes.T @ (camera.position - matrix[:3, 3] * unit) / size**2 + foot
+    pose[:3, 3] = axes.T @ (camera.position / unit - matrix[:3, 3]) / size**2 * made_in(result, unit) + foot
     # The object's matrix has 32 bits, a pose in a file is rigid to more.
     return replace(camera, camera_to_world=rigid_pose(pose))

@@ -15,7 +15,7 @@ from ..compat import set_picture_format, use_cycles
 from ..console import quiet
 from .looks import look_modifier, looks_of
 from .splats import raise_transparent_bounces
-from .tagging import kind_of, tagged
+from .tagging import kind_of, made_in, tag, tagged
 
 CATALOGUE = "2f7f1c4e-6c0e-4d0b-9a35-7f5d0c1b8e52"
 _FILE = "blender_assets.cats.txt"
@@ -44,10 +44,9 @@ def make_asset(item: bpy.types.Object, unit: float) -> None:
     """
     pixels = _picture(item, unit)
     item.asset_mark()
-    about, facts = item.asset_data, tagged(item)
+    about = item.asset_data
     about.catalog_id = CATALOGUE
-    points = f"{facts['count']:,} points" if "count" in facts else ""
-    about.description = "; ".join(filter(None, (size_of(item), points, _faces(facts))))
+    describe(item, unit)
     for name in (_NAME, *looks_of(item)):
         about.tags.new(name, skip_if_exists=True)
     preview = item.preview_ensure()
@@ -55,14 +54,22 @@ def make_asset(item: bpy.types.Object, unit: float) -> None:
     preview.image_pixels_float.foreach_set(pixels)
 
 
-def size_of(item: bpy.types.Object) -> str:
-    """Width, depth and height of a result as it stands, "" where its scale is not known."""
+def describe(item: bpy.types.Object, unit: float) -> None:
+    """Has an asset of ours say how large it is now, and what it is made of."""
+    facts = tagged(item)
+    points = f"{facts['count']:,} points" if "count" in facts else ""
+    item.asset_data.description = "; ".join(filter(None, (size_of(item, unit), points, _faces(facts))))
+
+
+def size_of(item: bpy.types.Object, unit: float) -> str:
+    """Width, depth and height of a result as it stands in a scene of units of ``unit`` metres, "" where its scale is not known."""
     facts = tagged(item)
     scale = item.matrix_world.to_scale()
-    size = [side * factor for side, factor in zip(np.subtract(facts["high"], facts["low"]), scale, strict=True)]
     # What was placed by a known length has another scale than it was captured in.
     if facts.get("scale") == "unknown" and all(abs(factor - 1) < 1e-6 for factor in scale):
         return ""
+    sides = np.subtract(facts["high"], facts["low"]) * unit / made_in(item, unit)
+    size = [side * factor for side, factor in zip(sides, scale, strict=True)]
     return " × ".join(f"{side:.2f}" for side in size) + " m"
 
 
@@ -149,15 +156,25 @@ def _stage(scene: bpy.types.Scene, aim: mathutils.Vector, radius: float) -> list
 
 @bpy.app.handlers.persistent
 def after_saving(file: str, *_: object) -> None:
-    """Enters the catalogue where a saved file has assets of ours: Blender saves no names of catalogues in a .blend."""
-    if file and any(item.asset_data and item.asset_data.catalog_id == CATALOGUE for item in bpy.data.objects):
+    """Enters the catalogue where a saved file has assets of its own from us: Blender saves no names of catalogues in a .blend. Not for
+    copies, such as that which a capture is made from.
+    """
+    own = (item.asset_data for item in bpy.data.objects if item.library is None)
+    if file and Path(file) == Path(bpy.data.filepath) and any(data and data.catalog_id == CATALOGUE for data in own):
         write_catalogue(file)
 
 
 @bpy.app.handlers.persistent
 def _after_appending(context: bpy.types.BlendImportContext, *_: object) -> None:
-    """A file that splats are brought into from another one lets Cycles see through them."""
+    """A file that results are brought into from another one has them in their real size, and lets Cycles see through splats."""
     objects = [item.id for item in context.import_items if isinstance(item.id, bpy.types.Object) and kind_of(item.id) == "result"]
+    unit = bpy.context.scene.unit_settings.scale_length
+    for item in objects:
+        before = tagged(item).get("stands_in", unit)
+        if item.library is None and before != unit:
+            item.location *= before / unit
+            item.scale *= before / unit
+            tag(item, **{**tagged(item), "stands_in": unit})
     if any(look_modifier(item) and "splats" in looks_of(item) for item in objects):
         raise_transparent_bounces(bpy.context.scene)
 

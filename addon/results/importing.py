@@ -155,6 +155,9 @@ def _add(
         folder=str(file.parent),
         file=file.name,
         scale=result.scale if result else "unknown",
+        # Metres in the units of its data, and in those of the scene that it stands in.
+        unit=unit,
+        stands_in=unit,
         # Where its solid part was taken, in metres.
         low=extent.low.tolist(),
         high=extent.high.tolist(),

@@ -27,6 +27,11 @@ def tagged(block: bpy.types.ID) -> dict[str, Any]:
     return values.to_dict() if hasattr(values, "to_dict") else {}
 
 
+def made_in(item: bpy.types.Object, unit: float) -> float:
+    """Metres in the units that an imported result's data is in; ``unit`` is that of its scene, where it does not say."""
+    return tagged(item).get("unit", unit)
+
+
 def kind_of(block: bpy.types.ID) -> str:
     """The kind of a block of ours, "" where it is not ours."""
     return tagged(block).get("kind", "")

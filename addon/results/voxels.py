@@ -43,7 +43,7 @@ def voxel_object(name: str, voxels: Voxels, shape: VoxelShape, unit: float, **fa
     tag(mesh, _KIND, **kept, **to_mapping(VoxelShape()))
     mesh.materials.append(mesh_material())
     item = bpy.data.objects.new(name, mesh)
-    tag(item, "result", scale="metric", low=[0.0] * 3, high=[0.0] * 3, **facts)
+    tag(item, "result", scale="metric", low=[0.0] * 3, high=[0.0] * 3, unit=unit, stands_in=unit, **facts)
     shape = {name: getattr(shape, name) for name in VoxelShape.__dataclass_fields__}
     reshape(item, unit, **{**shape, "length": shape["length"] / unit})
     return item
@@ -80,7 +80,8 @@ def reshape(item: bpy.types.Object, unit: float, **changes: float | str) -> None
     mesh.clear_geometry()
     if len(places):
         _fill(mesh, places, surface.triangles, colors_by_height(places[:, 2], 0.0, places[:, 2].max(), voxels.bands))
-        tag(item, **{**tagged(item), "low": (places.min(axis=0) * unit).tolist(), "high": (places.max(axis=0) * unit).tolist()})
+        box = {"low": (places.min(axis=0) * unit).tolist(), "high": (places.max(axis=0) * unit).tolist()}
+        tag(item, **{**tagged(item), **box, "unit": unit})
     item.update_tag()
 
 

@@ -84,22 +84,24 @@ def _edge(values: np.ndarray, weights: np.ndarray, low: float, high: float) -> f
 
 def placement(
     extent: Extent,
+    pose: np.ndarray,
     location: tuple[float, float, float] | None,
-    rotation: float,
+    rotation: float | None,
     on_floor: bool,
     known_length: float = 0.0,
 ) -> np.ndarray:
-    """The way of a captured thing to its place.
+    """The pose of a thing at its place. What is not asked for stays as it is, so placing twice is placing once.
 
     Args:
-        extent: its solid part where it was captured.
+        extent: its solid part in its own axes.
+        pose: [4, 4], how it stands now, from its own axes to the world.
         location: where the middle of its footprint goes, at the height of its lowest solid part; None keeps it.
-        rotation: turn about the vertical axis through that middle, degrees.
+        rotation: how far it is turned about the vertical axis through that middle, degrees; None keeps it.
         on_floor: put the lowest solid part at height 0, whatever ``location`` says.
         known_length: real length of the longest side; 0 keeps the scale.
 
     Returns:
-        [4, 4], from the captured world to the world.
+        [4, 4], the new pose.
 
     Raises:
         UserError: the thing has no size that a known length could be compared to.
@@ -107,16 +109,25 @@ def placement(
     longest = float(extent.size.max())
     if known_length > 0 and longest <= 0:
         raise UserError("The result has no size, so a known length says nothing about its scale.", "Set the known length to 0.")
-    scale = known_length / longest if known_length > 0 else 1.0
-    target = extent.foot if location is None else np.array(location, dtype=np.float64)
+    axes = pose[:3, :3]
+    if known_length > 0:
+        axes = axes * (known_length / longest / np.cbrt(abs(np.linalg.det(axes))))
+    if rotation is not None:
+        angle = np.radians(rotation) - np.arctan2(axes[1, 0], axes[0, 0])
+        axes = np.array([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]]) @ axes
+    target = _turned(extent, pose[:3, :3]).foot + pose[:3, 3] if location is None else np.array(location, dtype=np.float64)
     if on_floor:
         target = np.array([target[0], target[1], 0.0])
-    angle = np.radians(rotation)
-    turn = np.array([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]])
-    matrix = np.eye(4)
-    matrix[:3, :3] = scale * turn
-    matrix[:3, 3] = target - matrix[:3, :3] @ extent.foot
-    return matrix
+    made = np.eye(4)
+    made[:3, :3] = axes
+    made[:3, 3] = target - _turned(extent, axes).foot
+    return made
+
+
+def _turned(extent: Extent, axes: np.ndarray) -> Extent:
+    """The extent of a box that is turned and scaled by ``axes`` [3, 3]."""
+    corners = np.array([[(extent.low, extent.high)[bits >> axis & 1][axis] for axis in range(3)] for bits in range(8)]) @ axes.T
+    return Extent(corners.min(axis=0), corners.max(axis=0))
 
 
 def viewpoint(positions: np.ndarray, weights: np.ndarray, extent: Extent) -> tuple[np.ndarray, np.ndarray]:

@@ -12,13 +12,14 @@ import numpy as np
 
 from ...engine.contract.errors import UserError
 from ...engine.contract.settings import PlaceSettings
-from ..results.tagging import tagged
+from ..results.assets import describe
+from ..results.tagging import made_in, tagged
 from .building import build_room
 from .layouts import Extent, placement
 
 
 def place(objects: Sequence[bpy.types.Object], settings: PlaceSettings) -> None:
-    """Puts results where the settings say. They start from where they were captured, so placing twice is placing once.
+    """Puts results where the settings say; what these do not say stays as it is.
 
     Args:
         objects: imported results; others among them stay where they are.
@@ -37,25 +38,34 @@ def place(objects: Sequence[bpy.types.Object], settings: PlaceSettings) -> None:
     if settings.location is not None and len(results) > 1:
         raise UserError(f"{len(results)} results would stand in the same place.", "Select one of them, and place one after the other.")
     unit = scene.unit_settings.scale_length
+    for layer in scene.view_layers:
+        # What was moved just now by a script has its old matrix until then.
+        layer.update()
     moves = [(item, _pose(item, settings, unit)) for item in results]
     if settings.room:
         build_room(scene, settings.room_size)
     for item, pose in moves:
         item.matrix_world = pose
+        if item.asset_data is not None and item.library is None:
+            describe(item, unit)
 
 
 def _pose(item: bpy.types.Object, settings: PlaceSettings, unit: float) -> mathutils.Matrix:
-    """The object's matrix at its place. Its own origin is the foot of what was captured, in metres times 1/unit."""
-    values = tagged(item)
-    if values.get("scale") == "unknown" and not settings.known_length:
+    """The object's matrix at its place. Its own origin is the foot of what was captured."""
+    values, matrix = tagged(item), np.array(item.matrix_world, dtype=np.float64)
+    scaled = abs(np.cbrt(np.linalg.det(matrix[:3, :3])) - 1) > 1e-6
+    if values.get("scale") == "unknown" and not settings.known_length and not scaled:
         raise UserError(f"The scale of {item.name} is not known.", "Give the real length of its longest side.")
     extent = Extent(np.array(values["low"]), np.array(values["high"]))
-    matrix = placement(extent, settings.location, settings.rotation, settings.on_floor, settings.known_length)
-    captured = np.eye(4)
-    captured[:3, 3] = extent.foot
-    matrix = matrix @ captured
-    matrix[:3, 3] /= unit
-    return mathutils.Matrix(matrix.tolist())
+    own = Extent(extent.low - extent.foot, extent.high - extent.foot)
+    # From the capture's metres to the scene's. Both may count them in units of their own, where it was brought in from another file.
+    inner = made_in(item, unit) / unit
+    matrix[:3, :3] /= inner
+    matrix[:3, 3] *= unit
+    placed = placement(own, matrix, settings.location, settings.rotation, settings.on_floor, settings.known_length)
+    placed[:3, :3] *= inner
+    placed[:3, 3] /= unit
+    return mathutils.Matrix(placed.tolist())
 
 
 def _scene_of(item: bpy.types.Object) -> bpy.types.Scene:

@@ -22,7 +22,9 @@ class RECONSTRUCT_PT_place(Step, bpy.types.Panel):
         column.prop(settings, "use_location", text="Move")
         if settings.use_location:
             column.prop(settings, "location", text="To (m)")
-        column.prop(settings, "rotation")
+        column.prop(settings, "use_rotation", text="Turn")
+        if settings.use_rotation:
+            column.prop(settings, "rotation", text="To")
         column.prop(settings, "known_length", text="Length (m)")
         column.prop(settings, "room", text="Build a Room")
         if settings.room:

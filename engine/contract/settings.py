@@ -379,13 +379,19 @@ class PlaceSettings:
         (8.0, 8.0, 3.4), "Width, depth and height of the room that is built.", unit="m", minimum=0.5, maximum=1000.0
     )
     location: tuple[float, float, float] | None = setting(
-        None, "Where the middle of the result's footprint goes; without it the result stays where it was captured.", unit="m"
+        None, "Where the middle of the result's footprint goes; without it the result stays where it is.", unit="m"
     )
-    rotation: float = setting(0.0, "Turn about the vertical axis.", unit="degrees", minimum=-360.0, maximum=360.0)
+    rotation: float | None = setting(
+        None,
+        "How far the result is turned about the vertical axis from how it was captured; without it the result stays turned as it is.",
+        unit="degrees",
+        minimum=-360.0,
+        maximum=360.0,
+    )
     on_floor: bool = setting(False, "Set the lowest solid part of the result on the floor at height 0.")
     known_length: float = setting(
         0.0,
-        "Real length of the result's longest side, for captures of unknown scale; 0 keeps the capture's scale.",
+        "Real length of the result's longest side, for captures of unknown scale; 0 keeps the scale it has.",
         unit="m",
         minimum=0.0,
         maximum=10_000.0,

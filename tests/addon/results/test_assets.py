@@ -46,11 +46,35 @@ def test_an_asset_has_a_picture_tags_and_its_real_size(scene, folder):
 def test_the_size_is_that_of_the_placed_thing(scene, splats, result):
     corners = [(x, y, z) for x in (0, 1) for y in (0, 2) for z in (0, 0.5)]
     made_of = splats(corners, [(0.01,) * 3] * 8, [ROUND] * 8, [0.9] * 8, [(1, 1, 1)] * 8)
-    (made,) = import_result(scene, result(made_of, scale="unknown"), ImportSettings())
-    assert assets.size_of(made) == ""
+    (made,) = import_result(scene, result(made_of, scale="unknown"), ImportSettings(asset=True))
+    assert " m" not in made.asset_data.description
+    assert assets.size_of(made, 1.0) == ""
     place([made], PlaceSettings(known_length=4.0))
     bpy.context.view_layer.update()
-    assert assets.size_of(made) == "2.00 × 4.00 × 1.00 m"
+    assert assets.size_of(made, 1.0) == "2.00 × 4.00 × 1.00 m" and "2.00 × 4.00" in made.asset_data.description
+
+
+def test_an_asset_keeps_its_size_where_units_are_others(scene, folder, tmp_path):
+    (made,) = import_result(scene, folder, ImportSettings(asset=True))
+    made.location = (1, 2, 0)
+    name = made.name
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "sofa.blend"))
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.context.scene.unit_settings.scale_length = 0.01
+    assets.register()
+    try:
+        bpy.ops.wm.append(directory=str(tmp_path / "sofa.blend" / "Object") + "/", filename=name)
+    finally:
+        assets.unregister()
+    bpy.context.view_layer.update()
+    found = bpy.context.scene.objects[name]
+    assert assets.size_of(found, 0.01) == "1.00 × 2.00 × 0.50 m" and tuple(found.location) == (100, 200, 0)
+    place([found], PlaceSettings(on_floor=True))
+    assert assets.size_of(found, 0.01) == "1.00 × 2.00 × 0.50 m"
+    place([found], PlaceSettings(known_length=4.0, location=(1.0, 0.0, 0.0)))
+    bpy.context.view_layer.update()
+    assert assets.size_of(found, 0.01) == "2.00 × 4.00 × 1.00 m" == found.asset_data.description.split(";")[0]
+    assert found.location[0] == pytest.approx(100, abs=1e-3)
 
 
 def test_the_catalogue_is_beside_the_file_and_keeps_others(scene, folder, tmp_path):

@@ -39,23 +39,43 @@ def test_degenerate_clouds_have_an_extent():
 numbers = st.floats(-50, 50)
 
 
+BOX = Extent(np.array([-1.0, -0.5, 0.0]), np.array([1.0, 0.5, 3.0]))
+
+
 @given(st.tuples(numbers, numbers, numbers), st.floats(-360, 360), st.booleans(), st.floats(0.1, 20))
 def test_placement_puts_the_foot_at_the_location_at_true_scale(location, rotation, on_floor, length):
-    extent = Extent(np.array([3.0, -2.0, 1.0]), np.array([5.0, -1.0, 4.0]))
-    matrix = placement(extent, location, rotation, on_floor, length)
-    foot = matrix @ [4.0, -1.5, 1.0, 1.0]
-    np.testing.assert_allclose(foot[:3], (*location[:2], 0.0 if on_floor else location[2]), atol=1e-9)
-    scale = length / 3.0
-    np.testing.assert_allclose(matrix[:3, :3] @ matrix[:3, :3].T, scale**2 * np.eye(3), atol=1e-9 * scale**2)
-    np.testing.assert_allclose(matrix[:3, 2], (0, 0, scale), atol=1e-12)
+    pose = np.eye(4)
+    pose[:3, 3] = (4.0, -1.5, 1.0)
+    for _ in range(2):
+        pose = placement(BOX, pose, location, rotation, on_floor, length)
+        np.testing.assert_allclose(pose[:3, 3], (*location[:2], 0.0 if on_floor else location[2]), atol=1e-9)
+        scale = length / 3.0
+        np.testing.assert_allclose(pose[:3, :3] @ pose[:3, :3].T, scale**2 * np.eye(3), atol=1e-9 * scale**2)
+        np.testing.assert_allclose(pose[:3, 2], (0, 0, scale), atol=1e-12)
+        np.testing.assert_allclose(pose[:2, 0] / scale, (np.cos(np.radians(rotation)), np.sin(np.radians(rotation))), atol=1e-9)
 
 
-def test_placement_keeps_the_captured_place_and_only_drops_it_to_the_floor():
-    extent = Extent(np.array([3.0, -2.0, 1.0]), np.array([5.0, -1.0, 4.0]))
-    assert np.array_equal(placement(extent, None, 0.0, False), np.eye(4))
-    np.testing.assert_allclose((placement(extent, None, 0.0, True) @ [4, -1.5, 1, 1])[:3], (4, -1.5, 0))
+@given(st.tuples(numbers, numbers, numbers), st.tuples(*[st.floats(-3, 3)] * 3), st.floats(0.1, 10))
+def test_placement_keeps_what_is_not_asked_for(location, turns, scale):
+    pose = np.eye(4)
+    for axis, turn in enumerate(turns):
+        one, other = (axis + 1) % 3, (axis + 2) % 3
+        turned = np.eye(4)
+        turned[[one, one, other, other], [one, other, one, other]] = np.cos(turn), -np.sin(turn), np.sin(turn), np.cos(turn)
+        pose = turned @ pose
+    pose[:3, :3] *= scale
+    pose[:3, 3] = location
+    np.testing.assert_allclose(placement(BOX, pose, None, None, False), pose, atol=1e-9)
+    dropped = placement(BOX, pose, None, None, True)
+    np.testing.assert_allclose(dropped[:3, :3], pose[:3, :3], atol=1e-12)
+    corners = np.array([(x, y, z, 1) for x in (-1, 1) for y in (-0.5, 0.5) for z in (0, 3)]) @ dropped.T
+    assert abs(corners[:, 2].min()) < 1e-9
+    np.testing.assert_allclose((placement(BOX, pose, None, None, False, 6.0))[:3, :3], pose[:3, :3] / scale * 2, atol=1e-9)
+
+
+def test_what_has_no_size_has_no_known_length():
     with pytest.raises(UserError):
-        placement(Extent(np.ones(3), np.ones(3)), None, 0.0, False, 2.0)
+        placement(Extent(np.ones(3), np.ones(3)), np.eye(4), None, None, False, 2.0)
 
 
 def test_a_room_is_looked_at_from_inside_and_a_chair_from_outside():

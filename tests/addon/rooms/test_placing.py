@@ -54,11 +54,17 @@ def test_the_lowest_part_stands_on_the_floor_at_the_location(scene, unit):
 
 
 def test_nothing_asked_for_moves_nothing(scene):
-    made = block(scene)
-    made.location = (9, 9, 9)
+    made, other = block(scene), block(scene)
+    made.location, made.rotation_euler = (9, 9, 9), (0.3, 0.2, 1.0)
+    bpy.context.view_layer.update()
+    before = np.array(made.matrix_world)
     place([made], PlaceSettings())
-    low, high = corners(made)
-    np.testing.assert_allclose([low, high], [(2, 3, 1), (3, 5, 2.5)], atol=0.01)
+    np.testing.assert_allclose(np.array(made.matrix_world), before, atol=1e-5)
+    # Duplicates that were spread out and turned stay so on the floor.
+    made.rotation_euler = (0, 0, np.pi / 2)
+    place([made, other], PlaceSettings(on_floor=True))
+    np.testing.assert_allclose(corners(made), [(8, 8.5, 0), (10, 9.5, 1.5)], atol=0.02)
+    np.testing.assert_allclose(corners(other), [(2, 3, 0), (3, 5, 1.5)], atol=0.02)
 
 
 def test_only_results_are_moved(scene):
@@ -109,6 +115,9 @@ def test_an_unknown_scale_asks_for_a_length(scene):
     with pytest.raises(UserError, match="real length"):
         place([made], PlaceSettings(on_floor=True))
     place([made], PlaceSettings(on_floor=True, known_length=4.0))
+    assert np.ptp(corners(made), axis=0).max() == pytest.approx(4.0, abs=0.02)
+    # It is known from now on.
+    place([made], PlaceSettings(location=(1.0, 1.0, 0.0)))
     assert np.ptp(corners(made), axis=0).max() == pytest.approx(4.0, abs=0.02)
 
 
