@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Step 3: results come back into Blender."""
 
-from pathlib import Path
+from collections.abc import Callable
 
 import bpy
 from bpy_extras.io_utils import ExportHelper, ImportHelper
@@ -42,16 +42,7 @@ class RECONSTRUCT_OT_import_result(Told, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> None:
         settings = to_settings(context.scene.reconstruct.import_, ImportSettings)
         folder = result_folder(context.scene)
-        scene = bpy.data.scenes.new("Reconstruct") if settings.new_scene else context.scene
-        try:
-            made = import_result(scene, folder, settings)
-        except BaseException:
-            if settings.new_scene:
-                bpy.data.scenes.remove(scene)
-            raise
-        if settings.new_scene and context.window is not None:
-            context.window.scene = scene
-        _tell(self, made)
+        _bring(self, context, settings, lambda scene: import_result(scene, folder, settings))
 
 
 class RECONSTRUCT_OT_make_proxy(Told, bpy.types.Operator):
@@ -91,10 +82,21 @@ class RECONSTRUCT_OT_import_file(Told, bpy.types.Operator, ImportHelper):
     bl_options = {"REGISTER", "UNDO"}
 
     filter_glob: bpy.props.StringProperty(default="*.ply;*.spz;*.splat;*.glb", options={"HIDDEN"})
+    axes: bpy.props.EnumProperty(
+        name="Axes",
+        description="Which way is up in the file. Try another where what comes in lies on its side or stands on its head",
+        items=(
+            ("auto", "As the Format", "Y up for SPZ and GLB; Z up for PLY and .splat, which do not say it"),
+            ("z-up", "Z Up", "As Blender"),
+            ("y-up", "Y Up", "As glTF and SPZ"),
+            ("y-down", "Y Down", "As COLMAP, and most published PLY files"),
+        ),
+    )
 
     def run(self, context: bpy.types.Context) -> None:
         settings = to_settings(context.scene.reconstruct.import_, ImportSettings)
-        _tell(self, import_file(context.scene, Path(self.filepath), settings))
+        axes = None if self.axes == "auto" else self.axes
+        _bring(self, context, settings, lambda scene: import_file(scene, absolute(self.filepath), settings, axes))
 
 
 class RECONSTRUCT_OT_export_camera_path(Told, bpy.types.Operator, ExportHelper):
@@ -163,6 +165,25 @@ def _seen_result(context: bpy.types.Context) -> bpy.types.Object | None:
     if len(results) > 1:
         raise UserError(f"There are {len(results)} imported results.", "Select the one that is to be rendered along the path.")
     return results[0] if results else None
+
+
+def _bring(
+    operator: bpy.types.Operator,
+    context: bpy.types.Context,
+    settings: ImportSettings,
+    bring: Callable[[bpy.types.Scene], list[bpy.types.Object]],
+) -> None:
+    """Brings something into the scene, or into a new one that is shown then, and tells of it."""
+    scene = bpy.data.scenes.new("Reconstruct") if settings.new_scene else context.scene
+    try:
+        made = bring(scene)
+    except BaseException:
+        if settings.new_scene:
+            bpy.data.scenes.remove(scene)
+        raise
+    if settings.new_scene and context.window is not None:
+        context.window.scene = scene
+    _tell(operator, made)
 
 
 def _tell(operator: bpy.types.Operator, objects: list[bpy.types.Object]) -> None:

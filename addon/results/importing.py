@@ -7,12 +7,13 @@ is what is rendered.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import bpy
 import numpy as np
 
+from ...engine.cameras import WORLD_AXES
 from ...engine.contract.errors import UserError
 from ...engine.contract.result import RESULT, Result, inside, read_result
 from ...engine.contract.schema import from_mapping
@@ -34,7 +35,7 @@ from .tagging import tag
 from .voxels import voxel_object
 
 # What is rendered where nothing else is asked for, best first.
-_BEST = ("splats", "mesh", "proxy", "points")
+_BEST = ("splats", "proxy", "mesh", "points")
 # Each result has points: those of its splats, else its own, else the corners of its surface.
 _MADE_BY = {
     "proxy": "Press Make Proxy in step 3, add [proxy] to the job, or make one with: python -m engine proxy RESULT",
@@ -93,13 +94,14 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
     return [_add(scene, held, folder.resolve().name or "Result", files[first], settings, result)]
 
 
-def import_file(scene: bpy.types.Scene, file: Path, settings: ImportSettings) -> list[bpy.types.Object]:
+def import_file(scene: bpy.types.Scene, file: Path, settings: ImportSettings, axes: str | None = None) -> list[bpy.types.Object]:
     """Brings a file of splats, or a PLY of points, into a scene; its scale is not known.
 
     Args:
         scene: receives a collection named after the file.
         file: PLY, SPZ, .splat or GLB.
         settings: as for a result; what the file does not hold is not asked for.
+        axes: a name of cameras.WORLD_AXES, None for those that the format has.
 
     Returns:
         The objects that were made.
@@ -112,8 +114,11 @@ def import_file(scene: bpy.types.Scene, file: Path, settings: ImportSettings) ->
     if file.suffix.lower() == ".ply":
         columns = read_vertices(file).columns
         if "f_dc_0" not in columns and "packed_position" not in columns:
-            held = _Held(points=read_points(file))
-    return [_add(scene, held or _Held(splats=read_splats(file)), file.stem, file, settings, None)]
+            cloud = read_points(file)
+            turn = WORLD_AXES[axes or "z-up"].T
+            normals = None if cloud.normals is None else cloud.normals @ turn
+            held = _Held(points=replace(cloud, positions=cloud.positions @ turn, normals=normals))
+    return [_add(scene, held or _Held(splats=read_splats(file, axes)), file.stem, file, settings, None)]
 
 
 def _add(
@@ -147,7 +152,8 @@ def _add(
             notes.append("The capture holds no albedo, so the room's lights fall on the proxy's captured colours.")
     shown = look_object(name, [*parts, box_part(extent, *place)], [*held.looks(), "box"])
     shown.location = extent.foot / unit
-    show(shown, *_looks(held, settings.look, result), lit=held.proxy is not None and settings.lit)
+    looks = _looks(held, settings.look)
+    show(shown, *looks, lit=settings.lit and "proxy" in looks)
     _collect(scene, shown)
     tag(
         shown,
@@ -216,7 +222,7 @@ def _extent(held: _Held) -> Extent:
     return measure(cloud.positions, np.ones(len(cloud)))
 
 
-def _looks(held: _Held, asked: str, result: Result | None) -> tuple[str, str]:
+def _looks(held: _Held, asked: str) -> tuple[str, str]:
     """What is shown at first, in the viewport and in renders."""
     there = held.looks()
     best = next(look for look in _BEST if look in there)

@@ -23,7 +23,7 @@ from ..surfaces import baking, hulls
 from ..surfaces.simplification import simplified, unwrapped
 from ..surfaces.uprightness import standing, up_of_cameras
 from ..training.reporting import Reporter
-from .surface import surface_of
+from .surface import SURFACE, surface_of
 from .work import Work, working
 
 # Pixels of all views together, of which each takes 4 bytes, 8 with albedo.
@@ -51,14 +51,14 @@ def make_proxy(folder: Path, settings: ProxySettings, report: Reporter) -> bool:
 
 def _mesh(work: Work, capture: Capture) -> Mesh:
     """The result's surface, made first where there is none."""
-    path = work.result.artifact("mesh")
+    path = work.result.artifact(SURFACE)
     if path is not None:
         mesh = read_mesh(inside(work.folder, path, str(work.folder)))
     else:
         model = load_model(work.folder, work.result, work.workers)
         mesh = surface_of(work, model, capture, SurfaceSettings())
         write_mesh(work.folder / MESH, mesh)
-        work.made("mesh", MESH, work.result)
+        work.made("mesh", MESH, work.result.with_artifact(SURFACE, MESH))
     if not len(mesh.triangles):
         raise UserError(f"The surface of {work.folder} is empty.", "Make it anew with the command surface.")
     return mesh

@@ -25,6 +25,8 @@ from ..surfaces.triangles import only, pieces, vertex_normals, without_specks
 from ..training.reporting import Reporter
 from .work import Work, working
 
+# The artifact that says that the mesh is a surface: fields come with one of their density, which is open at their box and holds more.
+SURFACE = "surface"
 # Longest side of a depth picture, px: fields take a thousand times as long for one as splats.
 _SIDES = {"splat": 1000, "ngp": 300, "nerf": 120}
 # Pixels of all depth pictures together, of which each takes 11 bytes.
@@ -51,7 +53,7 @@ def make_surface(folder: Path, settings: SurfaceSettings, report: Reporter) -> b
         model = load_model(folder, work.result, work.workers)
         mesh = surface_of(work, model, capture, settings)
         write_mesh(folder / MESH, mesh)
-        work.made("mesh", MESH, work.result)
+        work.made("mesh", MESH, work.result.with_artifact(SURFACE, MESH))
     return not work.cancelled
 
 

@@ -15,6 +15,7 @@ from ..contract.capture import Capture
 from ..contract.errors import UserError
 from ..contract.events import started
 from ..contract.result import Result, read_result, write_result
+from ..contract.voxels import METHOD as VOXELS
 from ..formats.capture import read_capture
 from ..kernels import compiling, use_threads
 from ..training.ending import Cancelled, EndRequest, end_requests
@@ -62,6 +63,8 @@ class Work:
             UserError: it is not there any more, or damaged.
         """
         folder = Path(self.result.capture)
+        if self.result.method == VOXELS:
+            raise UserError(f"{self.folder} is of voxels, which are a closed mesh already.", "Import it as it is.")
         if not folder.is_dir():
             raise UserError(f"The capture {folder}, which {self.folder} was made from, is not there any more.", "Put it back there.")
         found = read_capture(folder)

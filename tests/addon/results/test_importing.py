@@ -198,6 +198,19 @@ def test_a_file_of_splats_made_elsewhere(scene, splats, tmp_path):
     np.testing.assert_allclose(values(made, "base_color")[0, :3], 0.21404, atol=1e-4)
 
 
+def test_files_that_lie_on_their_side_are_turned(scene, splats, tmp_path):
+    up = np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.2, 3]], dtype=np.float32)
+    made_of = splats(up.tolist(), [(0.1, 0.1, 0.1)] * 3, [(0, 0, 0, 3)] * 3, [0.9] * 3, [(0.5, 0.5, 0.5)] * 3, blend=None)
+    write_splats(tmp_path / "sofa.ply", made_of, axes="y-down")
+    write_points(tmp_path / "scan.ply", up[:, [0, 2, 1]] * (1, -1, 1), None)
+    for name in ("sofa", "scan"):
+        (lying,) = import_file(scene, tmp_path / f"{name}.ply", ImportSettings())
+        assert np.ptp(places(lying), axis=0)[2] == pytest.approx(0.2, abs=1e-5)
+        (standing,) = import_file(scene, tmp_path / f"{name}.ply", ImportSettings(), "y-down")
+        np.testing.assert_allclose(np.ptp(places(standing), axis=0), (0.1, 0.2, 3), atol=1e-5)
+        assert places(standing)[2, 2] > places(standing)[0, 2]
+
+
 @pytest.mark.parametrize("suffix", ["spz", "splat", "glb"])
 def test_other_files_of_splats(scene, splats, tmp_path, suffix):
     file = tmp_path / f"sofa.{suffix}"

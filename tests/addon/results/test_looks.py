@@ -5,6 +5,7 @@ import struct
 import sys
 import time
 import zlib
+from dataclasses import replace
 
 import bpy
 import numpy as np
@@ -189,6 +190,15 @@ def test_undo_brings_the_former_look_back(chair):
     bpy.ops.ed.undo_push(message="Show As")
     bpy.ops.ed.undo()
     assert shown_as(bpy.data.objects[name], "Viewport") == "proxy" and drawn(bpy.data.objects[name])[:2] == [8, 12]
+
+
+def test_of_a_field_with_a_proxy_the_proxy_is_shown_lit_and_its_mesh_as_captured(scene, chair):
+    result = read_result(chair)
+    write_result(chair, replace(result, artifacts=tuple(part for part in result.artifacts if part.kind in ("mesh", "proxy"))))
+    (made,) = import_result(scene, chair, ImportSettings())
+    assert (shown_as(made, "Viewport"), shown_as(made, "Render")) == ("proxy", "proxy") and is_lit(made)
+    (made,) = import_result(scene, chair, ImportSettings(look="mesh"))
+    assert (shown_as(made, "Viewport"), shown_as(made, "Render")) == ("mesh", "mesh") and not is_lit(made)
 
 
 @pytest.mark.parametrize("unit", [1.0, 0.01])

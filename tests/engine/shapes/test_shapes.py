@@ -10,7 +10,8 @@ import pytest
 from engine import cli
 from engine.cameras import Camera
 from engine.contract.result import Result, read_result, write_result
-from engine.formats.meshes import read_mesh
+from engine.formats.meshes import Mesh, read_mesh, write_mesh
+from engine.formats.points import PointCloud
 from engine.formats.proxies import read_proxy
 from engine.formats.splats import write_splats
 
@@ -113,8 +114,13 @@ def test_the_proxy_stands_on_the_floor(result):
 
 
 def test_the_proxy_makes_the_surface_where_there_is_none(result):
+    # Fields come with a mesh of their density.
+    corners = CENTER + 3 * np.array([(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)])
+    write_mesh(result / "mesh.glb", Mesh(PointCloud(corners), np.array([(0, 2, 1), (0, 1, 3), (0, 3, 2), (1, 2, 3)])))
+    write_result(result, read_result(result).with_artifact("mesh", "mesh.glb"))
     assert cli.main(["proxy", str(result), "--faces", "100", "--texture", "64", "--hull", "box", "--up", "-x"]) == 0
     known = read_result(result)
+    np.testing.assert_allclose(known.dimensions, [1, 1, 1], rtol=0.06)
     assert known.artifact("mesh") and known.up == (-1, 0, 0) and len(read_proxy(result / "proxy.glb").hull) == 1
 
 
@@ -152,6 +158,8 @@ def test_what_cannot_be_made_is_said(result, capsys, command):
     complains("not there any more")
     write_result(result, Result(**{**vars(known), "artifacts": ()}))
     complains("no splats yet")
+    write_result(result, Result(**{**vars(known), "method": "r2n2"}))
+    complains("of voxels")
     assert not (result / "mesh.glb").exists() and read_result(result).status == "done"
 
 
