@@ -21,7 +21,8 @@ def empty_cells(centers: Tensor, size: float, views: Sequence[View]) -> Tensor:
     """Cells that no view sees, or that lie behind nothing but transparent pixels in one.
 
     Args:
-        centers: [N, 3] of the cells, world. size: their side. views: all with alpha or none.
+        centers: [N, 3] of the cells, world. size: their side. views: all with alpha or none; pixels that a mask leaves out show nothing to
+            be empty.
 
     Returns:
         [N] bool.
@@ -44,7 +45,11 @@ def empty_cells(centers: Tensor, size: float, views: Sequence[View]) -> Tensor:
             continue
         # A window that holds the cell of the most pixels holds all others.
         window = 2 * int(np.ceil(float(radius[whole].max()))) + 3
-        shown = torch.from_numpy((view.image[..., 3] > 0).astype(np.float32))[None, None]
+        shown = view.image[..., 3] > 0
+        if view.mask is not None:
+            # What is left out may be transparent by mistake.
+            shown |= view.mask == 0
+        shown = torch.from_numpy(shown.astype(np.float32))[None, None]
         shown = max_pool2d(shown, (window, 1), stride=1, padding=(window // 2, 0))
         shown = max_pool2d(shown, (1, window), stride=1, padding=(0, window // 2))
         pixel = y[whole].long() * view.camera.width + x[whole].long()

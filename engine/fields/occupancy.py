@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..contract.errors import UserError
 from ..data.carving import empty_cells
 from ..data.rays import Space
 from ..data.views import View
@@ -50,11 +51,18 @@ class OccupancyGrid:
         self._prepare()
 
     def exclude_empty(self, space: Space, views: Sequence[View]) -> None:
-        """Has cells stay empty that views show to be empty, or do not show."""
+        """Has cells stay empty that views show to be empty, or do not show.
+
+        Raises:
+            UserError: those are all.
+        """
         for cascade, cells in enumerate(self.thickness):
             centers = torch.from_numpy(space.to_world(self.centers(cascade).reshape(-1, 3).cpu().numpy()))
             empty = empty_cells(centers, 2.0 ** (cascade + 1) / len(cells) * space.radius, views)
             self.exclude(cascade, empty.view(cells.shape).to(cells.device))
+        if not len(self._allowed):
+            hint = "Check the alpha of the pictures, and the cameras."
+            raise UserError("The views' transparency leaves no place where anything could be.", hint)
 
     def centers(self, cascade: int) -> Tensor:
         """The middles of a cascade's cells, [N, N, N, 3]."""

@@ -312,7 +312,11 @@ class NerfTrainer(NerfModel):
             # What no view shows was never learnt: anything may be there.
             about = Space((low + high) / 2, float((box[1] - box[0]).max()) / 2)
             grid = OccupancyGrid(1.0, device=device)
-            grid.exclude_empty(about, self.views)
+            try:
+                grid.exclude_empty(about, self.views)
+            except UserError:
+                # A training that came so far has no surface then, but is no failure.
+                return None
             shift = torch.as_tensor(about.from_world(self.space.center[None])[0], dtype=torch.float32, device=device)
             density = grid.only_where_occupied(self.renderer.density, self.space.radius / about.radius, shift)
         return density_mesh(density, self.renderer.look_at, box, cells, self.space, self.blend, device)

@@ -20,7 +20,8 @@ def camera(angle=0.0, width=31, height=20, distance=4.0):
     return Camera(width, height, 30.0, 33.0, 15.2, 9.7, pose)
 
 
-def test_cells_behind_transparent_pixels_are_empty_and_those_of_the_object_are_not():
+def ball_views():
+    """Eight transparent views of a ball of radius 0.5."""
     rng = np.random.default_rng(0)
     inside = rng.normal(size=(4000, 3))
     inside *= 0.5 * rng.random((4000, 1)) ** (1 / 3) / np.linalg.norm(inside, axis=1, keepdims=True)
@@ -32,12 +33,26 @@ def test_cells_behind_transparent_pixels_are_empty_and_those_of_the_object_are_n
         pixels, _ = project(one, inside)
         image[pixels[:, 1].astype(int), pixels[:, 0].astype(int)] = 255
         shown.append(View(str(index), one, image))
+    return shown
+
+
+def test_cells_behind_transparent_pixels_are_empty_and_those_of_the_object_are_not():
+    shown = ball_views()
     axis = (torch.arange(32) + 0.5) / 16 - 1
     centers = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
     empty = empty_cells(centers, 1 / 16, shown)
     distance = centers.norm(dim=1)
     assert not empty[distance < 0.5 + 1 / 32].any()
     assert empty[(distance > 0.9) & (centers[:, 2].abs() < 0.5)].float().mean() > 0.9
+
+
+def test_a_transparent_view_that_is_masked_out_empties_nothing():
+    views = ball_views()
+    failed = replace(views[3], image=np.zeros_like(views[3].image))
+    centers = torch.tensor([[0.0, 0, 0], [0.95, 0, 0]])
+    assert empty_cells(centers, 1 / 16, [*views, failed]).tolist() == [True, True]
+    failed = replace(failed, mask=np.zeros(failed.image.shape[:2], np.uint8))
+    assert empty_cells(centers, 1 / 16, [*views, failed]).tolist() == [False, True]
 
 
 def test_cells_that_no_opaque_view_sees_are_empty():

@@ -5,6 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from engine.cameras import Camera
+from engine.contract.errors import UserError
+from engine.data.rays import Space
+from engine.data.views import View
 from engine.fields.occupancy import OccupancyGrid
 from engine.kernels.marching.reference import occupied
 
@@ -66,6 +70,17 @@ def test_excluded_cells_stay_empty():
     for count in (10**9, 500):
         grid.update(lambda places: torch.full((len(places),), 100.0), rng, count)
     assert grid.occupied[0, :8].all() and not grid.occupied[0, 8:].any()
+
+
+def test_views_that_show_nothing_anywhere_are_refused():
+    pose = np.eye(4)
+    pose[2, 3] = 4.0
+    view = View("0", Camera(20, 20, 10.0, 10.0, 10.0, 10.0, pose), np.zeros((20, 20, 4), np.uint8))
+    space = Space(np.zeros(3), 1.0)
+    with pytest.raises(UserError, match="no place where anything could be"):
+        OccupancyGrid(0.01, 16).exclude_empty(space, [view])
+    view.image[10, 10, 3] = 255
+    OccupancyGrid(0.01, 16).exclude_empty(space, [view])
 
 
 def test_state_and_randomness_make_the_same_again():
