@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 from ..cameras import Camera, ray_matrix
 from ..contract.errors import UserError
 from .views import View
+
+# Fields' coordinates that differ by less than this are the same.
+_SAME = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,21 @@ class Space:
     def from_world(self, points: np.ndarray) -> np.ndarray:
         """Points [N, 3] of the world in the field's coordinates, float64."""
         return (np.asarray(points, dtype=np.float64) - self.center) @ self.rotation.T / self.radius
+
+    def facts(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it, for JSON."""
+        return {"center": self.center.tolist(), "radius": self.radius, "rotation": self.rotation.tolist()}
+
+    def is_that_of(self, facts: dict[str, Any]) -> bool:
+        """Whether :meth:`facts` were of the same coordinates, but for rounding; what old checkpoints lack counts as the same."""
+        then = self.facts() | {name: facts[name] for name in self.facts() if name in facts}
+        # As numbers of the field, which do not depend on the world's unit or on where its origin is.
+        moved = self.from_world(np.array(then["center"])[None])
+        return bool(
+            np.allclose(moved, 0, atol=_SAME)
+            and np.isclose(then["radius"], self.radius, rtol=_SAME, atol=0)
+            and np.allclose(then["rotation"], self.rotation, atol=_SAME)
+        )
 
 
 def picture_rays(camera: Camera, space: Space, device: str = "cpu") -> tuple[Tensor, Tensor]:

@@ -272,11 +272,9 @@ class NerfTrainer(NerfModel):
         """Writes field.safetensors, and points.ply and mesh.glb where they are wanted and there is something."""
         facts = {
             "settings": to_mapping(self.settings),
-            "center": self.space.center.tolist(),
-            "radius": self.space.radius,
-            "rotation": self.space.rotation.tolist(),
+            **self.space.facts(),
             "bounds": asdict(self.known),
-            "frustum": None if self.renderer.frustum is None else list(asdict(self.renderer.frustum).values()),
+            "frustum": self._frustum(),
             "disparity": getattr(self.renderer, "disparity", False),
             "linear": self.renderer.linear,
         }
@@ -343,6 +341,8 @@ class NerfTrainer(NerfModel):
             # Less than the steps where some saw nothing.
             "updates": max((int(moment["step"]) for moment in moments.values()), default=0),
             "rng": self.rng.bit_generator.state,
+            **self.space.facts(),
+            "frustum": self._frustum(),
             "views": [view.name for view in self.views],
         }
         return arrays, facts
@@ -351,6 +351,13 @@ class NerfTrainer(NerfModel):
         """See :class:`engine.methods.Trainer`."""
         if facts["views"] != [view.name for view in self.views]:
             raise UserError("The capture has other views than when this training began.", "Train anew with --overwrite.")
+        # Old checkpoints say nothing of it.
+        frustum, now = facts.get("frustum", self._frustum()), self._frustum()
+        same = self.space.is_that_of(facts) and (frustum is None) == (now is None) and np.allclose(frustum or 0, now or 0, rtol=1e-6)
+        if isinstance(self.renderer, SkippingRenderer):
+            same = same and arrays["thickness"].shape == tuple(self.renderer.grid.thickness.shape)
+        if not same:
+            raise UserError("The capture shows another place than when this training began.", "Train anew with --overwrite.")
         self.steps_done = facts["step"]
         self.rng.bit_generator.state = facts["rng"]
         if isinstance(self.renderer, SkippingRenderer):
@@ -363,6 +370,9 @@ class NerfTrainer(NerfModel):
                 for index, name in enumerate(self._names)
             }
             self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
+
+    def _frustum(self) -> list[float] | None:
+        return None if self.renderer.frustum is None else list(asdict(self.renderer.frustum).values())
 
     def _grid_state(self) -> dict[str, np.ndarray]:
         return self.renderer.grid.state() if isinstance(self.renderer, SkippingRenderer) else {}

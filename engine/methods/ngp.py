@@ -342,8 +342,7 @@ class NgpTrainer(NgpModel):
             "step": self.steps_done,
             "rays": self._rays,
             "rng": self.rng.bit_generator.state,
-            "center": self.space.center.tolist(),
-            "radius": self.space.radius,
+            **self.space.facts(),
             "views": [view.name for view in self.views],
         }
         return {**self.field.state(), **self.grid.state()}, facts
@@ -352,6 +351,9 @@ class NgpTrainer(NgpModel):
         """See :class:`engine.methods.Trainer`."""
         if facts["views"] != [view.name for view in self.views]:
             raise UserError("The capture has other views than when this training began.", "Train anew with --overwrite.")
+        # Seed points that came, went or moved change the box, and how many grids there are about it.
+        if not self.space.is_that_of(facts) or arrays["thickness"].shape != tuple(self.grid.thickness.shape):
+            raise UserError("The capture shows another place than when this training began.", "Train anew with --overwrite.")
         self.field.load_state(arrays)
         self.grid.load_state(arrays)
         self.steps_done, self._rays = facts["step"], facts["rays"]

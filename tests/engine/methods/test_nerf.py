@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Method nerf: that it learns, that runs repeat and go on exactly, and that what it shows lies where the world has it."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -99,6 +100,25 @@ def test_the_same_seed_gives_the_same_numbers_and_a_resumed_run_goes_on_exactly(
     assert not np.array_equal(whole[0]["networks.0.density.weight"], elsewhere[0]["networks.0.density.weight"])
     with pytest.raises(UserError, match="other views"):
         other.load_state(whole[0], {**whole[1], "views": ["a"]})
+
+
+def test_a_checkpoint_of_another_place_is_refused(capture, tmp_path):
+    views = facing()
+    inner = replace(SMALL, near=1.0, far=40.0)
+    for made in (
+        trainer_for(capture, settings(inner=replace(SMALL, sampler="occupancy"))),
+        nerf.NerfTrainer(settings(inner=replace(inner, ndc="on")), plain_capture(tmp_path), views, "srgb", 2),
+        nerf.NerfTrainer(settings(inner=replace(inner, ndc="off")), plain_capture(tmp_path), views, "srgb", 2),
+    ):
+        arrays, facts = made.state()
+        facts = json.loads(json.dumps(facts))
+        old = {name: value for name, value in facts.items() if name not in ("center", "radius", "rotation", "frustum")}
+        for same in (facts, old):
+            made.load_state(arrays, same)
+        frustum = None if facts["frustum"] else [0.5, 0.5, 1.0]
+        for other in ({"radius": 1.01 * facts["radius"]}, {"rotation": (-np.eye(3)).tolist()}, {"frustum": frustum}):
+            with pytest.raises(UserError, match="another place"):
+                made.load_state(arrays, {**facts, **other})
 
 
 @pytest.mark.parametrize("sampler", ["paper", "occupancy"])

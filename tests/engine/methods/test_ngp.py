@@ -159,6 +159,21 @@ def test_a_checkpoint_of_other_views_is_refused(small_capture):
         made.load_state(arrays, {**facts, "views": ["another.png"]})
 
 
+def test_a_checkpoint_of_another_place_is_refused(small_capture):
+    made = trainer(small_capture)
+    arrays, facts = made.state()
+    facts = json.loads(json.dumps(facts))
+    nudged = [value + 1e-9 for value in facts["center"]]
+    old = {name: value for name, value in facts.items() if name not in ("center", "radius", "rotation")}
+    for same in (facts, {**facts, "center": nudged}, old):
+        made.load_state(arrays, same)
+    moved = [facts["center"][0] + 0.01, *facts["center"][1:]]
+    grids = np.concatenate([arrays["thickness"]] * 2)
+    for other, more in (({}, {"center": moved}), ({}, {"radius": 1.01 * facts["radius"]}), ({"thickness": grids}, {})):
+        with pytest.raises(UserError, match="another place"):
+            made.load_state({**arrays, **other}, {**facts, **more})
+
+
 def test_from_the_command_line(small_capture, tmp_path, capsys):
     flags = [f"--ngp.{name.replace('_', '-')}={getattr(SMALL, name)}" for name in ("log2_table", "finest", "batch", "cells", "mesh_cells")]
     folder = tmp_path / "result"
