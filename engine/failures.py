@@ -8,7 +8,7 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, TextIO
 
-from .contract.errors import UserError
+from .contract.errors import UserError, lacks_memory
 
 if TYPE_CHECKING:
     from .training.reporting import Reporter
@@ -20,7 +20,7 @@ def explain(error: BaseException) -> UserError | None:
         return error
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         return None
-    if isinstance(error, MemoryError):
+    if lacks_memory(error):
         hint = "Use smaller views, fewer gaussians or a smaller field, or close other programs."
         return UserError("There is not enough memory.", hint, "out_of_memory")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):

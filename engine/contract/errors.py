@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one kind of error a user may see: a plain sentence, and what to do about it."""
+"""The one kind of error a user may see: a plain sentence, and what to do about it; and which others mean a lack of memory."""
 
 
 class UserError(Exception):
@@ -17,3 +17,8 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether memory, of the processor or of a device, did not suffice. torch has errors of its own for that, and is not loaded here."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error)

@@ -18,7 +18,7 @@ from torch import Tensor
 from .. import acceleration, devices
 from ..cameras import Camera, average_pose, ray_matrix
 from ..contract.capture import Capture
-from ..contract.errors import UserError
+from ..contract.errors import UserError, lacks_memory
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping, to_mapping
 from ..contract.settings import NerfSettings, TrainSettings
@@ -147,6 +147,8 @@ def load_nerf_model(folder: Path, result: Result, workers: int) -> NerfModel:
             renderer.load_state_dict(arrays)
             return NerfModel(renderer, space, Bounds(**facts["bounds"]))
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        if lacks_memory(error):
+            raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{folder / path} is damaged: {reason}.", "Train again, or choose another result.") from None
 

@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 from .. import devices
 from ..cameras import Camera, unproject
 from ..contract.capture import Capture
-from ..contract.errors import UserError
+from ..contract.errors import UserError, lacks_memory
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping
 from ..contract.settings import NgpSettings, TrainSettings
@@ -173,6 +173,8 @@ def load_ngp_model(folder: Path, result: Result, workers: int) -> NgpModel:
             raise ValueError("the occupancy grid has another shape")
         model.grid.load_state(arrays)
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, UserError) as error:
+        if lacks_memory(error):
+            raise
         raise UserError(f"{folder / path} is damaged: {error}.", "Train anew with --overwrite.") from None
     return model
 

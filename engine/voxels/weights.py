@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from ..contract.errors import UserError
+from ..contract.errors import UserError, lacks_memory
 from ..contract.result import WEIGHTS, replacing
 from .networks import new_network
 
@@ -46,6 +46,8 @@ def read_weights(file: Path, named: str = "") -> tuple[nn.Module, dict[str, Any]
     except FileNotFoundError:
         raise UserError(f"There are no weights {file}.", "Train some with: voxels train.") from None
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        if lacks_memory(error):
+            raise
         raise UserError(f"{file} does not hold weights of this program, or is damaged: {str(error).splitlines()[0]}.") from None
     if named and facts["network"] != named:
         raise UserError(f"{file} holds weights of {facts['network']}, not of {named}.", f"Take --network {facts['network']}.")
