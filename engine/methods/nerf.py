@@ -211,9 +211,15 @@ class NerfTrainer(NerfModel):
         self._names = [name for name, _ in renderer.named_parameters()]
         if self.settings.precision == "ipex":
             missing = acceleration.lacking("ipex", device)
+            try:
+                if not missing:
+                    acceleration.with_ipex(renderer, self.optimizer, renderer.bfloat16)
+            except acceleration.UNUSABLE as error:
+                if lacks_memory(error):
+                    raise
+                missing = acceleration.unusable("ipex", error)
             if missing:
                 raise UserError(missing, "Use --nerf.precision auto.")
-            acceleration.with_ipex(renderer, self.optimizer, renderer.bfloat16)
         self.steps_done = 0
         probing = np.random.default_rng(settings.seed)
         renderer.probe(self._pick(probing, _PROBED)[0], probing)

@@ -174,11 +174,17 @@ def test_pictures_by_other_numbers_are_chosen_by_name(small_capture, tmp_path, c
             assert (tmp_path / other / picture.name).read_bytes() == picture.read_bytes()
 
 
-def test_ipex_that_is_not_there_is_refused_in_a_sentence(small_capture, tmp_path, capsys, monkeypatch):
+def test_ipex_that_is_not_there_or_does_not_work_is_refused_in_a_sentence(small_capture, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(acceleration, "find_spec", lambda name: None)
     command = ["train", str(small_capture), "--out", str(tmp_path / "out"), "--method", "nerf", "--nerf.precision", "ipex"]
     assert cli.main([*command, "--steps", "5", *SMALL]) == 1
     assert "scripts/dev.py setup ipex" in capsys.readouterr().err
+    # The same where it is there and does not work.
+    monkeypatch.setattr(acceleration, "find_spec", lambda name: object())
+    monkeypatch.setattr(acceleration, "with_ipex", broken)
+    assert cli.main([*command, "--overwrite", "--steps", "5", *SMALL]) == 1
+    said = capsys.readouterr().err
+    assert "(no header Python.h)" in said and "--nerf.precision auto" in said and "Traceback" not in said
 
 
 @pytest.mark.skipif(find_spec("intel_extension_for_pytorch") is None, reason="needs profile ipex (python3 scripts/dev.py setup ipex)")
