@@ -124,10 +124,13 @@ def train(
 def eval_(
     result: Annotated[str, _Positional, argument("Folder of the result.", "RESULT")],
     /,
-    split: Annotated[typing.Literal["test", "train"], argument("Which views are scored.")] = "test",
+    split: Annotated[
+        typing.Literal["test", "train"],
+        argument("Which views are scored: the held-out ones, or those that were trained on, whose scores are only printed."),
+    ] = "test",
     precision: Annotated[_Numbers, argument(_NUMBERS_HELP)] = "auto",
 ) -> int:
-    """Score a result: PSNR and SSIM, into RESULT/metrics.json; with another precision they are only printed."""
+    """Score a result: PSNR and SSIM, into RESULT/metrics.json; of training views, or with another precision, they are only printed."""
     from . import devices
     from .data.views import load_views
     from .formats.capture import read_capture
@@ -148,8 +151,8 @@ def eval_(
         model, views, known.blend, lambda done, steps: reporter("progress", stage="evaluate", step=done, steps=steps, seconds=0.0)
     )
     reporter.close()
-    # What is written is of the field as it was trained.
-    if precision == "auto":
+    # What is written is of held-out views, and of the field as it was trained.
+    if split == "test" and precision == "auto":
         write_metrics(folder, scores)
     print(f"PSNR {scores['psnr']:.2f} dB, SSIM {scores['ssim']:.4f}, mean of {len(views)} {split} views")
     return 0

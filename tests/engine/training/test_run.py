@@ -73,6 +73,9 @@ def test_eval_and_render_see_what_training_saw(trained, tmp_path):
     assert done.returncode == 0 and "PSNR" in done.stdout
     again = json.loads((trained / "metrics.json").read_text())
     assert again["psnr"] == pytest.approx(scores["psnr"], abs=0.02) and len(again["views"]) == 2
+    done = engine("eval", trained, "--split", "train")
+    assert done.returncode == 0 and "10 train views" in done.stdout
+    assert json.loads((trained / "metrics.json").read_text()) == again, "scores of training views do not take the place of those that count"
     done = engine("render", trained, "--out", tmp_path / "pictures")
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["000.png", "008.png"]
