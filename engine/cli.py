@@ -23,7 +23,7 @@ from .contract.errors import UserError
 from .contract.presets import PRESETS, with_preset
 from .contract.result import EVENTS, RESULT, read_result
 from .contract.schema import check, from_mapping
-from .contract.settings import ProxySettings, SurfaceSettings, TrainSettings
+from .contract.settings import ProxySettings, SurfaceSettings, TrainSettings, check_together
 from .failures import explain, tell
 from .flags import argument, flags, like
 
@@ -91,6 +91,7 @@ def train(
             from .training.loop import DEFAULT_MINUTES, prepare_folder
 
             # Before anything is written: a folder left behind would stand in the way of the next try.
+            check_together(given)
             devices.choose(given.method, given.device)
             folder, capture_folder = Path(out).resolve(), Path(capture).resolve()
             if given.minutes is None and given.steps is None:

@@ -21,7 +21,7 @@ from ..contract.capture import Capture
 from ..contract.errors import UserError, lacks_memory
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping, to_mapping
-from ..contract.settings import NerfSettings, TrainSettings
+from ..contract.settings import NerfSettings, TrainSettings, check_nerf
 from ..data.bounds import Bounds, check_parallax, facing_points, find_bounds
 from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
@@ -167,6 +167,7 @@ class NerfTrainer(NerfModel):
     count = None
 
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
+        check_nerf(settings.nerf)
         check_parallax(views)
         torch.set_num_threads(workers)
         self.settings, self.views, self.minutes = settings.nerf, views, settings.minutes
@@ -179,13 +180,12 @@ class NerfTrainer(NerfModel):
         if self.settings.near or self.settings.far:
             near, far = self.settings.near or bounds.near, self.settings.far or bounds.far
             if near is None or far is None or not near < far:
-                raise UserError("--nerf.near and --nerf.far do not enclose anything.", "Give both, near below far, or neither.")
+                hint = "Give both, near below far, or neither."
+                raise UserError("--nerf.near or --nerf.far does not go with the depths that are found in the capture.", hint)
             bounds = replace(bounds, near=near, far=far)
         self.rng = np.random.default_rng(settings.seed)
         others = _others(self.settings, blend == "linear", device, self.rng)
         if self.settings.sampler == "occupancy":
-            if self.settings.ndc == "on":
-                raise UserError("The occupancy sampler does not go with NDC.", "Use --nerf.ndc off or --nerf.sampler paper.")
             # A thing on nothing ends somewhere; a room or a place goes on.
             if transparent:
                 center, radius = object_box(*scene_box([view.camera for view in views]), views)

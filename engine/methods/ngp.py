@@ -20,7 +20,7 @@ from ..contract.capture import Capture
 from ..contract.errors import UserError, lacks_memory
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping
-from ..contract.settings import NgpSettings, TrainSettings
+from ..contract.settings import NgpSettings, TrainSettings, check_ngp
 from ..data.bounds import check_parallax, facing_points
 from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
@@ -42,7 +42,7 @@ _RAYS = 16_384
 # Samples of a ray that pictures look at before they ask whether any light is left. Most rays end at the first surface.
 _AT_FIRST = 48
 # Steps along the diagonal of the box: where there is more around it, half as many bring more in the same time (measured on photos).
-_RAY_STEPS, _RAY_STEPS_AMONG_MORE, _LEAST_STEPS = 512, 256, 32
+_RAY_STEPS, _RAY_STEPS_AMONG_MORE = 512, 256
 # Samples of a ray where cells grow with the distance; within a box, its diagonal says.
 _MOST_SAMPLES = 1024
 # Rays begin at this distance from their camera, in the field's unit.
@@ -67,15 +67,7 @@ class NgpModel:
     """A field that can be looked at; ``space`` puts its cube into the world."""
 
     def __init__(self, settings: NgpSettings, cascades: int, space: Space, blend: str, rng: np.random.Generator, device: str):
-        if settings.features not in (2, 4, 8) or settings.levels * settings.features % 16 or settings.cells % 8:
-            raise UserError(
-                f"ngp cannot compute {settings.levels} levels of {settings.features} features with an occupancy grid of {settings.cells}.",
-                "Take 2, 4 or 8 features, levels times features a multiple of 16, and cells a multiple of 8.",
-                "bad_input",
-            )
-        if 0 < settings.ray_steps < _LEAST_STEPS:
-            hint = f"Give --ngp.ray-steps {_LEAST_STEPS} or more, or 0."
-            raise UserError(f"{settings.ray_steps} steps of a ray are too few.", hint, "bad_input")
+        check_ngp(settings)
         self.space, self.blend, self.antialias, self.device = space, blend, False, device
         # What a pixel of the last picture took; nothing is known before the first.
         self.pixel_seconds = 0.0

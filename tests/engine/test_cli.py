@@ -59,6 +59,22 @@ def test_bad_arguments(capsys, monkeypatch, tmp_path, arguments, code, words):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--method", "ngp", "--ngp.features", "3"], "2, 4 or 8"),
+        (["--method", "ngp", "--ngp.levels", "3"], "multiple of 16"),
+        (["--method", "ngp", "--ngp.cells", "100"], "multiple of 8"),
+        (["--method", "ngp", "--ngp.ray-steps", "10"], "32"),
+        (["--method", "nerf", "--nerf.sampler", "occupancy", "--nerf.ndc", "on"], "ndc off"),
+        (["--method", "nerf", "--nerf.near", "5", "--nerf.far", "2"], "near below far"),
+    ],
+)
+def test_settings_that_never_go_together_leave_no_folder(capsys, small_capture, tmp_path, flags, words):
+    code, said = complain(capsys, "train", small_capture, "--out", tmp_path / "result", "--steps", 3, *flags)
+    assert code == 1 and words in said and not (tmp_path / "result").exists()
+
+
 def damage_json(text):
     def damage(folder):
         (folder / "transforms.json").write_text(text)
