@@ -165,7 +165,8 @@ class NgpSettings:
     cells: int = setting(64, "Cells along a side of the occupancy grid; a multiple of 8.", minimum=8, maximum=512, advanced=True)
     cascades: int = setting(
         0,
-        "Occupancy grids, each twice as large as the one before, about the scene's box; 0 takes 1 where views are transparent, else 4.",
+        "Occupancy grids, each twice as large as the one before, about the scene's box; 0 takes 1 where views are transparent, else 4, or "
+        "up to 8 where the scene reaches far past that box.",
         minimum=0,
         maximum=8,
         advanced=True,
@@ -205,7 +206,13 @@ class NerfSettings:
         "How rays are sampled: paper takes coarse and fine samples, occupancy one network and only places where something may be, which "
         "is many times as fast.",
     )
-    coarse_samples: int = setting(64, "Samples of a ray that are spread evenly.", minimum=3, maximum=4096, advanced=True)
+    coarse_samples: int = setting(
+        64,
+        "Samples of a ray that are spread evenly: in depth, or in 1/depth where far is more than 10 times near and there is no NDC.",
+        minimum=3,
+        maximum=4096,
+        advanced=True,
+    )
     fine_samples: int = setting(
         128,
         "Further samples of a ray, where the first ones found something, looked up in a second network; 0 does without it.",
@@ -225,7 +232,14 @@ class NerfSettings:
         0.0, "Strength of the random numbers that are added to densities while training, against haze.", minimum=0.0, advanced=True
     )
     near: float = setting(0.0, "Depth at which rays begin; 0 finds it in the capture.", unit="world units", minimum=0.0, advanced=True)
-    far: float = setting(0.0, "Depth at which rays end; 0 finds it in the capture.", unit="world units", minimum=0.0, advanced=True)
+    far: float = setting(
+        0.0,
+        "Depth at which rays end; 0 finds it in the capture. With the occupancy sampler and in NDC rays go on, and only the point cloud "
+        "ends there.",
+        unit="world units",
+        minimum=0.0,
+        advanced=True,
+    )
     ndc: Literal["auto", "on", "off"] = setting(
         "auto",
         "Learn in the cameras' perspective, for scenes that are only seen from the front and reach far back; auto does it for LLFF.",
