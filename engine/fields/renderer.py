@@ -46,8 +46,8 @@ class Rays:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What rays see over nothing. ``depth`` is where half of the light is held up, in multiples of the directions, 0 = none; it is only
-    there for pictures.
+    """What rays see over nothing. ``depth`` is in multiples of the directions, 0 where less than half of the light is held up: for the
+    paper's samples where half of it is, along rays that pass over empty space the mean of where it is. It is only there for pictures.
     """
 
     color: Tensor  # [R, 3], multiplied by alpha
