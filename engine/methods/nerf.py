@@ -247,9 +247,12 @@ class NerfTrainer(NerfModel):
     def note(self) -> str:
         """What this training costs, in words."""
         size = self.views[0].camera
-        note = self.cost.plain(size.width, size.height)
+        note, about = self.cost.plain(size.width, size.height), "about"
+        if isinstance(self.renderer, SkippingRenderer):
+            # What was measured looks everywhere; soon rays pass over most of it.
+            note, about = f"At first, until it is known where nothing is: {note}", "at least"
         if self.minutes is not None:
-            return f"{note} {duration(60 * self.minutes)} are enough for about {60 * self.minutes / self.cost.step_seconds:.0f} steps."
+            return f"{note} {duration(60 * self.minutes)} are enough for {about} {60 * self.minutes / self.cost.step_seconds:.0f} steps."
         return note
 
     def step(self, progress: float) -> float:

@@ -263,6 +263,12 @@ def test_the_end_is_expected_to_take_its_share_of_the_time_at_most(capture):
     assert trainer.ending_seconds == pytest.approx(100 * trainer.pixel_seconds)
 
 
+@pytest.mark.parametrize("sampler, words", [("paper", "enough for about"), ("occupancy", "enough for at least")])
+def test_what_is_said_of_the_cost_is_the_most_where_rays_will_pass_over_empty_space(capture, sampler, words):
+    note = trainer_for(capture, settings(inner=replace(SMALL, sampler=sampler), minutes=1.0)).note
+    assert words in note and note.startswith("At first") == (sampler == "occupancy") and "multiply-adds" in note
+
+
 @pytest.mark.parametrize("count", [1, 7, 20])
 def test_points_in_one_place_make_no_mesh(capture, count):
     trainer = trainer_for(capture, settings(inner=replace(SMALL, mesh_cells=16)))
