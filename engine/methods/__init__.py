@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,8 +57,10 @@ class Trainer(Model, Protocol):
     def step(self, progress: float) -> float:
         """One step at a share of the run, 0 to 1. Returns the loss."""
 
-    def artifacts(self, folder: Path) -> list[tuple[str, str]]:
-        """Writes what was made into a result's folder. Returns (kind, relative path) of each file."""
+    def artifacts(self, folder: Path) -> Iterable[tuple[str, str]]:
+        """Writes what was made into a result's folder, what all else can be made of first. Gives (kind, relative path) of each file once it
+        is there; whoever asks for no more of them has no more made.
+        """
 
     def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
         """The box that holds most of what was made, (low, high) in the world's unit."""

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -279,7 +279,7 @@ class NerfTrainer(NerfModel):
         self._cloud = None
         return float(total)
 
-    def artifacts(self, folder: Path) -> list[tuple[str, str]]:
+    def artifacts(self, folder: Path) -> Iterator[tuple[str, str]]:
         """Writes field.safetensors, and points.ply and mesh.glb where they are wanted and there is something."""
         facts = {
             "settings": to_mapping(self.settings),
@@ -293,16 +293,15 @@ class NerfTrainer(NerfModel):
         weights |= {name: torch.from_numpy(array) for name, array in self._grid_state().items()}
         with replacing(folder / FIELD) as temporary:
             temporary.write_bytes(save(weights, {"field": json.dumps(facts)}))
-        made = [("field", FIELD)]
+        yield "field", FIELD
         positions, colors, normals = self._points()
         if len(positions):
             write_points(folder / POINTS, positions, colors, normals)
-            made.append(("points", POINTS))
+            yield "points", POINTS
         mesh = self._mesh()
         if mesh is not None:
             write_mesh(folder / MESH, mesh)
-            made.append(("mesh", MESH))
-        return made
+            yield "mesh", MESH
 
     def _mesh(self) -> Mesh | None:
         """The surface of what is about the points; none of what is learnt in NDC, whose cells grow without end."""

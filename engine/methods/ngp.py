@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -261,7 +262,7 @@ class NgpTrainer(NgpModel):
             return torch.from_numpy(self.rng.random((rays, 3), np.float32)).to(self.device)
         return torch.full((rays, 3), 1.0 if self.background == "white" else 0.0, device=self.device)
 
-    def artifacts(self, folder: Path) -> list[tuple[str, str]]:
+    def artifacts(self, folder: Path) -> Iterator[tuple[str, str]]:
         """Writes field.safetensors, points.ply, and mesh.glb where one is wanted and there is a surface."""
         from safetensors.numpy import save
 
@@ -274,13 +275,13 @@ class NgpTrainer(NgpModel):
         arrays = {"table": self.field.mean_table.cpu().numpy(), "weights": self.field.mean_weights.cpu().numpy(), **self.grid.state()}
         with replacing(folder / FIELD) as temporary:
             temporary.write_bytes(save(arrays, {"field": json.dumps(facts)}))
+        yield "field", FIELD
         write_points(folder / POINTS, *self._points())
-        made = [("field", FIELD), ("points", POINTS)]
+        yield "points", POINTS
         mesh = self._mesh()
         if mesh is not None:
             write_mesh(folder / MESH, mesh)
-            made.append(("mesh", MESH))
-        return made
+            yield "mesh", MESH
 
     def _mesh(self) -> Mesh | None:
         """The surface of what the field holds in the scene's box."""

@@ -286,15 +286,19 @@ def _affordable(trainer: Trainer, test: list[View], seconds: float) -> list[View
 def _finish(job: Run, trainer: Trainer, test: list[View], clock: Clock, result: Result, asked_to_end: EndRequest) -> Result:
     """Writes checkpoint and artifacts, and scores them unless the user waits for the end."""
     report = job.reporter
+    # Who ends a training early wants all that can be made of it; who asks later wants the end.
+    ended_early = asked_to_end()
     _checkpoint(job.folder, trainer, clock)
-    made = trainer.artifacts(job.folder)
     # What an earlier end of this result left does not belong to what is there now: a mesh that is not made this time, scores.
-    result = replace(result, artifacts=(), metrics={}, up=None, dimensions=None, bounds=trainer.bounds(), step=trainer.steps_done)
-    for kind, path in made:
+    result = replace(result, artifacts=(), metrics={}, up=None, dimensions=None, bounds=None, step=trainer.steps_done)
+    for kind, path in trainer.artifacts(job.folder):
         result = result.with_artifact(kind, path)
-    write_result(job.folder, result)
-    for kind, path in made:
+        write_result(job.folder, result)
         report("artifact", kind=kind, path=path)
+        if asked_to_end() and not ended_early:
+            break
+    result = replace(result, bounds=trainer.bounds())
+    write_result(job.folder, result)
 
     def progress(done: int, steps: int) -> None:
         report("progress", stage="evaluate", step=done, steps=steps, seconds=clock.seconds())

@@ -246,7 +246,7 @@ def test_pictures_of_nothing_do_not_change_what_a_pixel_is_thought_to_cost(captu
     away = replace(camera, camera_to_world=camera.camera_to_world @ np.diag([-1.0, 1, -1, 1]))
     assert not trainer.render(away, np.zeros(3))[1].any()
     assert trainer.pixel_seconds == before > 0
-    trainer.artifacts(tmp_path)
+    list(trainer.artifacts(tmp_path))
     # Not even where the training rays that were looked along pass by everything.
     trainer.renderer.grid.exclude(0, torch.ones(trainer.renderer.grid.thickness.shape[1:], dtype=torch.bool))
     trainer.step(0.5)

@@ -16,7 +16,8 @@ from engine import acceleration, cli
 from engine.contract.events import read_new
 from engine.contract.result import read_result
 from engine.fields import renderer
-from engine.formats.points import read_points
+from engine.formats.meshes import Mesh
+from engine.formats.points import PointCloud, read_points
 from engine.methods.nerf import NerfTrainer
 
 SMALL = [
@@ -96,6 +97,31 @@ def test_a_time_budget_is_kept_and_what_was_not_scored_is_said(small_capture, tm
     assert result.step > 1 and result.timing["total"] < 0.12 * 60 + 1
     previews = list((out / "previews").iterdir())
     assert previews and all(max(Image.open(path).size) < 10 for path in previews)
+
+
+@pytest.mark.parametrize("when", ["step", "_points"])
+def test_a_wish_to_end_that_comes_while_results_are_made_leaves_the_rest_out(small_capture, tmp_path, monkeypatch, when):
+    out = tmp_path / "result"
+    cloud = PointCloud(np.eye(3), np.zeros((3, 3), np.uint8), np.eye(3, dtype=np.float32))
+    monkeypatch.setattr(NerfTrainer, "_points", lambda self: (cloud.positions, cloud.colors, cloud.normals))
+    monkeypatch.setattr(NerfTrainer, "_mesh", lambda self: Mesh(cloud, np.array([[0, 1, 2]])))
+    usual = getattr(NerfTrainer, when)
+
+    def wishing(*given):
+        (out / "cancel").touch()
+        # The field was listed before anything that takes long began.
+        assert when == "step" or read_result(out).artifact("field")
+        return usual(*given)
+
+    monkeypatch.setattr(NerfTrainer, when, wishing)
+    assert cli.main(["train", str(small_capture), "--out", str(out), "--method", "nerf", "--steps", "3", *SMALL]) == 0
+    result = read_result(out)
+    kinds = [item.kind for item in result.artifacts]
+    assert result.bounds is not None and "metrics" not in kinds
+    if when == "step":
+        assert result.status == "cancelled" and result.step == 1 and "mesh" in kinds
+    else:
+        assert result.status == "done" and kinds == ["field", "points"]
 
 
 def test_doctor_says_what_the_method_costs(capsys):

@@ -199,7 +199,7 @@ def test_a_damaged_field_is_refused(small_capture, tmp_path):
     made = trainer(small_capture)
     made.step(0.0)
     folder = tmp_path
-    kinds = made.artifacts(folder)
+    kinds = list(made.artifacts(folder))
     from engine.contract.result import Result
 
     result = Result(status="done", method="ngp", capture="", blend="srgb")
