@@ -72,6 +72,15 @@ def turned_about_up(degrees: float) -> np.ndarray:
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
+def uprighted(up: Sequence[float]) -> np.ndarray:
+    """The rotation by the shortest way that takes a direction, unit [3], to +Z: [3, 3] float64."""
+    cross, cosine = np.cross(up, (0.0, 0.0, 1.0)), float(up[2])
+    if cosine < -1 + 1e-12:
+        return np.diag([1.0, -1.0, -1.0])
+    skew = np.array([[0, -cross[2], cross[1]], [cross[2], 0, -cross[0]], [-cross[1], cross[0], 0]])
+    return np.eye(3) + skew + skew @ skew / (1 + cosine)
+
+
 def blender_intrinsics(
     *,
     lens: float,

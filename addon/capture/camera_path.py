@@ -93,8 +93,9 @@ def _from_result(scene: bpy.types.Scene, camera: Camera, result: bpy.types.Objec
         raise UserError(f"{result.name} is mirrored, or not scaled alike in all directions.", "Give it one scale for all three axes.")
     # The object's origin is the foot of what was captured.
     foot = Extent(np.array(values["low"]), np.array(values["high"])).foot
+    upright = np.reshape(values.get("turn", np.eye(3)), (3, 3))
     pose = camera.camera_to_world.copy()
-    pose[:3, :3] = axes.T / size @ pose[:3, :3]
-    pose[:3, 3] = axes.T @ (camera.position / unit - matrix[:3, 3]) / size**2 * made_in(result, unit) + foot
+    pose[:3, :3] = upright.T @ (axes.T / size @ pose[:3, :3])
+    pose[:3, 3] = upright.T @ (axes.T @ (camera.position / unit - matrix[:3, 3]) / size**2 * made_in(result, unit) + foot)
     # The object's matrix has 32 bits, a pose in a file is rigid to more.
     return replace(camera, camera_to_world=rigid_pose(pose))

@@ -7,13 +7,13 @@ is what is rendered.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import bpy
 import numpy as np
 
-from ...engine.cameras import WORLD_AXES
+from ...engine.cameras import WORLD_AXES, uprighted
 from ...engine.contract.errors import UserError
 from ...engine.contract.result import RESULT, Result, inside, read_result
 from ...engine.contract.schema import from_mapping
@@ -24,6 +24,7 @@ from ...engine.formats.ply import read_vertices
 from ...engine.formats.points import PointCloud, read_points
 from ...engine.formats.proxies import Proxy, read_proxy
 from ...engine.formats.splats import Splats, read_splats
+from ...engine.formats.splats.rotation import moved
 from ...engine.formats.voxels import read_voxels
 from ..jobs.alive import is_alive
 from ..rooms.layouts import Extent, measure
@@ -51,13 +52,32 @@ class _Held:
     points: PointCloud | None = None
     mesh: Mesh | None = None
     proxy: Proxy | None = None
+    # What turned them upright, from how they were captured.
+    turn: np.ndarray = field(default_factory=lambda: np.eye(3))
+
+    def turned(self, turn: np.ndarray) -> _Held:
+        """All of it turned about the origin by ``turn``, [3, 3]."""
+        if np.array_equal(turn, np.eye(3)):
+            return self
+        proxy = self.proxy
+        if proxy is not None:
+            whole = np.eye(4)
+            whole[:3, :3] = turn
+            proxy = replace(proxy, placement=whole if proxy.placement is None else whole @ proxy.placement)
+        return _Held(
+            splats=None if self.splats is None else moved(self.splats, turn),
+            points=None if self.points is None else _turned_points(self.points, turn),
+            mesh=None if self.mesh is None else Mesh(_turned_points(self.mesh.vertices, turn), self.mesh.triangles),
+            proxy=proxy,
+            turn=turn @ self.turn,
+        )
 
     def looks(self) -> list[str]:
         return ["points", *(name for name in ("splats", "mesh", "proxy") if getattr(self, name) is not None)]
 
 
 def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings) -> list[bpy.types.Object]:
-    """Brings a result into a scene, at the place and size where it was captured.
+    """Brings a result into a scene, upright, at the place and size where it was captured.
 
     Args:
         scene: receives a collection named after the result.
@@ -90,6 +110,7 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
     # The points of splats are the splats' own.
     read = {"splats": read_splats, "mesh": read_mesh, "proxy": read_proxy} | ({} if "splats" in files else {"points": read_points})
     held = _Held(**{kind: read[kind](file) for kind, file in files.items() if kind in read})
+    held = held.turned(uprighted(result.up or (0.0, 0.0, 1.0)))
     first = next(kind for kind in _BEST if kind in files)
     return [_add(scene, held, folder.resolve().name or "Result", files[first], settings, result)]
 
@@ -115,9 +136,7 @@ def import_file(scene: bpy.types.Scene, file: Path, settings: ImportSettings, ax
         columns = read_vertices(file).columns
         if "f_dc_0" not in columns and "packed_position" not in columns:
             cloud = read_points(file)
-            turn = WORLD_AXES[axes or "z-up"].T
-            normals = None if cloud.normals is None else cloud.normals @ turn
-            held = _Held(points=replace(cloud, positions=cloud.positions @ turn, normals=normals))
+            held = _Held(points=cloud).turned(WORLD_AXES[axes or "z-up"])
     return [_add(scene, held or _Held(splats=read_splats(file, axes)), file.stem, file, settings, None)]
 
 
@@ -125,9 +144,9 @@ def _add(
     scene: bpy.types.Scene, held: _Held, name: str, file: Path, settings: ImportSettings, result: Result | None
 ) -> bpy.types.Object:
     if held.splats is not None:
-        held = _Held(_visible(held.splats, settings.max_splats, file), None, held.mesh, held.proxy)
+        held = replace(held, splats=_visible(held.splats, settings.max_splats, file), points=None)
     elif held.points is None or not len(held.points):
-        held = _Held(None, _corners(held, file), held.mesh, held.proxy)
+        held = replace(held, points=_corners(held, file))
     if held.mesh is not None and not len(held.mesh.triangles):
         raise UserError(f"{file} holds no triangles.", "Make the mesh again, or choose another result.")
     unit = scene.unit_settings.scale_length
@@ -137,7 +156,7 @@ def _add(
     if held.splats is not None:
         # A file that does not say how its splats blend is made for the viewers of the field.
         tags["blend"] = blend = held.splats.blend or (result.blend if result else "srgb")
-        views = training_views(result.capture) if result and held.splats.degree else []
+        views = training_views(result.capture, held.turn) if result and held.splats.degree else []
         parts = [splat_part(held.splats, blend, views, *place)]
     else:
         parts = [cloud_part(held.points, *place)]
@@ -164,7 +183,8 @@ def _add(
         # Metres in the units of its data, and in those of the scene that it stands in.
         unit=unit,
         stands_in=unit,
-        # Where its solid part was taken, in metres.
+        # What turned it upright from how it was captured, and where its solid part stood then, in metres.
+        turn=held.turn.ravel().tolist(),
         low=extent.low.tolist(),
         high=extent.high.tolist(),
         note=" ".join(filter(None, notes)),
@@ -200,6 +220,11 @@ def _visible(splats: Splats, most: int, file: Path) -> Splats:
     if not len(splats):
         raise UserError(f"{file} holds no splats that can be seen.", "Train for longer, or choose another result.")
     return splats
+
+
+def _turned_points(cloud: PointCloud, turn: np.ndarray) -> PointCloud:
+    normals = None if cloud.normals is None else (cloud.normals @ turn.T).astype(np.float32)
+    return replace(cloud, positions=cloud.positions @ turn.T, normals=normals)
 
 
 def _corners(held: _Held, file: Path) -> PointCloud:

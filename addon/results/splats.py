@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -121,12 +122,15 @@ def mean_colors(means: np.ndarray, sh: np.ndarray, degree: int, frames: Sequence
     return np.where(seen[:, None] > 0, np.maximum(0.5 + np.einsum("nk,nkc->nc", mean, sh), 0.0), np.maximum(_middle(sh), 0.0))
 
 
-def training_views(capture: str) -> list[Frame]:
-    """The training views of a capture, none where it is not there any more."""
+def training_views(capture: str, turn: np.ndarray) -> list[Frame]:
+    """The training views of a capture, turned about the origin by ``turn`` [3, 3]; none where it is not there any more."""
+    whole = np.eye(4)
+    whole[:3, :3] = turn
     try:
-        return list(read_capture(Path(capture)).split("train"))
+        frames = read_capture(Path(capture)).split("train")
     except UserError:
         return []
+    return [replace(frame, transform_matrix=(whole @ np.asarray(frame.transform_matrix)).tolist()) for frame in frames]
 
 
 def _middle(sh: np.ndarray) -> np.ndarray:

@@ -48,8 +48,8 @@ class Artifact:
 @dataclass(frozen=True)
 class Result:
     """What result.json holds. ``bounds`` is (low, high) in world metres, or in the capture's own unit where ``scale`` is unknown.
-    ``background`` is what scores and pictures put behind it. ``up`` and ``dimensions`` (width, depth, height as it stands) are known once
-    there is a proxy.
+    ``background`` is what scores and pictures put behind it. ``up`` is the direction that is up in the capture's world. ``dimensions``
+    (width, depth, height as it stands) are known once there is a proxy.
     """
 
     status: Status

@@ -15,13 +15,14 @@ from ..contract.capture import Capture
 from ..contract.errors import UserError
 from ..contract.result import MESH, PROXY, inside
 from ..contract.settings import ProxySettings, SurfaceSettings
+from ..data.up import up_of_capture
 from ..data.views import View, load_views
 from ..formats.meshes import Mesh, read_mesh, write_mesh
 from ..formats.proxies import Proxy, write_proxy
 from ..methods import load_model
 from ..surfaces import baking, hulls
 from ..surfaces.simplification import simplified, unwrapped
-from ..surfaces.uprightness import standing, up_of_cameras
+from ..surfaces.uprightness import standing
 from ..training.reporting import Reporter
 from .surface import SURFACE, surface_of
 from .work import Work, working
@@ -141,9 +142,7 @@ def _up(capture: Capture, cameras: list[Camera], settings: ProxySettings) -> np.
     if settings.up != "auto":
         axis = np.array(_AXES[settings.up[-1]])
         return -axis if settings.up[0] == "-" else axis
-    if capture.source in ("colmap", "llff"):
-        return up_of_cameras(cameras)
-    return np.array(_AXES["z"])
+    return up_of_capture(capture.source, cameras)
 
 
 def _jpeg(codes: np.ndarray) -> bytes:

@@ -40,6 +40,7 @@ from ..contract.result import (
 )
 from ..contract.schema import to_mapping
 from ..contract.settings import TrainSettings
+from ..data.up import up_of_capture
 from ..data.views import View, load_views, shrunk
 from ..formats.capture import read_capture
 from ..kernels import compiling, use_threads
@@ -167,8 +168,9 @@ def _train(job: Run, asked_to_end: EndRequest) -> Result:
         for warning in capture.warnings:
             report("warning", message=warning)
         blend = settings.blend if settings.blend != "auto" else ("linear" if capture.source == "blender" else "srgb")
-        result = replace(result, blend=blend, scale=capture.scale)
         views, test = _load(capture, stage_progress("load"), 1 / settings.downscale)
+        up = tuple(up_of_capture(capture.source, [view.camera for view in views]).tolist())
+        result = replace(result, blend=blend, scale=capture.scale, up=up)
         trainer = new_trainer(settings, capture, views, blend, workers)
         if trainer.note:
             report("note", message=trainer.note)
@@ -290,7 +292,7 @@ def _finish(job: Run, trainer: Trainer, test: list[View], clock: Clock, result: 
     ended_early = asked_to_end()
     _checkpoint(job.folder, trainer, clock)
     # What an earlier end of this result left does not belong to what is there now: a mesh that is not made this time, scores.
-    result = replace(result, artifacts=(), metrics={}, up=None, dimensions=None, bounds=None, step=trainer.steps_done)
+    result = replace(result, artifacts=(), metrics={}, dimensions=None, bounds=None, step=trainer.steps_done)
     for kind, path in trainer.artifacts(job.folder):
         result = result.with_artifact(kind, path)
         write_result(job.folder, result)

@@ -223,3 +223,16 @@ def test_the_average_of_poses_stands_and_looks_between_them():
     behind = np.diag([-1.0, 1, -1, 1])
     with pytest.raises(ValueError):
         cameras.average_pose(np.stack([np.eye(4), behind]))
+
+
+@given(seeds)
+def test_uprighted_takes_any_direction_up_by_the_shortest_way(seed):
+    rng = np.random.default_rng(seed)
+    for up in (*np.vstack([np.eye(3), -np.eye(3)]), rng.normal(size=3), np.array([1e-9, 0, -1])):
+        up = up / np.linalg.norm(up)
+        turn = cameras.uprighted(up)
+        np.testing.assert_allclose(turn @ up, (0, 0, 1), atol=1e-6)
+        np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-6)
+        assert np.linalg.det(turn) > 0
+        # The angle of the turn is that between the directions.
+        assert (np.trace(turn) - 1) / 2 == pytest.approx(up[2], abs=1e-6)

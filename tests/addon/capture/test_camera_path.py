@@ -12,7 +12,7 @@ import pytest
 from mathutils import Euler, Matrix
 from reconstruct.addon.capture.camera_path import export_path
 from reconstruct.addon.results.tagging import tag
-from reconstruct.engine.cameras import Camera, project
+from reconstruct.engine.cameras import Camera, project, uprighted
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.formats.transforms import read_transforms
 
@@ -85,23 +85,23 @@ def test_every_frame_projects_as_blender_does(scene, flying, tmp_path, unit):
     assert [file.name for file in tmp_path.iterdir()] == ["path.json"]
 
 
-def add_result(scene, foot, matrix=None, scale="unknown"):
+def add_result(scene, foot, matrix=None, scale="unknown", up=(0.0, 0.0, 1.0)):
     """An object as an import makes it: its origin is the foot of what was captured."""
     shown = bpy.data.objects.new("chair", None)
     scene.collection.objects.link(shown)
     low, high = np.array(foot) - [0.5, 0.5, 0], np.array(foot) + [0.5, 0.5, 1]
-    tag(shown, "result", low=low.tolist(), high=high.tolist(), scale=scale)
+    tag(shown, "result", low=low.tolist(), high=high.tolist(), scale=scale, turn=uprighted(up).ravel().tolist())
     shown.matrix_world = Matrix.Translation(np.array(foot) / scene.unit_settings.scale_length) if matrix is None else matrix
     return shown
 
 
-@pytest.mark.parametrize("unit", [1.0, 0.01])
-def test_a_placed_result_is_seen_as_in_the_scene(scene, flying, tmp_path, unit):
+@pytest.mark.parametrize("unit, up", [(1.0, (0.0, 0.0, 1.0)), (0.01, (0.0, 0.0, 1.0)), (1.0, (0.6, -0.8, 0.0))])
+def test_a_placed_result_is_seen_as_in_the_scene(scene, flying, tmp_path, unit, up):
     thing = flying(unit)
     unit = scene.unit_settings.scale_length
     foot = np.array([40.0, -7.0, 2.0])
     matrix = Matrix.LocRotScale((0.4 / unit, -0.3 / unit, 0.1 / unit), Euler((0.2, 0.1, 2.0)), (2.5, 2.5, 2.5))
-    shown = add_result(scene, foot, matrix)
+    shown = add_result(scene, foot, matrix, up=up)
     export_path(scene, tmp_path / "path.json", 1, 11, 10, result=shown)
     found, cameras = read(tmp_path / "path.json")
     assert found.scale == "unknown"
@@ -110,7 +110,7 @@ def test_a_placed_result_is_seen_as_in_the_scene(scene, flying, tmp_path, unit):
     world = (captured - foot) / unit @ np.array(matrix)[:3, :3].T + np.array(matrix)[:3, 3]
     for number, camera in zip((1, 11), cameras, strict=True):
         scene.frame_set(number)
-        pixels, depth = project(camera, captured)
+        pixels, depth = project(camera, captured @ uprighted(up))
         assert (depth > 0).all()
         assert np.abs(pixels - blender_pixels(scene, thing, world)).max() < 0.01
 

@@ -14,6 +14,7 @@ from reconstruct.addon.compat import set_modifier_input
 from reconstruct.addon.results.importing import import_result
 from reconstruct.addon.results.looks import is_lit, look_modifier, looks_of, show, shown_as
 from reconstruct.addon.results.tagging import tagged
+from reconstruct.engine.cameras import uprighted
 from reconstruct.engine.contract.result import Artifact, read_result, write_result
 from reconstruct.engine.contract.settings import ImportSettings
 from reconstruct.engine.formats.meshes import Mesh, write_mesh
@@ -190,6 +191,28 @@ def test_undo_brings_the_former_look_back(chair):
     bpy.ops.ed.undo_push(message="Show As")
     bpy.ops.ed.undo()
     assert shown_as(bpy.data.objects[name], "Viewport") == "proxy" and drawn(bpy.data.objects[name])[:2] == [8, 12]
+
+
+def test_what_was_captured_lying_comes_in_upright(scene, chair):
+    """All that it can look like, with its size; Place says nothing else of it."""
+    up = (0.0, -1.0, 0.0)
+    whole = np.eye(4)
+    whole[:3, :3] = uprighted(up).T
+    proxy = box_proxy(side=2.0)
+    tall = replace(proxy, positions=proxy.positions * (1, 1, 2))
+    complete(chair, replace(tall, placement=whole))
+    write_mesh(chair / "mesh.glb", Mesh(PointCloud(tall.positions @ whole[:3, :3].T), tall.triangles))
+    write_result(chair, replace(read_result(chair), up=up))
+    (made,) = import_result(scene, chair, ImportSettings(look="proxy"))
+    for look in ("proxy", "mesh", "box"):
+        show(made, viewport=look)
+        bpy.context.view_layer.update()
+        found = made.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+        corners = np.array([made.matrix_world @ vertex.co for vertex in found.vertices])
+        np.testing.assert_allclose(np.ptp(corners, axis=0), np.ptp(tall.positions, axis=0), atol=1e-5, err_msg=look)
+        np.testing.assert_allclose(corners.min(axis=0), tall.positions.min(axis=0), atol=1e-5, err_msg=look)
+    facts = tagged(made)
+    np.testing.assert_allclose(np.subtract(facts["high"], facts["low"]), np.ptp(tall.positions, axis=0), atol=1e-5)
 
 
 def test_of_a_field_with_a_proxy_the_proxy_is_shown_lit_and_its_mesh_as_captured(scene, chair):

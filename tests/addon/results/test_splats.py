@@ -140,7 +140,8 @@ def test_colour_depends_on_where_the_camera_is(scene, picture, result, blend):
     np.testing.assert_allclose(pixel[:3] / pixel[3], color(seen)[0], atol=1e-3 if blend == "linear" else 0.03)
 
 
-def test_the_colour_for_all_sides_is_the_mean_of_the_training_views(scene, result, tmp_path):
+@pytest.mark.parametrize("up", [(0.0, 0.0, 1.0), (0.6, -0.8, 0.0)])
+def test_the_colour_for_all_sides_is_the_mean_of_the_training_views(scene, result, tmp_path, up):
     made_of, color = colorful()
     eyes = np.array([(4.0, 0.1, 0.2), (3.0, 3.0, 0.5), (3.0, 0.0, 4.0), (-5.0, 0.0, 0.0)])
     frames = []
@@ -157,9 +158,9 @@ def test_the_colour_for_all_sides_is_the_mean_of_the_training_views(scene, resul
     names = [frame["file_path"] for frame in frames]
     text = {"w": 64, "h": 64, "fl_x": 80, "fl_y": 80, "cx": 32, "cy": 32, "frames": frames, "train_filenames": names, "test_filenames": []}
     (capture / "transforms.json").write_text(json.dumps(text))
-    seen = [frame.name for frame in training_views(str(capture))]
+    seen = [frame.name for frame in training_views(str(capture), np.eye(3))]
     folder = result(made_of)
-    write_result(folder, replace(read_result(folder), capture=str(capture)))
+    write_result(folder, replace(read_result(folder), capture=str(capture), up=up))
     made = import_result(scene, folder, ImportSettings())[0]
     # The last view looks away.
     facing = [index for index in range(3) if f"{index}.png" in seen]

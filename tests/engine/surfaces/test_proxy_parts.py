@@ -9,7 +9,7 @@ from engine.cameras import Camera, ray_matrix
 from engine.surfaces import baking, hulls
 from engine.surfaces.simplification import simplified, unwrapped
 from engine.surfaces.standpoints import between
-from engine.surfaces.uprightness import standing, up_of_cameras
+from engine.surfaces.uprightness import standing
 
 
 def ball(rings=40, radius=1.0, center=(0, 0, 0)):
@@ -141,16 +141,6 @@ def test_things_stand_upright_at_the_origin():
         np.testing.assert_allclose(upright @ placement[:3, :3].T + placement[:3, 3], positions, atol=1e-9)
         np.testing.assert_allclose(placement[:3, :3] @ (0, 0, 1), up, atol=1e-12)
         assert np.linalg.det(placement[:3, :3]) == pytest.approx(1)
-
-
-def test_up_is_what_level_cameras_say():
-    rng = np.random.default_rng(0)
-    up = np.array([0.3, -0.8, 0.5]) / np.linalg.norm([0.3, -0.8, 0.5])
-    places = [3 * np.array(place) for place in rng.normal(size=(12, 3))]
-    found = up_of_cameras([looking(place, (0, 0, 0), up=up) for place in places])
-    np.testing.assert_allclose(found, up, atol=1e-6)
-    same = looking((3, 0, 2), (0, 0, 0))
-    np.testing.assert_allclose(up_of_cameras([same, same]), same.camera_to_world[:3, 1], atol=1e-9)
 
 
 def test_views_are_added_in_gaps_but_not_where_nobody_looked():

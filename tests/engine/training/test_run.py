@@ -59,6 +59,7 @@ def test_training_learns_the_scene_and_lists_what_it_made(trained, small_capture
     result = read_result(trained)
     assert result.status == "done" and result.step == 400 and result.blend == "srgb" and result.capture == str(small_capture)
     assert result.metrics["psnr"] > 22, result.metrics
+    assert result.up == (0, 0, 1)
     assert {item.kind for item in result.artifacts} == {"splats", "metrics"}
     low, high = np.array(result.bounds)
     assert (low > -1.2).all() and (high < 1.2).all() and (high - low > 0.5).all()
