@@ -347,7 +347,7 @@ def convert(
         raise UserError("--crop has no inside: each minimum must be below its maximum.", "Give XMIN YMIN ZMIN XMAX YMAX ZMAX.")
     # A target that cannot be written is said before the work is done.
     check_target(Path(target))
-    splats = read_splats(Path(source), None if from_axes == "auto" else from_axes)
+    splats = read_splats(Path(source), None if from_axes == "auto" else from_axes, print)
     steps: list[tuple[str, Callable[[Any], Any]]] = []
     if crop is not None:
         steps.append(("outside the box", lambda given: editing.crop(given, crop[:3], crop[3:])))

@@ -7,6 +7,7 @@ is what is rendered.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -131,17 +132,24 @@ def import_file(scene: bpy.types.Scene, file: Path, settings: ImportSettings, ax
         UserError: the file is missing, damaged, or holds neither splats nor points.
     """
     file = Path(file)
-    held = None
+    held, left_out = None, []
     if file.suffix.lower() == ".ply":
         columns = read_vertices(file).columns
         if "f_dc_0" not in columns and "packed_position" not in columns:
             cloud = read_points(file)
             held = _Held(points=cloud).turned(WORLD_AXES[axes or "z-up"])
-    return [_add(scene, held or _Held(splats=read_splats(file, axes)), file.stem, file, settings, None)]
+    held = held or _Held(splats=read_splats(file, axes, left_out.append))
+    return [_add(scene, held, file.stem, file, settings, None, left_out)]
 
 
 def _add(
-    scene: bpy.types.Scene, held: _Held, name: str, file: Path, settings: ImportSettings, result: Result | None
+    scene: bpy.types.Scene,
+    held: _Held,
+    name: str,
+    file: Path,
+    settings: ImportSettings,
+    result: Result | None,
+    notes: Sequence[str] = (),
 ) -> bpy.types.Object:
     if held.splats is not None:
         held = replace(held, splats=_visible(held.splats, settings.max_splats, file), points=None)
@@ -161,7 +169,7 @@ def _add(
     else:
         parts = [cloud_part(held.points, *place)]
     tags["count"] = len(parts[0].positions)
-    notes = [raise_transparent_bounces(scene)] if held.splats is not None else []
+    notes = [*notes, raise_transparent_bounces(scene) if held.splats is not None else ""]
     if held.mesh is not None:
         parts.append(mesh_part(held.mesh, *place))
     if held.proxy is not None:

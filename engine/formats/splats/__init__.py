@@ -27,12 +27,13 @@ WRITERS: dict[str, Callable[[Path, Splats], None]] = {".ply": write_ply, ".spz":
 AXES = {".ply": "z-up", ".splat": "z-up", ".spz": "y-up", ".glb": "y-up"}
 
 
-def read_splats(file: Path, axes: str | None = None) -> Splats:
+def read_splats(file: Path, axes: str | None = None, note: Callable[[str], None] | None = None) -> Splats:
     """Reads splats from a PLY (ordinary or PlayCanvas' compressed), SPZ, .splat or GLB file.
 
     Args:
         file: the file; its suffix says what it is.
         axes: a name of :data:`~engine.cameras.WORLD_AXES`, where the file's numbers have other axes than its format's.
+        note: is told how many cannot be drawn and are left out, as trainers of others leave some; without it they are an error.
 
     Returns:
         The splats with Z up.
@@ -47,6 +48,10 @@ def read_splats(file: Path, axes: str | None = None) -> Splats:
         raise UserError(f"There is no file {file}.") from None
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror or error}.") from None
+    drawable = splats.drawable()
+    if note is not None and drawable.any() and not drawable.all():
+        note(f"{int((~drawable).sum())} of {len(splats)} splats hold numbers that are not finite, and were left out.")
+        splats = splats.select(drawable)
     splats.check(str(file))
     axes = axes or AXES[file.suffix.lower()]
     return splats if axes == "z-up" else moved(splats, WORLD_AXES[axes])

@@ -65,12 +65,16 @@ class Splats:
         shapes = (self.means.shape, self.log_scales.shape, self.quats.shape, self.opacity_logits.shape, self.sh.shape)
         if k not in (1, 4, 9, 16) or shapes != ((n, 3), (n, 3), (n, 4), (n,), (n, k, 3)):
             raise UserError(f"{what}: the splats' parts do not fit together.")
-        bad = ~np.isfinite(self.means).all(axis=1) | ~np.isfinite(self.log_scales).all(axis=1) | ~np.isfinite(self.quats).all(axis=1)
-        bad |= ~np.isfinite(self.opacity_logits) | ~np.isfinite(self.sh).all(axis=(1, 2))
-        if bad.any():
-            raise UserError(f"{what}: {int(bad.sum())} of {n} splats hold a number that is not finite.", "Train or export them again.")
-        if n and np.abs(self.quats).max(axis=1).min() <= 0:
-            raise UserError(f"{what}: a splat's rotation has no length.", "Train or export them again.")
+        bad = n - int(self.drawable().sum())
+        if bad:
+            words = "hold a number that is not finite, or a rotation without length"
+            raise UserError(f"{what}: {bad} of {n} splats {words}.", "Train or export them again.")
+
+    def drawable(self) -> np.ndarray:
+        """Which of them a viewer can draw, [N] bool: all numbers are finite, and the rotation has a length."""
+        parts = (self.means, self.log_scales, self.quats, self.opacity_logits[:, None])
+        finite = np.logical_and.reduce([np.isfinite(part).all(axis=1) for part in parts]) & np.isfinite(self.sh).all(axis=(1, 2))
+        return finite & (np.abs(self.quats) > 0).any(axis=1)
 
 
 def opacities(splats: Splats) -> np.ndarray:

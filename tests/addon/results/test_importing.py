@@ -211,6 +211,22 @@ def test_files_that_lie_on_their_side_are_turned(scene, splats, tmp_path):
         assert places(standing)[2, 2] > places(standing)[0, 2]
 
 
+def test_what_no_viewer_can_draw_is_left_out_of_files_of_others_and_told(scene, splats, tmp_path):
+    file = tmp_path / "sofa.ply"
+    write_splats(file, splats([(0, 0, 0), (1, 2, 3)], [(1, 1, 1)] * 2, [(0, 0, 0, 3)] * 2, [0.9] * 2, [(0.5, 0.5, 0.5)] * 2, blend=None))
+    codes = bytearray(file.read_bytes())
+    begin = codes.index(b"end_header\n") + len(b"end_header\n")
+    codes[begin : begin + 4] = np.float32(np.nan).tobytes()
+    file.write_bytes(codes)
+    (made,) = import_file(scene, file, ImportSettings())
+    assert len(places(made)) == 1 and "1 of 2 splats" in tagged(made)["note"]
+    half = begin + (len(codes) - begin) // 2
+    codes[half : half + 4] = np.float32(np.nan).tobytes()
+    file.write_bytes(codes)
+    with pytest.raises(UserError, match="not finite"):
+        import_file(scene, file, ImportSettings())
+
+
 @pytest.mark.parametrize("suffix", ["spz", "splat", "glb"])
 def test_other_files_of_splats(scene, splats, tmp_path, suffix):
     file = tmp_path / f"sofa.{suffix}"
