@@ -9,7 +9,7 @@ from engine.voxels.networks import VARIANTS, RecurrentNetwork, Variant, _pool, _
 
 TINY = {"encoder": (4, 4, 6, 6, 6, 8), "features": 12, "decoder": (6, 6, 6, 4, 4)}
 NETWORKS = {
-    "small": Variant(False, "gru", 3, **{**TINY, "decoder": (6, 6, 6, 4)}),
+    "small": Variant(False, "gru", 3, **{**TINY, "decoder": (6, 6, 6, 4)}, level=True),
     "lstm": Variant(False, "lstm", 1, **TINY),
     "gru": Variant(False, "gru", 3, **TINY),
     "residual": Variant(True, "gru", 3, **TINY),
@@ -91,11 +91,22 @@ def test_views_are_remembered_and_the_last_counts_most(name):
     with torch.no_grad():
         straight, turned, two = network(pictures), network(pictures.flip(1)), network(pictures[:, 1:])
         state = None
-        for features in network.encoder(pictures[0] - 0.5):
+        for features in network.features(pictures[0] - 0.5):
             state = network.cell(features[None], state)
         one_by_one = network.decoder(state[0])
     torch.testing.assert_close(straight, one_by_one, rtol=1e-3, atol=1e-4)
     assert not torch.allclose(straight, turned) and not torch.allclose(straight, two)
+
+
+def test_level_features_do_not_fill_the_cells_up():
+    torch.manual_seed(0)
+    network = RecurrentNetwork(NETWORKS["small"]).eval()
+    pictures = torch.rand(1, 2, 3, 127, 127)
+    with torch.no_grad():
+        before = network(pictures)
+        network.encoder.dense.weight *= 1000
+        network.encoder.dense.bias *= 1000
+        torch.testing.assert_close(network(pictures), before, rtol=1e-3, atol=1e-4)
 
 
 def test_the_simple_network_knows_no_order():
