@@ -24,7 +24,7 @@ class RECONSTRUCT_PT_place(Step, bpy.types.Panel):
             column.prop(settings, "location", text="To (m)")
         column.prop(settings, "use_rotation", text="Turn")
         if settings.use_rotation:
-            column.prop(settings, "rotation", text="To")
+            column.prop(settings, "rotation", text="To (°)")
         column.prop(settings, "known_length", text="Length (m)")
         column.prop(settings, "room", text="Build a Room")
         if settings.room:
