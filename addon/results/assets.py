@@ -64,12 +64,11 @@ def describe(item: bpy.types.Object, unit: float) -> None:
 def size_of(item: bpy.types.Object, unit: float) -> str:
     """Width, depth and height of a result as it stands in a scene of units of ``unit`` metres, "" where its scale is not known."""
     facts = tagged(item)
-    scale = item.matrix_world.to_scale()
+    scale = [factor * unit / made_in(item, unit) for factor in item.matrix_world.to_scale()]
     # What was placed by a known length has another scale than it was captured in.
     if facts.get("scale") == "unknown" and all(abs(factor - 1) < 1e-6 for factor in scale):
         return ""
-    sides = np.subtract(facts["high"], facts["low"]) * unit / made_in(item, unit)
-    size = [side * factor for side, factor in zip(sides, scale, strict=True)]
+    size = np.subtract(facts["high"], facts["low"]) * scale
     return " × ".join(f"{side:.2f}" for side in size) + " m"
 
 

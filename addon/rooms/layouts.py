@@ -126,8 +126,8 @@ def placement(
 
 def _turned(extent: Extent, axes: np.ndarray) -> Extent:
     """The extent of a box that is turned and scaled by ``axes`` [3, 3]."""
-    corners = np.array([[(extent.low, extent.high)[bits >> axis & 1][axis] for axis in range(3)] for bits in range(8)]) @ axes.T
-    return Extent(corners.min(axis=0), corners.max(axis=0))
+    middle, half = axes @ extent.middle, np.abs(axes) @ extent.size / 2
+    return Extent(middle - half, middle + half)
 
 
 def viewpoint(positions: np.ndarray, weights: np.ndarray, extent: Extent) -> tuple[np.ndarray, np.ndarray]:

@@ -53,15 +53,15 @@ def place(objects: Sequence[bpy.types.Object], settings: PlaceSettings) -> None:
 def _pose(item: bpy.types.Object, settings: PlaceSettings, unit: float) -> mathutils.Matrix:
     """The object's matrix at its place. Its own origin is the foot of what was captured."""
     values, matrix = tagged(item), np.array(item.matrix_world, dtype=np.float64)
-    scaled = abs(np.cbrt(np.linalg.det(matrix[:3, :3])) - 1) > 1e-6
-    if values.get("scale") == "unknown" and not settings.known_length and not scaled:
-        raise UserError(f"The scale of {item.name} is not known.", "Give the real length of its longest side.")
     extent = Extent(np.array(values["low"]), np.array(values["high"]))
     own = Extent(extent.low - extent.foot, extent.high - extent.foot)
     # From the capture's metres to the scene's. Both may count them in units of their own, where it was brought in from another file.
     inner = made_in(item, unit) / unit
     matrix[:3, :3] /= inner
     matrix[:3, 3] *= unit
+    scaled = abs(np.cbrt(np.linalg.det(matrix[:3, :3])) - 1) > 1e-6
+    if values.get("scale") == "unknown" and not settings.known_length and not scaled:
+        raise UserError(f"The scale of {item.name} is not known.", "Give the real length of its longest side.")
     placed = placement(own, matrix, settings.location, settings.rotation, settings.on_floor, settings.known_length)
     placed[:3, :3] *= inner
     placed[:3, 3] /= unit

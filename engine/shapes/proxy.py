@@ -13,18 +13,17 @@ from PIL import Image
 from ..cameras import Camera
 from ..contract.capture import Capture
 from ..contract.errors import UserError
-from ..contract.result import MESH, PROXY, inside
+from ..contract.result import PROXY, inside
 from ..contract.settings import ProxySettings, SurfaceSettings
 from ..data.up import up_of_capture
 from ..data.views import View, load_views
-from ..formats.meshes import Mesh, read_mesh, write_mesh
+from ..formats.meshes import Mesh, read_mesh
 from ..formats.proxies import Proxy, write_proxy
-from ..methods import load_model
 from ..surfaces import baking, hulls
 from ..surfaces.simplification import simplified, unwrapped
 from ..surfaces.uprightness import standing
 from ..training.reporting import Reporter
-from .surface import SURFACE, surface_of
+from .surface import SURFACE, make_mesh
 from .work import Work, working
 
 # Pixels of all views together, of which each takes 4 bytes, 8 with albedo.
@@ -56,10 +55,7 @@ def _mesh(work: Work, capture: Capture) -> Mesh:
     if path is not None:
         mesh = read_mesh(inside(work.folder, path, str(work.folder)))
     else:
-        model = load_model(work.folder, work.result, work.workers)
-        mesh = surface_of(work, model, capture, SurfaceSettings())
-        write_mesh(work.folder / MESH, mesh)
-        work.made("mesh", MESH, work.result.with_artifact(SURFACE, MESH))
+        mesh = make_mesh(work, capture, SurfaceSettings())
     if not len(mesh.triangles):
         raise UserError(f"The surface of {work.folder} is empty.", "Make it anew with the command surface.")
     return mesh

@@ -49,12 +49,16 @@ def make_surface(folder: Path, settings: SurfaceSettings, report: Reporter) -> b
         UserError: nothing was learnt yet, the capture is gone, or there is no surface.
     """
     with working(folder, "surface", report, settings.threads) as work:
-        capture = work.capture()
-        model = load_model(folder, work.result, work.workers)
-        mesh = surface_of(work, model, capture, settings)
-        write_mesh(folder / MESH, mesh)
-        work.made("mesh", MESH, work.result.with_artifact(SURFACE, MESH))
+        make_mesh(work, work.capture(), settings)
     return not work.cancelled
+
+
+def make_mesh(work: Work, capture: Capture, settings: SurfaceSettings) -> Mesh:
+    """Makes the surface of a result, and lists it there."""
+    mesh = surface_of(work, load_model(work.folder, work.result, work.workers), capture, settings)
+    write_mesh(work.folder / MESH, mesh)
+    work.made("mesh", MESH, work.result.with_artifact(SURFACE, MESH))
+    return mesh
 
 
 def surface_of(work: Work, model: Model, capture: Capture, settings: SurfaceSettings) -> Mesh:
