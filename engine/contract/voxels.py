@@ -28,6 +28,9 @@ class MakeDataSettings:
         "JSON file that says which meshes of the folder are furniture, of which category and for which split; without it all are taken, "
         "their folder is their category, and a tenth of them is for testing.",
     )
+    variants: int = setting(
+        0, "Besides each mesh to learn from, so many pieces more with its sides stretched at random.", minimum=0, maximum=10_000
+    )
     seed: int = setting(0, "Seed of the pieces that are made up, and of all views.", minimum=0, maximum=2**31 - 1)
     shard: int = setting(1, "Which part of the work to do, where several processes or machines share it.", minimum=1, maximum=10_000)
     shards: int = setting(1, "In how many parts the work is shared.", minimum=1, maximum=10_000)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zlib
 from collections import Counter
@@ -22,6 +23,8 @@ from .shapes import Shape, drawable, voxelized
 from .views import random_views
 
 MADE_UP = "made-up-"
+# How far the sides of a mesh's variants are stretched: the standard deviation of the factors' logarithms.
+_STRETCH = 0.2
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def make_data(
     """
     tasks = plan(meshes, settings)
     _check_views(data, settings.views)
-    made = lost = 0
+    made, lost, told = 0, 0, set()
     for index, task in enumerate(tasks):
         folder = data / task.split / task.category / task.name
         if not folder.exists():
@@ -65,7 +68,10 @@ def make_data(
             try:
                 shape, notes = task.make()
             except UserError as error:
-                note(f"Left out: {error.message}")
+                # Once for a mesh, whatever the number of its variants.
+                if error.message not in told:
+                    note(f"Left out: {error.message}")
+                told.add(error.message)
                 lost += 1
             else:
                 for sentence in notes:
@@ -80,7 +86,7 @@ def plan(meshes: Path | None, settings: MakeDataSettings) -> list[Task]:
     """What :func:`make_data` would make; it raises the same errors."""
     if settings.shard > settings.shards:
         raise UserError(f"There is no shard {settings.shard} of {settings.shards}.", "Shards count from 1.")
-    tasks = [*(_of_folder(meshes, settings.catalogue) if meshes is not None else []), *_made_up(settings)]
+    tasks = [*(_of_folder(meshes, settings) if meshes is not None else []), *_made_up(settings)]
     if not tasks:
         raise UserError("There is nothing to make data of.", "Name a folder of meshes, or how much --furniture to make up.")
     return tasks[settings.shard - 1 :: settings.shards]
@@ -110,13 +116,14 @@ def _made_up(settings: MakeDataSettings) -> list[Task]:
     return tasks
 
 
-def _of_folder(meshes: Path, catalogue: str) -> list[Task]:
+def _of_folder(meshes: Path, settings: MakeDataSettings) -> list[Task]:
     if not meshes.is_dir():
         raise UserError(f"There is no folder {meshes}.", "Give a folder of OBJ, GLB or glTF files.")
     files = sorted(file for file in meshes.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
     if not files:
         raise UserError(f"{meshes} holds no mesh.", "Give a folder of OBJ, GLB or glTF files.")
-    if catalogue:
+    if settings.catalogue:
+        catalogue = settings.catalogue
         turn, places = _catalogue(Path(catalogue))
         named = {file.stem: file for file in files}
         missing = sorted(set(places) - set(named))
@@ -127,7 +134,15 @@ def _of_folder(meshes: Path, catalogue: str) -> list[Task]:
         turn = 0.0
         # By name alone, so that a piece that lies there in two formats, a folder for each, is on one side.
         chosen = [(file, name, split_of(name), file.parent.name) for file, name in _named(meshes, files)]
-    return [Task(split, category, name, lambda file=file: _read(file, turn)) for file, name, split, category in chosen]
+    tasks = []
+    for file, name, split, category in chosen:
+        tasks.append(Task(split, category, name, lambda file=file: _read(file, turn)))
+        # A piece that is for testing is tested as it is, and so are those that are looked at while training.
+        for number in range(settings.variants if split == "train" else 0):
+            variant = f"{name}-stretched-{settings.seed}-{number:03d}"
+            make = lambda file=file, variant=variant: (_stretched(_read(file, turn)[0], variant), [])  # noqa: E731
+            tasks.append(Task(split, category, variant, make))
+    return tasks
 
 
 def _named(meshes: Path, files: list[Path]) -> list[tuple[Path, str]]:
@@ -143,6 +158,13 @@ def _named(meshes: Path, files: list[Path]) -> list[tuple[Path, str]]:
 def _read(file: Path, turn: float) -> tuple[Shape, list[str]]:
     shape, notes = read_shape(file)
     return Shape(shape.triangles @ turned_about_up(turn).T, shape.colors, shape.finishes, shape.table), notes
+
+
+def _stretched(shape: Shape, name: str) -> Shape:
+    """A shape with other proportions, those of a name."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    factors = np.exp(rng.normal(0, _STRETCH, 3))
+    return dataclasses.replace(shape, triangles=shape.triangles * factors)
 
 
 def _catalogue(file: Path) -> tuple[float, dict[str, tuple[str, str]]]:

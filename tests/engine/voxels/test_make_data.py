@@ -191,3 +191,26 @@ def test_damaged_data(tmp_path):
     Image.new("RGB", (64, 64)).save(folder / "rendering" / "00.png")
     with pytest.raises(UserError, match="127"):
         load_split(tmp_path, "train")
+
+
+def test_variants_have_other_proportions_and_are_learnt_from_only(tmp_path):
+    meshes = tmp_path / "meshes"
+    (meshes / "box").mkdir(parents=True)
+    names = [f"box{number}" for number in range(40)]
+    for name in names:
+        (meshes / "box" / f"{name}.obj").write_text(BOX)
+    (meshes / "box" / f"broken-{next(n for n in range(99) if split_of(f'broken-{n}') == 'train')}.obj").write_text("v 0 0 0\nf 1 2 3\n")
+    learnt = [name for name in names if split_of(name) == "train"]
+    assert len(learnt) < len(names)
+    (count, lost), said = made(tmp_path / "data", meshes, variants=3)
+    assert (count, lost) == (len(names) + 3 * len(learnt), 4)
+    assert len(said) == 1 and "broken" in said[0]
+    folders = {split: shape_folders(tmp_path / "data", split) for split in SPLITS}
+    held_out = [folder.name for split in ("val", "test") for folder in folders[split]]
+    assert sorted(held_out) == sorted(set(names) - set(learnt))
+    stretched = [read_binvox(folder / "model.binvox").cells for folder in folders["train"] if folder.name not in names]
+    assert len(stretched) == 3 * len(learnt)
+    # A cube's longest side fills all 32 cells, its others hardly do, and few are alike.
+    sides = {tuple(int(np.ptp(axis)) + 1 for axis in np.nonzero(cells)) for cells in stretched}
+    assert all(max(one) == 32 for one in sides) and sum(min(one) < 30 for one in sides) > len(sides) / 2
+    assert len(sides) > 0.6 * len(stretched)
