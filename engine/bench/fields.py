@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 from ..contract.settings import NgpSettings, TrainSettings
 from ..data.rays import picture_rays
 from ..kernels import hashgrid
+from ..kernels.marching import march
 from ..methods.ngp import NgpTrainer
 from .measuring import best, capture
 
@@ -22,16 +23,17 @@ _WARM_UP, _TIMED, _REPEATS = 400, 64, 5
 _ENCODED = 65_536
 
 
-def ngp_lego() -> NgpTrainer:
-    """The lego of lego400, with tables of 2^17 rows, after 400 steps."""
-    settings = TrainSettings(method="ngp", blend="srgb", ngp=NgpSettings(log2_table=17))
+def ngp_lego(**others: float) -> NgpTrainer:
+    """The lego of lego400, with tables of 2^17 rows, after 400 steps; with other settings than ngp has."""
+    settings = TrainSettings(method="ngp", blend="srgb", ngp=NgpSettings(log2_table=17, **others))
     trainer = NgpTrainer(settings, *capture("lego400"), "srgb", torch.get_num_threads())
     for step in range(_WARM_UP):
         trainer.step(step / 10_000)
     return trainer
 
 
-FIXTURES: dict[str, Callable[[], NgpTrainer]] = {"ngp-lego": ngp_lego}
+# What training does, and the same where each sample of larger steps is learnt from.
+FIXTURES: dict[str, Callable[[], NgpTrainer]] = {"ngp-lego": ngp_lego, "ngp-lego-every": lambda: ngp_lego(faint=0.0, batch=65_536)}
 
 
 def measure(trainer: NgpTrainer, workers: int, most: float) -> dict[str, Any]:
@@ -76,7 +78,7 @@ def _coherent(trainer: NgpTrainer) -> torch.Tensor:
     origins, directions = picture_rays(camera, trainer.space)
     half = camera.width * (camera.height // 2)
     origins, directions = origins[half:], normalize(directions[half:], dim=1)
-    positions = trainer.march(origins, directions, origins.new_full((len(origins),), 0.5)).positions
+    positions = march(**vars(trainer.walk(origins, directions, origins.new_full((len(origins),), 0.5)))).positions
     return (positions[:_ENCODED] * (0.5 / trainer.field.half) + 0.5).contiguous()
 
 

@@ -155,6 +155,14 @@ class NgpSettings:
     batch: int = setting(
         32_768, "Samples that a step learns from; the number of rays follows.", minimum=256, maximum=4_194_304, advanced=True
     )
+    faint: float = setting(
+        1 / 512,
+        "Share of a pixel's light below which of a ray's samples every fourth is learnt from, for the others as well; 0 learns from all, "
+        "as published. On processors only.",
+        minimum=0.0,
+        maximum=0.5,
+        advanced=True,
+    )
     ray_steps: int = setting(
         0,
         "Steps of a ray along the diagonal of the scene's box; 0 takes 512 where that is all there is, 256 where more lies around it.",

@@ -10,21 +10,20 @@ from torch import Tensor
 from ..kernels import radiance
 from ..kernels.hashgrid import Layout
 from ..kernels.hashgrid.reference import BETA1, BETA2, EPSILON
-from ..kernels.marching import Samples
+from ..kernels.marching import Samples, Walk
 
 # The averages follow the parameters by this a step; looked after once in so many steps, since they touch all memory.
 _FOLLOW, _AVERAGE_EVERY = 0.95, 16
-# Weight below which samples are learnt from by chance.
-_RARE = 1 / 512
 
 
 class NgpField:
     """Density and colour in the cube [-half, half]^3.
 
-    ``table``: [rows, features] float32. ``weights``: flat, see kernels/radiance. Pictures are made of averages of both over the last steps.
+    ``table``: [rows, features] float32. ``weights``: flat. Of them and of ``faint`` see kernels/radiance. Pictures are made of averages of
+    both over the last steps.
     """
 
-    def __init__(self, layout: Layout, half: float, rng: np.random.Generator, device: str = "cpu"):
+    def __init__(self, layout: Layout, half: float, faint: float, rng: np.random.Generator, device: str = "cpu"):
         self.layout, self.half = layout, half
         self.table = torch.from_numpy(rng.uniform(-1e-4, 1e-4, (layout.rows, layout.features)).astype(np.float32)).to(device)
         parts = []
@@ -38,7 +37,7 @@ class NgpField:
         self._moments = [torch.zeros_like(self.table), torch.zeros_like(self.table)]
         self._weight_moments = [torch.zeros_like(self.weights), torch.zeros_like(self.weights)]
         self.mean_table, self.mean_weights = self.table.clone(), self.weights.clone()
-        self._learner = radiance.Learner(_RARE)
+        self._learner = radiance.Learner(faint)
 
     def density(self, places: Tensor) -> Tensor:
         """Densities [P] at places [P, 3], as they are learnt now."""
@@ -54,12 +53,12 @@ class NgpField:
 
     def step(
         self,
-        samples: Samples,
-        directions: Tensor,
+        walk: Walk,
         target: Tensor,
         background: Tensor,
         linear: bool,
         *,
+        expected: int,
         rate: float,
         decay: float,
         time: int,
@@ -67,12 +66,12 @@ class NgpField:
         """A step of Adam on the loss of rays; rows of the table that no sample touched stay as they are.
 
         Args:
-            samples … linear: see radiance.Learner. rate: learning rate. decay: of the networks' weights. time: counts from 1.
+            walk … expected: see radiance.Learner. rate: learning rate. decay: of the networks' weights. time: counts from 1.
 
         Returns:
             The loss, of how many samples it is, and how many were learnt from.
         """
-        given = (samples, directions, self.table, self.weights, self.layout, self.half, target, background, linear, time)
+        given = (walk, self.table, self.weights, self.layout, self.half, target, background, linear, expected, time)
         loss, v_weights, used = self._learner(*given)
         self._learner.step(self.table, *self._moments, rate, time)
         gradient = v_weights + decay * self.weights

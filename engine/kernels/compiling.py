@@ -123,12 +123,13 @@ def _compile() -> None:
         layout = Layout(levels=16 // features, features=features, log2_size=8, base=4, finest=16)
         table = np.zeros(layout.rows * features, f)
         given = (table, layout.table, layout.like, np.zeros(sum(rows * columns for rows, columns in shapes(layout.width)), f), 0.5)
-        places, v_features = np.zeros((4096, 3), f), np.zeros((4096, layout.width), f)
+        rows = radiance.SLOTS * radiance.room(8, 0)
+        places, v_features = np.zeros((rows, 3), f), np.zeros((rows, layout.width), f)
         harmonics, moments = np.zeros((1, 16), f), (table, table.copy(), table.copy(), table.copy())
 
         def learn() -> None:
-            samples = (*made["samples"], harmonics, *given)
-            made["segments"] = radiance.learn(*samples, ray, ray, False, 0.0, 0, places, v_features)[2]
+            walk = (0 * ray, ray, bits, 0.1, 0.0, zero, zero, 8)
+            made["segments"] = radiance.learn(*walk, harmonics, *given, ray, ray, False, 0.0, 0, places, v_features)[2]
 
         return [
             lambda: radiance.density(ray, *given),

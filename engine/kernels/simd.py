@@ -129,6 +129,22 @@ def store(typingctx, array, index, lanes):
     return types.void(array, index, lanes), codegen
 
 
+@intrinsic
+def prefetch(typingctx, array, index):
+    """Asks for the cache line of a flat index of a contiguous array, without waiting for it. Any index will do."""
+
+    def codegen(context, builder, sig, values):
+        data = context.make_array(sig.args[0])(context, builder, values[0]).data
+        pointer = builder.bitcast(builder.gep(data, [values[1]]), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, *[ir.IntType(32)] * 3])
+        to_read, all_caches, of_data = (ir.Constant(ir.IntType(32), value) for value in (0, 3, 1))
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [pointer, to_read, all_caches, of_data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), codegen
+
+
 @intrinsic(prefer_literal=True)
 def loads(typingctx, array, index, step, count):
     """A tuple of lanes ``step`` elements apart, as many as the constant ``count``; else as :func:`load`."""

@@ -33,12 +33,12 @@ from ..fields.occupancy import OccupancyGrid
 from ..formats.meshes import Mesh, write_mesh
 from ..formats.points import write_points
 from ..kernels.hashgrid import Layout
-from ..kernels.marching import Samples, march
+from ..kernels.marching import Samples, Walk, march
 from ..kernels.photometric.reference import srgb_decode
 from ..kernels.volume.reference import MIN_TRANSMITTANCE
 from ..surfaces.density import density_mesh
 
-# Rays that are marched together, for pictures and at most in a step: the distances of their samples fit in the caches.
+# Rays of a picture that are marched together: the distances of their samples fit in the caches.
 _RAYS = 16_384
 # Samples of a ray that pictures look at before they ask whether any light is left. Most rays end at the first surface.
 _AT_FIRST = 48
@@ -56,8 +56,6 @@ _CASCADES, _MOST_CASCADES = 4, 8
 _LOOK_EVERY, _LOOK_SHARE, _LOOK_COST = 16, 0.1, 3
 # As published: every cell in so many steps, at first after each step.
 _PAPER_ALL = 256
-# Samples that are marched for one that is wanted, at most.
-_MOST_MARCHED = 8
 # Views that points are made of, and their side, px.
 _POINT_VIEWS, _POINT_SIDE = 16, 200
 # A mesh takes about as long as pictures of so many pixels for each square of its cells (measured with 192 of them).
@@ -72,7 +70,7 @@ class NgpModel:
         self.space, self.blend, self.antialias, self.device = space, blend, False, device
         # What a pixel of the last picture took; nothing is known before the first.
         self.pixel_seconds = 0.0
-        self.field = NgpField(_layout(settings, cascades), 2.0 ** (cascades - 1), rng, device)
+        self.field = NgpField(_layout(settings, cascades), 2.0 ** (cascades - 1), settings.faint, rng, device)
         steps = settings.ray_steps or (_RAY_STEPS if cascades == 1 else _RAY_STEPS_AMONG_MORE)
         self.cone, self.most = (_CONE, _MOST_SAMPLES) if cascades > 1 else (0.0, steps + 2)
         self.grid = OccupancyGrid(2 * 3**0.5 / steps, settings.cells, cascades, device)
@@ -106,13 +104,13 @@ class NgpModel:
         return color.view(*shape, 3), depth.view(shape), alpha.view(shape)
 
     def _see(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Colour over nothing [R, 3], mean distance times alpha [R], and alpha [R] of rays, as for :meth:`march`."""
+        """Colour over nothing [R, 3], mean distance times alpha [R], and alpha [R] of rays, as for :meth:`walk`."""
         rays = torch.arange(len(origins), device=self.device)
         made, through = origins.new_zeros(len(origins), 4), origins.new_ones(len(origins))
         begin, jitter = origins.new_full((len(origins),), _NEAR), origins.new_full((len(origins),), 0.5)
         for looked in range(0, self.most, _AT_FIRST):
             most = min(_AT_FIRST, self.most - looked)
-            samples = self._march(origins[rays], directions[rays], begin, jitter, most)
+            samples = march(**vars(self._walk(origins[rays], directions[rays], begin, jitter, most)))
             color, depth, alpha, _ = self.field.render(samples, directions[rays])
             made[rays] += through[rays, None] * torch.cat([color, depth[:, None]], dim=1)
             through[rays] *= 1 - alpha
@@ -124,12 +122,12 @@ class NgpModel:
                 break
         return made[:, :3], made[:, 3], 1 - through
 
-    def march(self, origins: Tensor, directions: Tensor, jitter: Tensor) -> Samples:
-        """Samples of rays [R, 3] of the field's space with unit directions, where the grid is occupied; ``jitter`` [R] shifts them."""
-        return self._march(origins, directions, origins.new_full((len(origins),), _NEAR), jitter, self.most)
+    def walk(self, origins: Tensor, directions: Tensor, jitter: Tensor) -> Walk:
+        """Rays [R, 3] of the field's space with unit directions, where the grid is occupied; ``jitter`` [R] shifts their samples."""
+        return self._walk(origins, directions, origins.new_full((len(origins),), _NEAR), jitter, self.most)
 
-    def _march(self, origins: Tensor, directions: Tensor, begin: Tensor, jitter: Tensor, most: int) -> Samples:
-        return march(origins, directions, self.grid.bits, self.grid.step, cone=self.cone, begin=begin, jitter=jitter, most=most)
+    def _walk(self, origins: Tensor, directions: Tensor, begin: Tensor, jitter: Tensor, most: int) -> Walk:
+        return Walk(origins, directions, self.grid.bits, self.grid.step, self.cone, begin, jitter, most)
 
 
 def _layout(settings: NgpSettings, cascades: int) -> Layout:
@@ -200,7 +198,8 @@ class NgpTrainer(NgpModel):
         self.background = settings.background if settings.background != "auto" else ("random" if transparent else "black")
         self.bank = RayBank(views, self.space, self.device)
         self.grid.exclude_empty(self.space, views)
-        self._rays = 1024
+        # As if each had as many samples as it can have.
+        self._rays = max(1, self.settings.batch // self.most)
         # Samples that the last step's loss was of, and that it learnt from.
         self.seen = self.used = 0
         self.steps_done = 0
@@ -219,25 +218,20 @@ class NgpTrainer(NgpModel):
         _, origins, directions, pixels = self.bank.pick(self.rng, self._rays)
         directions = normalize(directions, dim=1)
         jitter = torch.from_numpy(self.rng.random(len(origins), np.float32)).to(self.device)
-        samples = self.march(origins, directions, jitter)
-        # Samples behind surfaces cost little; but before the grid is known there may be any number.
-        rays = max(1, int(torch.searchsorted(samples.starts, _MOST_MARCHED * self.settings.batch, right=True)) - 1)
-        if rays < len(origins):
-            samples, directions, pixels = samples.first(rays), directions[:rays], pixels[:rays]
         behind = self._behind(len(directions))
         target = light.wanted(pixels, behind, self.blend)
         linear = self.blend == "linear"
         loss, self.seen, self.used = self.field.step(
-            samples,
-            directions,
+            self.walk(origins, directions, jitter),
             target,
             srgb_decode(behind) if linear else behind,
             linear,
+            expected=self.settings.batch,
             rate=self.settings.rate * self._fall(progress),
             decay=self.settings.weight_decay,
             time=self.steps_done,
         )
-        self._rays = int(np.clip(len(directions) * self.settings.batch / max(self.used, 1), 64, _RAYS))
+        self._rays = int(np.clip(len(directions) * self.settings.batch / max(self.used, 1), 64, self.settings.batch))
         return loss
 
     def _looks(self) -> int:

@@ -193,8 +193,8 @@ def _fields(figures: Figures, machines: Machines) -> str:
             f"{times['step']:.1f}",
         ]
         cells += [f"{times['encode']:.1f}", f"{times['encode_backward']:.1f}", f"{times['picture']:.0f} ({size})"]
-        goals = [
-            (f"≥ {samples / 1e6:g} M learnt from/s", row["learnt_per_second"] >= samples),
+        goals = [(f"≥ {samples / 1e6:g} M learnt from/s", row["learnt_per_second"] >= samples)] if samples else []
+        goals += [
             (f"encoding ≤ {encoding:g} ms", both <= encoding),
             (f"picture ≤ {picture:g} ms", times["picture"] <= picture),
         ]
@@ -216,8 +216,8 @@ def _fields(figures: Figures, machines: Machines) -> str:
     )
     about = (
         "`python -m engine bench ngp-lego`: samples that training takes in a second, with rays, marching, looks at the occupancy grid,\n"
-        "Adam and averages. All of them are in the loss; of those that hardly show, a quarter is learnt from, by chance, and stands for\n"
-        "the rest. Milliseconds of the encoding of 65 536 samples along rays, and of a picture:"
+        "Adam and averages. All of them are in the loss; of a ray's that hardly show, every fourth is learnt from and stands for the\n"
+        "rest, but in `ngp-lego-every`. Milliseconds of the encoding of 65 536 samples along rays, and of a picture:"
     )
     return "\n\n".join(["## A step of a field", about, _table(head, rows)])
 

@@ -51,7 +51,7 @@ RUNS = {
 FIXTURES = {"object-50k": 80.0, "fox-seed": 50.0, "lego-100k": 150.0}
 
 # Fixtures of ngp: samples learnt from in a second, at least; milliseconds of the encoding in both directions and of a picture, at most.
-FIELDS = {"ngp-lego": (1.0e6, 25.0, 1500.0)}
+FIELDS = {"ngp-lego": (0.0, 25.0, 1500.0), "ngp-lego-every": (1.0e6, 25.0, 1500.0)}
 
 BY_GAUSSIANS = tuple(f"shells-{thousands}k-1920x1080" for thousands in (25, 50, 100, 200, 500, 1000))
 BY_PIXELS = tuple(f"shells-200k-{size}" for size in ("480x270", "960x540", "1920x1080", "3840x2160"))

@@ -18,6 +18,7 @@ from . import reference
 
 WIDTH = simd.WIDTH
 _CORNERS = 8
+_BLOCK = _CORNERS * WIDTH
 _BLOCKS = 8
 _1 = np.float32(1.0)
 _PRIME_Y, _PRIME_Z = np.uint32(reference.PRIMES[1]), np.uint32(reference.PRIMES[2])
@@ -138,15 +139,22 @@ def encode_block(places, count, table, levels, like, index, weight, out, place):
 
     Args:
         places: [3 * 16] float32, x, y and z side by side. table: flat. levels, like: Layout.table and Layout.like.
-        index, weight: [8 * 16] uint32 and float32, scratch.
+        index, weight: [2 * 8 * 16] uint32 and float32, scratch.
         out: flat, receives a row of features for each place from ``place`` on.
     """
     features = len(like)
     width = features * levels.shape[0]
+    _corners(places, levels[0, 0], levels[0, 2], features, index[:_BLOCK], weight[:_BLOCK])
     for level in range(levels.shape[0]):
-        _corners(places, levels[level, 0], levels[level, 2], features, index, weight)
+        at = level % 2 * _BLOCK
+        if level + 1 < levels.shape[0]:
+            # A level's rows are far apart in memory: they are on their way while those of the level before are summed.
+            other, first = _BLOCK - at, features * levels[level + 1, 1]
+            _corners(places, levels[level + 1, 0], levels[level + 1, 2], features, index[other:], weight[other:])
+            for corner in range(other, other + _BLOCK):
+                simd.prefetch(table, first + np.int64(index[corner]))
         for s in range(count):
-            _gather(index, weight, s, table, features * levels[level, 1], out, place + s * width + features * level, like)
+            _gather(index, weight, at + s, table, features * levels[level, 1], out, place + s * width + features * level, like)
 
 
 @nb.njit(inline="always", **OPTIONS)
@@ -162,7 +170,7 @@ def encode(positions, table, levels, like, features):
     samples, flat = positions.shape[0], features.reshape(-1)
     step = _BLOCKS * WIDTH
     for chunk in nb.prange((samples + step - 1) // step):
-        places, index, weight = np.empty(3 * WIDTH, np.float32), np.empty(8 * WIDTH, np.uint32), np.empty(8 * WIDTH, np.float32)
+        places, index, weight = np.empty(3 * WIDTH, np.float32), np.empty(2 * _BLOCK, np.uint32), np.empty(2 * _BLOCK, np.float32)
         for start in range(chunk * step, min((chunk + 1) * step, samples), WIDTH):
             count = min(WIDTH, samples - start)
             _take(positions, start, count, places)

@@ -37,6 +37,20 @@ class Samples:
         return Samples(self.starts[: rays + 1], *(part[:count] for part in parts), self.ends[:rays])
 
 
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """Rays that somebody else walks along, as far as light reaches: the arguments of :func:`march`."""
+
+    origins: Tensor
+    directions: Tensor
+    bits: Tensor
+    step: float
+    cone: float
+    begin: Tensor
+    jitter: Tensor
+    most: int
+
+
 def march(
     origins: Tensor,
     directions: Tensor,

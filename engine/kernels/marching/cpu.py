@@ -26,8 +26,30 @@ def _inverse(x):
 
 
 @nb.njit(**OPTIONS)
-def _walk(origin, direction, bits, step, cone, begin, jitter, most, found, at):
-    """Writes the distances of a ray's samples into ``found`` from index ``at`` on. Returns how many there are, and where it was left."""
+def occupied_blocks(bits):
+    """Whether anything is in blocks of 4³ cells, flat [C (N / 4)^3] uint8; see reference.occupied_blocks."""
+    cascades, cells = bits.shape[0], bits.shape[1]
+    side = cells // 4
+    made = np.zeros((cascades, side, side, side), np.uint8)
+    if cells % 16:
+        made[:] = 1
+        return made.reshape(-1)
+    for cascade in range(cascades):
+        for i in range(cells):
+            for j in range(cells):
+                for byte in range(cells // 8):
+                    eight = bits[cascade, i, j, byte]
+                    made[cascade, i // 4, j // 4, 2 * byte] |= (eight & np.uint8(15)) != 0
+                    made[cascade, i // 4, j // 4, 2 * byte + 1] |= (eight >> np.uint8(4)) != 0
+    return made.reshape(-1)
+
+
+@nb.njit(**OPTIONS)
+def walk(origin, direction, bits, blocks, step, cone, begin, jitter, most, found, at):
+    """Writes the distances of a ray's samples into ``found`` from index ``at`` on; ``blocks`` are those of :func:`occupied_blocks`.
+
+    Returns how many there are, and where it was left.
+    """
     cascades, cells = np.int32(bits.shape[0]), np.int32(bits.shape[1])
     half = np.float32(1 << (cascades - 1))
     longest = max(step, _2 * half / np.float32(cells))
@@ -42,7 +64,7 @@ def _walk(origin, direction, bits, step, cone, begin, jitter, most, found, at):
     # NaN in one axis would be lost in the comparisons of the others.
     if np.isnan(ox + oy + oz + dx + dy + dz):
         far = -_1
-    middle = np.float32(cells) / _2
+    middle, quarter, side = np.float32(cells) / _2, np.float32(0.25), cells >> np.int32(2)
     last = cells - np.int32(1)
     # A step away from zero reaches the far side of a cell, one towards it the near side.
     px, py, pz = _1 if dx > _0 else _0, _1 if dy > _0 else _0, _1 if dz > _0 else _0
@@ -67,6 +89,10 @@ def _walk(origin, direction, bits, step, cone, begin, jitter, most, found, at):
             count += 1
             on = t + dt
         else:
+            block = ((cascade * side + (i >> np.int32(2))) * side + (j >> np.int32(2))) * side + (k >> np.int32(2))
+            if not blocks[np.uint64(block)]:
+                i, j, k = i >> np.int32(2), j >> np.int32(2), k >> np.int32(2)
+                x, y, z, size = x * quarter, y * quarter, z * quarter, size * np.float32(4.0)
             across = min((np.float32(i) + px - x) * ix, (np.float32(j) + py - y) * iy)
             across = min(across, (np.float32(k) + pz - z) * iz) * size
             on = t + max(np.ceil(across / dt), _1) * dt
@@ -88,11 +114,11 @@ def march(origins, directions, bits, step, cone, begin, jitter, most):
     starts, ends = np.zeros(rays + 1, np.int64), np.empty(rays, np.float32)
     chunks = (rays + _CHUNK - 1) // _CHUNK
     # A chunk's rays lie close together: the system hands out memory page by page, as it is touched.
-    found = np.empty(chunks * _CHUNK * most, np.float32)
+    found, blocks = np.empty(chunks * _CHUNK * most, np.float32), occupied_blocks(bits)
     for chunk in nb.prange(chunks):
         at = chunk * _CHUNK * most
         for ray in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, rays)):
-            walked = _walk(origins[ray], directions[ray], bits, step, cone, begin[ray], jitter[ray], most, found, at)
+            walked = walk(origins[ray], directions[ray], bits, blocks, step, cone, begin[ray], jitter[ray], most, found, at)
             starts[ray + 1], ends[ray] = walked
             at += walked[0]
     for ray in range(rays):

@@ -15,6 +15,18 @@ def occupied(bits: Tensor, cascade: Tensor, cell: Tensor) -> Tensor:
     return (byte >> (cell[..., 2] & 7).to(torch.uint8) & 1).bool()
 
 
+def occupied_blocks(bits: Tensor) -> Tensor:
+    """Whether anything is in blocks of 4³ cells, [C, N / 4, N / 4, N / 4]. All are said to be where blocks would reach over the edge of
+    the cascade within.
+    """
+    cascades, cells = bits.shape[:2]
+    side = cells // 4
+    if cells % 16:
+        return torch.ones(cascades, side, side, side, dtype=torch.bool, device=bits.device)
+    halves = torch.stack([bits & 15, bits >> 4], dim=-1) > 0
+    return halves.view(cascades, side, 4, side, 4, side).any(4).any(2)
+
+
 def march(
     origins: Tensor, directions: Tensor, bits: Tensor, step: float, cone: float, begin: Tensor, jitter: Tensor, most: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -30,7 +42,7 @@ def march(
     near = torch.maximum(sides.amin(0).amax(1), begin)
     t = near + jitter * (cone * near).clamp(step, longest)
     count = torch.zeros(len(t), dtype=torch.int64, device=t.device)
-    taken = []
+    taken, blocks = [], occupied_blocks(bits)
     while True:
         alive = (t < far) & (count < most)
         if not alive.any():
@@ -46,9 +58,11 @@ def march(
         hit = alive & occupied(bits, cascade, cell)
         taken.append((hit, t, dt, place))
         count += hit
-        # Across an empty cell in whole steps.
-        border = (cell + (directions > 0)) - local
-        across = (border * inverse).amin(1) * 2 / cells / scale
+        # Across an empty cell, or all of an empty block, in whole steps.
+        x, y, z = (cell >> 2).unbind(1)
+        size = torch.where(blocks[cascade, x, y, z], 1, 4)[:, None]
+        border = (cell // size + (directions > 0)) - local / size
+        across = (border * inverse * size).amin(1) * 2 / cells / scale
         skipped = torch.where(hit, 1, (across / dt).ceil().clamp(min=1))
         on = torch.where(alive, t + skipped * dt, t)
         # So far away that a step is lost in rounding.

@@ -9,10 +9,13 @@ from torch import Tensor
 
 from ..hashgrid import Layout
 from ..hashgrid import reference as hashing
-from ..marching import Samples
+from ..marching import Samples, Walk, march
 from ..project.reference import sh_basis
 from . import reference
 from .reference import shapes
+
+# Samples that are marched for one that is expected to count, at most, where all of them are computed.
+_MOST_MARCHED = 8
 
 
 def density(positions: Tensor, table: Tensor, weights: Tensor, layout: Layout, half: float) -> Tensor:
@@ -54,19 +57,24 @@ def render(
 
 
 def _given(samples: Samples, directions: Tensor, table: Tensor, weights: Tensor, layout: Layout, half: float) -> tuple:
-    parts = (samples.starts, samples.t, samples.dt, samples.positions, sh_basis(3, directions), table.view(-1))
-    return *(part.contiguous().numpy() for part in parts), layout.table, layout.like, weights.numpy(), 0.5 / half
+    parts = (samples.starts, samples.t, samples.dt, samples.positions)
+    return *(part.contiguous().numpy() for part in parts), *_field(directions, table, weights, layout, half)
+
+
+def _field(directions: Tensor, table: Tensor, weights: Tensor, layout: Layout, half: float) -> tuple:
+    harmonics = sh_basis(3, directions).contiguous().numpy()
+    return harmonics, table.view(-1).numpy(), layout.table, layout.like, weights.numpy(), 0.5 / half
 
 
 class Learner:
     """Loss and gradients of batches of rays, and the steps of the hash grid that follow from them; keeps its buffers.
 
-    On the processor, samples whose weight in their ray is below ``rare`` are learnt from by chance: a quarter of them, four times as much.
-    Most samples lie before surfaces, where their gradients are small and their cost is not.
+    On the processor, of a ray's samples whose weight is below ``faint`` every fourth is learnt from, four times as much; which is the first
+    is chance. Most samples lie before surfaces, where their gradients are small and their cost is not.
     """
 
-    def __init__(self, rare: float = 0.0) -> None:
-        self.rare = rare
+    def __init__(self, faint: float = 0.0) -> None:
+        self.faint = faint
         self._places, self._v_features = np.empty((0, 3), np.float32), np.empty((0, 0), np.float32)
         self._segments, self._layout = np.zeros((0, 2), np.int64), None
         self._gradients: Tensor | None = None
@@ -75,8 +83,7 @@ class Learner:
 
     def __call__(
         self,
-        samples: Samples,
-        directions: Tensor,
+        walk: Walk,
         table: Tensor,
         weights: Tensor,
         layout: Layout,
@@ -84,13 +91,15 @@ class Learner:
         target: Tensor,
         background: Tensor,
         linear: bool,
+        expected: int,
         seed: int = 0,
     ) -> tuple[float, Tensor, int]:
         """Compares rays with what they should show.
 
         Args:
-            samples … half: as for :func:`render`. target: [R, 3] displayed codes. background: [R, 3] in the light of blending.
-            linear: whether that light is linear. seed: of the chance.
+            walk: the rays, with unit directions. table … half: as for :func:`render`. target: [R, 3] displayed codes.
+            background: [R, 3] in the light of blending. linear: whether that light is linear.
+            expected: samples that they will probably have; from about twice as many on, rays are left out. seed: of the chance.
 
         Returns:
             The loss, the cotangents of the weights, and how many samples were learnt from.
@@ -98,23 +107,27 @@ class Learner:
         self._layout = layout
         if self._gradients is None:
             self._gradients = torch.zeros_like(table)
-        if directions.device.type != "cpu":
+        if table.device.type != "cpu":
+            samples = march(**vars(walk))
+            # All of them are computed, those behind surfaces too.
+            rays = max(1, int(torch.searchsorted(samples.starts, _MOST_MARCHED * expected, right=True)) - 1)
+            samples, target, background = samples.first(rays), target[:rays], background[:rays]
             with torch.enable_grad():
                 leaves = (table.detach().requires_grad_(), weights.detach().requires_grad_())
-                color, _, alpha, used = reference.render(samples, directions, *leaves, layout, half)
+                color, _, alpha, used = reference.render(samples, walk.directions[:rays], *leaves, layout, half)
                 loss = reference.huber(color, alpha, target, background, linear)
                 self._gradients, v_weights = torch.autograd.grad(loss, leaves)
             self.seen = int(used.sum())
             return loss.item(), v_weights, self.seen
         from . import cpu
 
-        needed = len(samples) + cpu.SLOTS * 64 + 64
+        needed = cpu.SLOTS * cpu.room(walk.most, expected // cpu.SLOTS)
         if len(self._places) < needed or self._v_features.shape[1] != layout.width:
-            size = needed * 5 // 4
-            self._places, self._v_features = np.empty((size, 3), np.float32), np.empty((size, layout.width), np.float32)
-        given = _given(samples, directions, table, weights, layout, half)
-        wanted = (target.contiguous().numpy(), background.contiguous().numpy(), linear, self.rare, seed)
-        loss, v_weights, self._segments, self.seen = cpu.learn(*given, *wanted, self._places, self._v_features)
+            self._places, self._v_features = np.empty((needed, 3), np.float32), np.empty((needed, layout.width), np.float32)
+        way = (part.contiguous().numpy() if isinstance(part, Tensor) else part for part in vars(walk).values())
+        given = _field(walk.directions, table, weights, layout, half)
+        wanted = (target.contiguous().numpy(), background.contiguous().numpy(), linear, self.faint, seed)
+        loss, v_weights, self._segments, self.seen = cpu.learn(*way, *given, *wanted, self._places[:needed], self._v_features[:needed])
         return loss, torch.from_numpy(v_weights), int((self._segments[:, 1] - self._segments[:, 0]).sum())
 
     def step(self, table: Tensor, first: Tensor, second: Tensor, rate: float, time: int) -> None:

@@ -2,8 +2,8 @@
 """Instant-ngp's field along rays on the processor: from samples to pictures, and back from the loss, while all is in the caches.
 
 Rays are shared out to slots, whatever the number of threads, and each slot sums on its own. Within a slot, a ray's samples get their
-densities sixteen at a time until no light is left; what lies behind is never looked at. When enough samples have come together they get
-their colours, and their gradients.
+densities sixteen at a time until no light is left; what lies behind is never looked at, and where it is learnt from, not even walked
+through. When enough samples have come together they get their colours, and their gradients.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import simd
 from ..hashgrid.cpu import encode_block
+from ..marching.cpu import occupied_blocks, walk
 from ..math import OPTIONS, aligned, exp, srgb_encode, srgb_encode_slope
 from ..volume.cpu import LEAST, opacity
 from .networks import backward, color_forward, density_forward, multiply, transposed
@@ -24,8 +25,8 @@ _TOGETHER = 256
 # Samples that go back together: what is made on the way stays in the first cache.
 _BACK = 64
 _MARGIN = 64
-# The share of rare samples that stays.
-_KEPT = np.float32(0.25)
+# One of so many faint samples stays.
+_FEWER = 4
 _LANES = simd.WIDTH
 _0, _1 = np.float32(0.0), np.float32(1.0)
 _MOST, _HUBER = np.float32(MOST), np.float32(HUBER)
@@ -46,13 +47,14 @@ def _places(positions, start, count, scale, places):
 
 
 @nb.njit(inline="always", **OPTIONS)
-def _chance(sample, seed):
-    """A number in [0, 1) of a sample and a seed."""
-    # Products of unsigned numbers grow to 64 bits unless they are cut.
-    bits = np.uint32((np.uint32(sample) ^ np.uint32(seed)) * np.uint32(0x9E3779B1))
+def _turn(ray, seed):
+    """Which of its faint samples is the first of a ray to stay, by chance, from 0 to _FEWER - 1."""
+    # Seeds are one after the other, as rays are: one has to be mixed before they meet. And products of unsigned numbers grow to 64 bits
+    # unless they are cut.
+    bits = np.uint32((np.uint32(ray) ^ np.uint32(np.uint32(seed) * np.uint32(0xC2B2AE35))) * np.uint32(0x9E3779B1))
     bits = np.uint32((bits ^ (bits >> np.uint32(15))) * np.uint32(0x85EBCA77))
     bits = np.uint32((bits ^ (bits >> np.uint32(13))) * np.uint32(0xC2B2AE3D))
-    return np.float32(np.uint32(bits ^ (bits >> np.uint32(16))) >> np.uint32(8)) * np.float32(1 / (1 << 24))
+    return np.int64(np.uint32(bits ^ (bits >> np.uint32(16))) % np.uint32(_FEWER))
 
 
 @nb.njit(inline="always", **OPTIONS)
@@ -62,19 +64,20 @@ def _move(values, source, target, width):
 
 
 @nb.njit(**OPTIONS)
-def _trace(positions, dt, first, last, scale, table, levels, like, weights, scratch, rows, rare, seed, solid, marks):
-    """Densities and weights of a ray's samples first..last, into the rows from ``rows`` on, until no light is left.
+def _trace(positions, t, dt, first, last, through, scale, table, levels, like, weights, scratch, rows, faint, turn, solid, marks):
+    """Densities and weights of a ray's samples first..last, into the rows from ``rows`` on, until no light is left of ``through``.
 
-    Of the samples whose weight is below ``rare``, only a share stays, by chance, which then stands for the others.
+    Of the samples whose weight is below ``faint``, one of _FEWER stays, when it is its turn, and stands for the others. Neighbours are much
+    alike, so that taking turns is closer to the sum than each by its own chance.
 
     Returns:
-        The number of samples that count, of those that stay, and the transmittance that is left.
+        The number of samples that count, of those that stay, the transmittance that is left, and whose turn it is.
     """
     places, index, weight = scratch
     features, hidden, geometry = solid
-    density, share, after, counts, source = marks
+    density, share, after, counts, far, length, spots = marks
     inputs = len(like) * levels.shape[0]
-    through, k, row = _1, first, rows
+    k, row = first, rows
     while k < last and through >= LEAST:
         count, at = min(_LANES, last - k), row
         _places(positions, k, count, scale, places)
@@ -87,16 +90,20 @@ def _trace(positions, dt, first, last, scale, table, levels, like, weights, scra
             w = through * opacity(thick * dt[k])
             through -= w
             k += 1
-            if w < rare and _chance(k, seed) >= _KEPT:
-                continue
+            if w < faint:
+                turn = (turn + 1) % _FEWER
+                if turn:
+                    continue
             if row < at + s:
                 _move(features, at + s, row, inputs)
                 _move(hidden, at + s, row, HIDDEN)
                 _move(geometry, at + s, row, GEOMETRY)
-            density[row], share[row], after[row], source[row] = thick, w, through, k - 1
-            counts[row] = _1 / _KEPT if w < rare else _1
+            density[row], share[row], after[row], far[row], length[row] = thick, w, through, t[k - 1], dt[k - 1]
+            counts[row] = np.float32(_FEWER) if w < faint else _1
+            for axis in range(3):
+                spots[3 * row + axis] = places[axis * _LANES + s]
             row += 1
-    return k - first, row - rows, through
+    return k - first, row - rows, through, turn
 
 
 @nb.njit(**OPTIONS)
@@ -136,8 +143,8 @@ def _colors(harmonics, rays, begins, inputs, weights, solid, tinted):
 
 
 @nb.njit(**OPTIONS)
-def _composite(rays, begins, t, marks, raw, color, depth, alpha):
-    _, share, _, _, source = marks
+def _composite(rays, begins, marks, raw, color, depth, alpha):
+    _, share, _, _, t, _, _ = marks
     for i in range(rays.size):
         ray = rays[i]
         red, green, blue, far, full = _0, _0, _0, _0, _0
@@ -146,7 +153,7 @@ def _composite(rays, begins, t, marks, raw, color, depth, alpha):
             red += w * raw[row * RAW]
             green += w * raw[row * RAW + 1]
             blue += w * raw[row * RAW + 2]
-            far += w * t[source[row]]
+            far += w * t[row]
             full += w
         color[ray, 0], color[ray, 1], color[ray, 2], depth[ray], alpha[ray] = red, green, blue, far, full
 
@@ -154,6 +161,11 @@ def _composite(rays, begins, t, marks, raw, color, depth, alpha):
 @nb.njit(inline="always", **OPTIONS)
 def _bounds(rays, slot):
     return rays * slot // SLOTS, rays * (slot + 1) // SLOTS
+
+
+def room(most: int, expected: int) -> int:
+    """The places that a slot of :func:`learn` needs for rays of at most so many samples, where twice as many as expected may come."""
+    return 2 * expected + _TOGETHER + most + _MARGIN
 
 
 @nb.njit(**OPTIONS)
@@ -167,17 +179,25 @@ def _longest(starts):
 @nb.njit(**OPTIONS)
 def _buffers(capacity, inputs):
     """Activations: features, hidden and geometry; first, second and raw. And of each sample its density, its weight, the transmittance
-    after it, how many it stands for, and which it is."""
+    after it, how many it stands for, its distance, its length, and its place in [0, 1]."""
     return (
         (_rows(capacity, inputs), _rows(capacity, HIDDEN), _rows(capacity, GEOMETRY)),
         (_rows(capacity, HIDDEN), _rows(capacity, HIDDEN), _rows(capacity, RAW)),
-        (_rows(capacity, 1), _rows(capacity, 1), _rows(capacity, 1), _rows(capacity, 1), np.empty(capacity, np.int64)),
+        (
+            _rows(capacity, 1),
+            _rows(capacity, 1),
+            _rows(capacity, 1),
+            _rows(capacity, 1),
+            _rows(capacity, 1),
+            _rows(capacity, 1),
+            _rows(capacity, 3),
+        ),
     )
 
 
 @nb.njit(**OPTIONS)
 def _scratch():
-    return _rows(3, _LANES), np.empty(8 * _LANES, np.uint32), _rows(8, _LANES)
+    return _rows(3, _LANES), np.empty(16 * _LANES, np.uint32), _rows(16, _LANES)
 
 
 @nb.njit(parallel=True, **OPTIONS)
@@ -224,13 +244,13 @@ def render(starts, t, dt, positions, harmonics, table, levels, like, weights, sc
         held = 0
         for ray in range(begin, end):
             at = begins[held]
-            given = (positions, dt, starts[ray], starts[ray + 1], scale, table, levels, like, weights, scratch)
-            used[ray], kept, _ = _trace(*given, at, _0, 0, solid, marks)
+            given = (positions, t, dt, starts[ray], starts[ray + 1], _1, scale, table, levels, like, weights, scratch)
+            used[ray], kept, _, _ = _trace(*given, at, _0, 0, solid, marks)
             rays[held], begins[held + 1] = ray, at + kept
             held += 1
             if begins[held] >= _TOGETHER or ray == end - 1:
                 _colors(harmonics, rays[:held], begins, inputs, weights, solid, tinted)
-                _composite(rays[:held], begins, t, marks, tinted[2], color, depth, alpha)
+                _composite(rays[:held], begins, marks, tinted[2], color, depth, alpha)
                 held = 0
     return color, depth, alpha, used
 
@@ -251,56 +271,88 @@ def _loss(made, through, target, background, linear, scale, v_made):
     return total * scale, v_through
 
 
+@nb.njit(**OPTIONS)
+def _follow(origin, direction, bits, blocks, step, cone, longest, begin, jitter, most, given, rows, faint, turn, solid, marks, block):
+    """Walks along a ray and traces what it meets, sixteen samples at a time, until no light is left. ``block`` is scratch for positions,
+    distances and lengths of these; all else as for :func:`learn` and :func:`_trace`.
+
+    Returns:
+        The number of samples that count, of those that stay, and the transmittance that is left.
+    """
+    positions, t, dt = block
+    seen, row, through = 0, rows, _1
+    while through >= LEAST and seen < most:
+        count, begin = walk(origin, direction, bits, blocks, step, cone, begin, jitter, min(_LANES, most - seen), t, 0)
+        jitter = _0
+        for s in range(count):
+            dt[s] = min(max(cone * t[s], step), longest)
+            for axis in range(3):
+                positions[s, axis] = origin[axis] + t[s] * direction[axis]
+        counted, kept, through, turn = _trace(positions, t, dt, 0, count, through, *given, row, faint, turn, solid, marks)
+        seen, row = seen + counted, row + kept
+        if begin == np.inf:
+            break
+    return seen, row - rows, through
+
+
 @nb.njit(parallel=True, **OPTIONS)
 def learn(
-    starts, t, dt, positions, harmonics, table, levels, like, weights, scale, target, background, linear, rare, seed, places, v_features
-):
-    """Loss and gradients of rays.
+    origins, directions, bits, step, cone, begin, jitter, most, harmonics, table, levels, like, weights, scale, target, background, linear,
+    faint, seed, places, v_features
+):  # fmt: skip
+    """Loss and gradients of rays. A slot of which the samples do not fit in its share of ``places`` leaves its last rays out.
 
     Args:
-        starts … scale: as for :func:`render`.
+        origins … most: see marching.Walk. harmonics … scale: as for :func:`render`.
         target: [R, 3] float32 displayed codes. background: [R, 3] in the light of blending. linear: whether that is not the codes.
-        rare: samples of less weight are learnt from by chance, a share of them for all. seed: of that chance.
-        places, v_features: [>= S + 64 (SLOTS + 1), 3 and levels * F] float32, receive the samples that count, as positions in [0, 1], and
-            the cotangents of their features.
+        faint: of samples of less weight some are learnt from for all. seed: of the chance by which these are chosen.
+        places, v_features: [P, 3 and levels * F] float32, P of at least SLOTS * room(most, 0), receive the samples that count, as
+            positions in [0, 1], and the cotangents of their features.
 
     Returns:
         The loss; cotangents of the weights; segments [SLOTS, 2] int64, from where to where in places and v_features there is something;
         and how many samples the loss is of.
     """
-    count, inputs = starts.size - 1, len(like) * levels.shape[0]
-    scale, rare = np.float32(scale), np.float32(rare)
+    count, inputs = origins.shape[0], len(like) * levels.shape[0]
+    scale, faint, step, cone = np.float32(scale), np.float32(faint), np.float32(step), np.float32(cone)
+    longest = max(step, np.float32(1 << bits.shape[0]) / np.float32(bits.shape[1]))
     share_of_loss = np.float32(1.0 / max(3 * count, 1))
-    capacity = _TOGETHER + _longest(starts) + _MARGIN
+    blocks = occupied_blocks(bits)
+    capacity, share_of_places = _TOGETHER + most + _MARGIN, places.shape[0] // SLOTS
     v_weights, losses = np.zeros((SLOTS, weights.size), np.float32), np.zeros(SLOTS)
     segments, counted = np.zeros((SLOTS, 2), np.int64), np.zeros(SLOTS, np.int64)
     flat, turned_weights = v_features.reshape(-1), transposed(weights, inputs)
     from_directions = inputs * HIDDEN + HIDDEN * GEOMETRY
     for slot in nb.prange(SLOTS):
-        begin, end = _bounds(count, slot)
+        first_ray, end = _bounds(count, slot)
         solid, tinted, marks = _buffers(capacity, inputs)
         features, hidden, geometry = solid
         first, second, raw = tinted
-        thick, share, after, counts, source = marks
+        thick, share, after, counts, _, length, spots = marks
         v_raw, v_density, v_first = _rows(capacity, RAW), _rows(capacity, 1), _rows(capacity, HIDDEN)
         v_hidden, v_geometry = _rows(_BACK, HIDDEN), _rows(_BACK, GEOMETRY)
         made, v_made, one = np.empty(3, np.float32), _rows(1, RAW), _rows(1, HIDDEN)
         # Only three of the raw numbers are colours.
         v_made[:] = _0
         scratch = _scratch()
-        rays, begins = np.empty(end - begin, np.int64), np.zeros(end - begin + 1, np.int64)
-        left = np.empty(end - begin, np.float32)
-        out = starts[begin] + _MARGIN * slot
+        block = np.empty((_LANES, 3), np.float32), _rows(1, _LANES), _rows(1, _LANES)
+        given = (scale, table, levels, like, weights, scratch)
+        rays, begins = np.empty(end - first_ray, np.int64), np.zeros(end - first_ray + 1, np.int64)
+        left = np.empty(end - first_ray, np.float32)
+        out = share_of_places * slot
         segments[slot, 0] = out
-        held = 0
-        for ray in range(begin, end):
+        held, fits = 0, True
+        for ray in range(first_ray, end):
+            if not fits:
+                break
             at = begins[held]
-            given = (positions, dt, starts[ray], starts[ray + 1], scale, table, levels, like, weights, scratch)
-            seen, kept, left[held] = _trace(*given, at, rare, seed, solid, marks)
+            way = (origins[ray], directions[ray], bits, blocks, step, cone, longest, begin[ray], jitter[ray], most)
+            seen, kept, left[held] = _follow(*way, given, at, faint, _turn(ray, seed), solid, marks, block)
             counted[slot] += seen
             rays[held], begins[held + 1] = ray, at + kept
             held += 1
-            if begins[held] < _TOGETHER and ray < end - 1:
+            fits = out + begins[held] + most + _MARGIN <= share_of_places * (slot + 1)
+            if begins[held] < _TOGETHER and ray < end - 1 and fits:
                 continue
             rows, padded = begins[held], _colors(harmonics, rays[:held], begins, inputs, weights, solid, tinted)
             for i in range(held):
@@ -314,15 +366,15 @@ def learn(
                 red, green, blue = v_made[0], v_made[1], v_made[2]
                 behind = _0
                 for row in range(begins[i + 1] - 1, begins[i] - 1, -1):
-                    w, k = counts[row] * share[row], source[row]
+                    w = counts[row] * share[row]
                     gain = red * raw[row * RAW] + green * raw[row * RAW + 1] + blue * raw[row * RAW + 2] - v_through
                     # As in volume, and on to the logarithm of the density.
-                    v_density[row] = counts[row] * _slope(thick[row]) * dt[k] * (after[row] * gain - behind)
+                    v_density[row] = counts[row] * _slope(thick[row]) * length[row] * (after[row] * gain - behind)
                     behind += w * gain
                     shown = simd.load(raw, row * RAW)
                     simd.store(v_raw, row * RAW, w * shown * (_1 - shown) * simd.load(v_made, 0))
                     for axis in range(3):
-                        places[out + row, axis] = positions[k, axis] * scale + np.float32(0.5)
+                        places[out + row, axis] = spots[3 * row + axis]
             v_density[rows:padded] = _0
             v_raw[rows * RAW : padded * RAW] = _0
             for row in range(0, padded, _BACK):

@@ -8,7 +8,7 @@ import torch
 
 from engine.fields.occupancy import OccupancyGrid
 from engine.kernels import marching
-from engine.kernels.marching import reference
+from engine.kernels.marching import cpu, reference
 
 
 def grid_of(cells, cascades, share, seed=0):
@@ -44,6 +44,32 @@ def test_samples_equal_the_reference(cascades, cone, reach, share):
     if share == 0:
         assert len(mine) == 0 and torch.isinf(mine.ends).all()
     torch.testing.assert_close(mine.positions, origins[mine.rays] + mine.t[:, None] * directions[mine.rays], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cells", [8, 16, 48])
+def test_blocks_of_cells_have_something_where_a_cell_has(cells):
+    grid = grid_of(cells, 2, 0.02)
+    held = grid.occupied.view(2, cells // 4, 4, cells // 4, 4, cells // 4, 4).any(6).any(4).any(2)
+    expected = held if cells % 16 == 0 else torch.ones_like(held)
+    assert torch.equal(reference.occupied_blocks(grid.bits), expected)
+    assert torch.equal(torch.from_numpy(cpu.occupied_blocks(grid.bits.numpy())).view(expected.shape).bool(), expected)
+
+
+def test_nothing_is_lost_by_passing_over_empty_blocks():
+    cells = 32
+    grid = OccupancyGrid(0.01, cells)
+    grid.thickness[:] = 0
+    for place in torch.randint(0, cells, (150, 3), generator=torch.Generator().manual_seed(4)).tolist():
+        grid.thickness[(0, *place)] = 1
+    grid._prepare()
+    origins, directions = rays(2000, 1.0)
+    samples = marching.march(origins, directions, grid.bits, 0.01, jitter=torch.zeros(2000))
+    every = marching.march(origins, directions, torch.full_like(grid.bits, 255), 0.01, jitter=torch.zeros(2000))
+    inside = ((every.positions + 1) * cells / 2).floor().clamp(0, cells - 1).long()
+    expected = reference.occupied(grid.bits, torch.zeros_like(every.rays), inside)
+    # Steps are added up in another order, and may then fall to the other side of a cell's edge.
+    found = torch.bincount(samples.rays, minlength=2000) - torch.bincount(every.rays[expected], minlength=2000)
+    assert expected.sum() > 500 and found.abs().sum() < 0.01 * expected.sum()
 
 
 def test_a_full_box_is_covered_from_side_to_side():

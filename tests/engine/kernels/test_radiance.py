@@ -30,7 +30,11 @@ def rays(count, cascades=1, seed=2, share=0.3):
     origins = 2 * torch.randn(count, 3, generator=generator)
     directions = 0.4 * torch.randn(count, 3, generator=generator) - origins
     directions /= directions.norm(dim=1, keepdim=True)
-    return marching.march(origins, directions, grid.bits, 0.05), directions
+    return marching.Walk(origins, directions, grid.bits, 0.05, 0.0, torch.zeros(count), torch.full((count,), 0.5), 1024)
+
+
+def marched(walk):
+    return marching.march(**vars(walk)), walk.directions
 
 
 @pytest.mark.parametrize("layout", [SMALL, Layout(8, 4, 12, 8, 300)])
@@ -45,7 +49,7 @@ def test_density_and_pictures_equal_the_reference(layout, cascades):
         rtol=2e-3,
         atol=1e-4,
     )
-    samples, directions = rays(700, cascades)
+    samples, directions = marched(rays(700, cascades))
     made = radiance.render(samples, directions, table, weights, layout, half)
     expected = reference.render(samples, directions, table, weights, layout, half)
     for mine, theirs in zip(made[:3], expected[:3], strict=True):
@@ -58,7 +62,8 @@ def test_density_and_pictures_equal_the_reference(layout, cascades):
 @pytest.mark.parametrize("density", [0.2, 1.5])
 def test_loss_and_gradients_equal_the_reference(linear, count, density):
     table, weights = field(density=density)
-    samples, directions = rays(count)
+    walk = rays(count)
+    samples, directions = marched(walk)
     generator = torch.Generator().manual_seed(5)
     target, background = torch.rand(count, 3, generator=generator), torch.rand(count, 3, generator=generator)
     leaves = [table.double().requires_grad_(), weights.double().requires_grad_()]
@@ -68,7 +73,7 @@ def test_loss_and_gradients_equal_the_reference(linear, count, density):
     v_table, v_weights = torch.autograd.grad(expected, leaves)
     learner = radiance.Learner()
     for _ in range(2):
-        loss, mine, used = learner(samples, directions, table, weights, SMALL, 1.0, target, background, linear)
+        loss, mine, used = learner(walk, table, weights, SMALL, 1.0, target, background, linear, len(samples))
     assert loss == pytest.approx(expected.item(), rel=1e-4) and 0 < used <= len(samples)
     np.testing.assert_allclose(mine, v_weights, atol=2e-3 * float(v_weights.abs().max()))
     # The first moments of the first step are a tenth of the gradient.
@@ -79,24 +84,41 @@ def test_loss_and_gradients_equal_the_reference(linear, count, density):
 
 def test_rays_without_samples_show_the_background():
     table, weights = field()
-    samples, directions = rays(50, share=0.0)
+    walk = rays(50, share=0.0)
+    samples, directions = marched(walk)
     color, depth, alpha, used = radiance.render(samples, directions, table, weights, SMALL, 1.0)
     assert not color.any() and not depth.any() and not alpha.any() and not used.any()
     target = torch.full((50, 3), 0.5)
-    loss, v_weights, counting = radiance.Learner()(samples, directions, table, weights, SMALL, 1.0, target, target, False)
+    loss, v_weights, counting = radiance.Learner()(walk, table, weights, SMALL, 1.0, target, target, False, 1000)
     assert loss == 0 and not v_weights.any() and counting == 0
 
 
 def test_learning_by_chance_from_rare_samples_is_right_on_average():
     table, weights = field(density=0.4)
-    samples, directions = rays(300)
+    walk = rays(300)
     generator = torch.Generator().manual_seed(5)
     target, background = torch.rand(300, 3, generator=generator), torch.rand(300, 3, generator=generator)
-    given = (samples, directions, table, weights, SMALL, 1.0, target, background, False)
+    given = (walk, table, weights, SMALL, 1.0, target, background, False, 10_000)
     _, exact, all = radiance.Learner()(*given)
-    learner = radiance.Learner(rare=0.03)
-    made = [learner(*given, seed) for seed in range(200)]
+    learner = radiance.Learner(faint=0.03)
+    made = [learner(*given, seed) for seed in range(500)]
     assert 0.25 * all < np.mean([used for *_, used in made]) < 0.9 * all
     mean = torch.stack([v_weights for _, v_weights, _ in made]).mean(0)
     assert (mean - exact).norm() < 0.05 * exact.norm()
     assert torch.equal(made[3][1], learner(*given, 3)[1]) and not torch.equal(made[3][1], made[4][1])
+
+
+def test_rays_that_have_far_more_samples_than_expected_are_left_out():
+    table, weights = field(density=0.05)
+    walk = rays(3000, share=1.0)
+    target = torch.rand(3000, 3, generator=torch.Generator().manual_seed(5))
+    given = (walk, table, weights, SMALL, 1.0, target, target, False)
+    learner = radiance.Learner()
+    _, _, every = learner(*given, 200_000)
+    assert learner.seen == every
+    _, _, some = learner(*given, every // 40)
+    # No ray is cut short, so each slot goes past its share by one ray and what lies together, but not further.
+    assert every / 40 < some < every / 2
+    first, second = torch.zeros_like(table), torch.zeros_like(table)
+    learner.step(table, first, second, 0.01, 1)
+    assert torch.isfinite(first).all() and first.any()

@@ -88,6 +88,7 @@ def test_the_published_settings_look_at_the_grid_as_published(small_capture, mon
     given = from_mapping(TrainSettings, with_preset({"preset": "paper-ngp"}))
     assert (given.steps, given.ngp.cells, given.ngp.levels, given.ngp.features, given.ngp.log2_table) == (35_000, 128, 16, 2, 19)
     assert (given.ngp.batch, given.ngp.finest, given.ngp.rate, given.ngp.ray_steps) == (2**18, 2048, 1e-2, 1024)
+    assert given.ngp.faint == 0
     made = trainer(small_capture, ngp=replace(SMALL, looks="paper"))
     cells = 32**3
     looks = []
