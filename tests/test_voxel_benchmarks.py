@@ -3,8 +3,12 @@
 
 import numpy as np
 import pytest
+import torch
 
+from engine.contract.result import WEIGHTS
 from engine.voxels.dataset import Shapes
+from engine.voxels.networks import new_network
+from engine.voxels.weights import write_weights
 from scripts.benchmarks import voxel_pictures, voxels
 
 
@@ -35,6 +39,22 @@ def test_the_nearest_picture_is_found_among_all_views(train):
     test = shapes(["lamp/d", "sofa/e"], [(24, 32), (0, 16)], [[205], [128]])
     assert voxels.nearest_picture(train, test).tolist() == [1, 1]
     assert voxels.nearest_picture(train, shapes(["lamp/d"], [(24, 32)], [[11]])).tolist() == [0]
+
+
+def test_test_shapes_are_scored_and_none_that_is_learnt_from(tmp_path, monkeypatch, capsys, train):
+    torch.manual_seed(0)
+    network = new_network("simple").eval()
+    write_weights(tmp_path / WEIGHTS, network, {"network": "simple"})
+    test = shapes(["lamp/d", "sofa/e", "sofa/g"], [(24, 32), (0, 16), (0, 16)], [[205, 3], [128, 4], [128, 4]])
+    one = voxels.scores(network, test, 1)
+    assert one.shape == (3,) and ((0 <= one) & (one <= 1)).all() and one[1] == one[2] != one[0]
+    monkeypatch.setattr(voxels, "load_split", lambda data, split: train if (data.name, split) == ("data", "train") else test)
+    assert voxels.main(["data", str(tmp_path), "--test", "other"]) == 0
+    # Two pictures are too few for five views.
+    assert "| 1 view |" in capsys.readouterr().out
+    monkeypatch.setattr(voxels, "load_split", lambda data, split: train)
+    with pytest.raises(SystemExit):
+        voxels.main(["data", str(tmp_path)])
 
 
 def test_the_table_has_means_by_category_and_source():

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Scores of a training of 3D-R2N2 beside two baselines on the same shapes: a table for docs/voxels.md, and the learning curve.
 
-python -m scripts.benchmarks.voxels DATA RESULT [--curve docs/voxels_curve.png]
+python -m scripts.benchmarks.voxels DATA RESULT [--test OTHER] [--curve docs/voxels_curve.png] [--before FIRST SECOND …]
 
 The baselines learn from the same shapes: the mean shape of the category (which they are told), and the shape of which a picture looks most
-like the first one that is scored.
+like the first one that is scored. ``--test`` scores the test shapes of other data, such as have more pictures of each.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import nn
 
-from engine.contract.result import EVENTS, METRICS, read_result
+from engine.contract.result import EVENTS, read_result
 from engine.training.voxels import SCORED
-from engine.voxels.batches import composed
+from engine.voxels.batches import composed, scoring_batch
 from engine.voxels.dataset import Shapes, load_split
 from engine.voxels.make_data import MADE_UP
-from engine.voxels.scores import THRESHOLD
+from engine.voxels.scores import THRESHOLD, full, intersection_over_union
 from engine.voxels.shapes import SIDE
+from engine.voxels.weights import read_weights
 
 # Pixels along the side of the small pictures that are compared.
 _SMALL = 16
@@ -35,20 +38,34 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("result", type=Path, help="of voxels train on the data")
+    parser.add_argument("--test", type=Path, help="other data, whose test shapes are scored")
     parser.add_argument("--curve", type=Path)
+    parser.add_argument("--before", type=Path, nargs="*", default=[], help="results whose weights it started from, one from the other")
     given = parser.parse_args(arguments)
-    train, test = load_split(given.data, "train"), load_split(given.data, "test")
-    scored = {row["name"]: row for row in json.loads((given.result / METRICS).read_text(encoding="utf-8"))["each"]}
+    train, test = load_split(given.data, "train"), load_split(given.test or given.data, "test")
+    seen = sorted(set(train.names) & set(test.names))
+    if seen:
+        parser.error(f"{seen[0]} of the test shapes is learnt from")
+    network, _ = read_weights(given.result)
     columns = {
         "mean shape": mean_shape(train, test),
         "nearest picture": nearest_picture(train, test),
-        **{f"{views} view{'s' if views > 1 else ''}": np.array([scored[name][f"iou_{views}"] for name in test.names]) for views in SCORED},
+        **{f"{views} view{'s' if views > 1 else ''}": scores(network, test, views) for views in SCORED if views <= test.views.shape[1]},
     }
     print(table(test, columns))
     if given.curve:
-        events = [json.loads(line) for line in (given.result / EVENTS).read_text(encoding="utf-8").splitlines()]
-        _draw(given.curve, [event for event in events if event["event"] == "metric"], read_result(given.result).settings["batch"])
+        _draw(given.curve, [*given.before, given.result])
     return 0
+
+
+def scores(network: nn.Module, test: Shapes, views: int) -> np.ndarray:
+    """IoU of what the network makes of each test shape's first views, in float32 as pictures are recognised. [N]."""
+    made = []
+    with torch.no_grad():
+        for first in range(0, len(test), _AT_ONCE):
+            pictures, cells = scoring_batch(test, np.arange(first, min(first + _AT_ONCE, len(test))), views)
+            made.append(intersection_over_union(full(network(pictures)), cells.bool()).numpy())
+    return np.concatenate(made)
 
 
 def table(test: Shapes, columns: dict[str, np.ndarray]) -> str:
@@ -112,18 +129,25 @@ def _pictures(shapes: Shapes, views: int) -> np.ndarray:
     return np.stack(rows)
 
 
-def _draw(file: Path, metrics: list[dict], batch: int) -> None:
-    """IoU on the shapes that are held out for looks while training, over how often a shape was learnt from."""
+def _draw(file: Path, results: list[Path]) -> None:
+    """IoU on the shapes that are held out for looks while training, over how often a shape was learnt from, in all of the results."""
+    looks, points = 0.0, {views: [] for views in SCORED}
+    for folder in results:
+        batch = read_result(folder).settings["batch"]
+        events = [json.loads(line) for line in (folder / EVENTS).read_text(encoding="utf-8").splitlines()]
+        for views in SCORED:
+            found = [event for event in events if event["event"] == "metric" and event["name"] == f"val_iou_{views}"]
+            points[views] += [(looks + event["step"] * batch / 1000, event["value"]) for event in found]
+        looks += max((event["step"] for event in events if "step" in event), default=0) * batch / 1000
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for views in SCORED:
-        points = [(event["step"] * batch / 1000, event["value"]) for event in metrics if event["name"] == f"val_iou_{views}"]
-        if points:
-            axes.plot(*zip(*points, strict=True), marker=".", label=f"{views} view{'s' if views > 1 else ''}")
+    for views, made in points.items():
+        if made:
+            axes.plot(*zip(*made, strict=True), marker=".", label=f"{views} view{'s' if views > 1 else ''}")
     axes.set(xlabel="thousand looks at shapes to learn from", ylabel="mean IoU at 0.4, held-out shapes", xlim=(0, None), ylim=(0, None))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
