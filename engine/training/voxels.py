@@ -173,7 +173,9 @@ def _finish(job, trainer: VoxelTrainer, test: Shapes | None, clock: Clock, resul
         except Cancelled:
             found = {}
     means = {f"iou_{views}": float(values.mean()) for views, values in found.items()}
-    facts = {"network": job.settings.network, "steps": trainer.steps_done, "settings": to_mapping(job.settings), **means}
+    # Weights are given away, and where others lay on this machine is nobody's business.
+    settings = replace(job.settings, start=Path(job.settings.start).name)
+    facts = {"network": settings.network, "steps": trainer.steps_done, "settings": to_mapping(settings), **means}
     write_weights(job.folder / WEIGHTS, trainer.mean, facts)
     result = result.with_artifact("weights", WEIGHTS)
     report("artifact", kind="weights", path=WEIGHTS)

@@ -61,6 +61,7 @@ def test_starting_from_weights(tmp_path, data, capsys):
     assert train(data, "--out", tmp_path / "b", "--steps", 1, "--learning-rate", "0", "--start", tmp_path / "a", *flags) == 0
     a, b = (read_weights(tmp_path / name)[0].state_dict() for name in "ab")
     assert all(torch.equal(a[name], b[name]) for name in a), "without a rate nothing changes"
+    assert read_weights(tmp_path / "b")[1]["settings"]["start"] == "a", "weights are given away without the folders of who made them"
     (tmp_path / "b" / "checkpoint.safetensors").unlink()
     (tmp_path / "a" / "weights.safetensors").unlink()
     capsys.readouterr()
