@@ -81,12 +81,7 @@ class RecurrentNetwork(nn.Module):
         Returns:
             [B, 2, 32, 32, 32] logits of empty and full, axes x, y, z.
         """
-        batch, count = views.shape[:2]
-        features = self.features(as_seen(views)).view(batch, count, -1)
-        state = None
-        for index in range(count):
-            state = self.cell(features[:, index], state)
-        return self.decoder(state[0])
+        return self.build(self.features(as_seen(views)).view(*views.shape[:2], -1))
 
     def features(self, pictures: Tensor) -> Tensor:
         """What the cells are shown of pictures, as :func:`as_seen` gives them: [N, features]."""
@@ -94,6 +89,13 @@ class RecurrentNetwork(nn.Module):
         # Else they grow while learning, until every gate and cell is full on or off and nothing passes back through them: after 1 800
         # steps 98 % of the cells were.
         return F.layer_norm(features, features.shape[-1:]) if self.level else features
+
+    def build(self, features: Tensor) -> Tensor:
+        """Logits as of :meth:`forward` from the features of views, one view after the other: [B, V, features]."""
+        state = None
+        for index in range(features.shape[1]):
+            state = self.cell(features[:, index], state)
+        return self.decoder(state[0])
 
 
 def as_seen(views: Tensor) -> Tensor:

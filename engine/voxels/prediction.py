@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import ndimage
-from torch import nn
+from torch import Tensor, nn
 
 from ..acceleration import quantised
 from ..cameras import WORLD_AXES
@@ -29,8 +29,8 @@ def predict(network: nn.Module, pictures: np.ndarray, numbers: str = "float32") 
     """Probabilities that voxels are full.
 
     Args:
-        network: see weights.read_weights. pictures: [V, 127, 127, 4] uint8, objects cut out, in any order. numbers: float32, bfloat16, or
-            int8, which quantises the encoder, by the ranges that it has on these pictures, but for its first layer.
+        network: see weights.read_weights. pictures: [V, 127, 127, 4] uint8, objects cut out. numbers: float32, bfloat16, or int8, which
+            quantises the encoder, by the ranges that it has on these pictures, but for its first layer.
 
     Returns:
         [32, 32, 32] float32, axes x, y, z; as half precision, in which they are kept, has them, so that another threshold cuts the same
@@ -39,10 +39,35 @@ def predict(network: nn.Module, pictures: np.ndarray, numbers: str = "float32") 
     views = composed(pictures)[None]
     if numbers == "int8":
         network = copy.deepcopy(network)
-        network.encoder = quantised(network.encoder, [(as_seen(views),)], network.encoder.PRECISE)
+        network.encoder = quantised(network.encoder, [(as_seen(_with_mirrored(views)),)], network.encoder.PRECISE)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=numbers == "bfloat16"):
-        logits = network(views)
+        logits = mean_logits(network, views)
     return logits.float().softmax(dim=1)[0, 1].half().float().numpy()
+
+
+def mean_logits(network: nn.Module, views: Tensor) -> Tensor:
+    """Logits of voxels, the mean of what the network says to views that begin with each of them in turn, and to those seen in a mirror.
+
+    What it remembers depends on the order of views, and what it learnt of a mirrored shape is not quite what it learnt of the shape: where
+    it doubts, these differ.
+
+    Args:
+        views: [B, V, 3, 127, 127], as for networks.RecurrentNetwork.
+
+    Returns:
+        [B, 2, 32, 32, 32] of empty and full.
+    """
+    batch, count = views.shape[:2]
+    features = network.features(as_seen(_with_mirrored(views))).view(2 * batch, count, -1)
+    turns = torch.cat([features.roll(-first, dims=1) for first in range(count)])
+    logits = network.build(turns).float()
+    straight, mirrored = logits.unflatten(0, (count, 2, batch)).mean(dim=0)
+    # A shape's mirrored voxels lie the other way along x.
+    return (straight + mirrored.flip(2)) / 2
+
+
+def _with_mirrored(views: Tensor) -> Tensor:
+    return torch.cat([views, views.flip(-1)])
 
 
 def write_prediction(

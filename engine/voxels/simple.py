@@ -21,10 +21,16 @@ class SimpleNetwork(nn.Module):
 
     def forward(self, views: Tensor) -> Tensor:
         """As RecurrentNetwork.forward: [B, V, 3, 127, 127] codes to [B, 2, 32, 32, 32] logits of empty and full."""
-        batch, count = views.shape[:2]
-        x = F.relu(self.near(views.flatten(0, 1) - 0.5))  # [B V, 16, 41, 41]
-        x = F.relu(self.far(x))  # [B V, 32, 13, 13]
-        x = F.relu(self.view(x.flatten(1)))
-        x = F.relu(self.mix(x.view(batch, count, -1).mean(dim=1)))
-        full = self.out(x).view(batch, 32, 32, 32)
+        return self.build(self.features(views.flatten(0, 1) - 0.5).view(*views.shape[:2], -1))
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """As RecurrentNetwork.features."""
+        x = F.relu(self.near(pictures))  # [N, 16, 41, 41]
+        x = F.relu(self.far(x))  # [N, 32, 13, 13]
+        return F.relu(self.view(x.flatten(1)))
+
+    def build(self, features: Tensor) -> Tensor:
+        """As RecurrentNetwork.build."""
+        x = F.relu(self.mix(features.mean(dim=1)))
+        full = self.out(x).view(-1, 32, 32, 32)
         return torch.stack([torch.zeros_like(full), full], dim=1)

@@ -24,6 +24,7 @@ from engine.training.voxels import SCORED
 from engine.voxels.batches import composed, scoring_batch
 from engine.voxels.dataset import Shapes, load_split
 from engine.voxels.make_data import MADE_UP
+from engine.voxels.prediction import mean_logits
 from engine.voxels.scores import THRESHOLD, full, intersection_over_union
 from engine.voxels.shapes import SIDE
 from engine.voxels.weights import read_weights
@@ -64,7 +65,7 @@ def scores(network: nn.Module, test: Shapes, views: int) -> np.ndarray:
     with torch.no_grad():
         for first in range(0, len(test), _AT_ONCE):
             pictures, cells = scoring_batch(test, np.arange(first, min(first + _AT_ONCE, len(test))), views)
-            made.append(intersection_over_union(full(network(pictures)), cells.bool()).numpy())
+            made.append(intersection_over_union(full(mean_logits(network, pictures)), cells.bool()).numpy())
     return np.concatenate(made)
 
 

@@ -22,8 +22,9 @@ from engine.voxels.colors import color_bands
 from engine.voxels.cutout import cut_out, framed
 from engine.voxels.furniture import furniture
 from engine.voxels.meshes import read_shape
-from engine.voxels.prediction import predict, write_prediction
+from engine.voxels.prediction import mean_logits, predict, write_prediction
 from engine.voxels.shapes import drawable, voxelized
+from engine.voxels.simple import SimpleNetwork
 from engine.voxels.views import random_views
 from engine.voxels.weights import SHIPPED, read_weights, write_weights
 
@@ -251,6 +252,24 @@ def test_bad_arguments(tmp_path, weights, monkeypatch, capsys, arguments, words)
     said = capsys.readouterr().err
     assert code != 0 and words in said and "Traceback" not in said, said
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("make", [lambda: networks.RecurrentNetwork(networks.Variant(True, "lstm", 3, **TINY)), SimpleNetwork])
+def test_no_side_and_no_view_comes_first(make):
+    torch.manual_seed(0)
+    network, views = make().eval(), torch.rand(2, 3, 3, 127, 127)
+    with torch.no_grad():
+        found = mean_logits(network, views)
+        mirrored, turned = mean_logits(network, views.flip(-1)), mean_logits(network, views.roll(1, 1))
+        # Of each piece by itself, too.
+        alone = mean_logits(network, views[1:])
+        one, other = network(views[:, :1]), network(views[:, :1].flip(-1))
+        single = mean_logits(network, views[:, :1])
+    torch.testing.assert_close(mirrored.flip(2), found, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(turned, found, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(alone, found[1:], rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(single, (one + other.flip(2)) / 2, rtol=1e-3, atol=1e-4)
+    assert not torch.allclose(one, other.flip(2), atol=1e-3)
 
 
 def test_bfloat16_gives_nearly_what_float32_gives(weights):
