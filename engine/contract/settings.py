@@ -189,6 +189,12 @@ class NgpSettings:
         "every 16 steps.",
         advanced=True,
     )
+    precision: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto",
+        "Numbers that the networks learn with: auto takes bfloat16 where the processor has units for matrices of them (Intel AMX), else "
+        "float32. Pictures are made with float32.",
+        advanced=True,
+    )
     mesh_cells: int = setting(
         192, "Cells along the longest side of the mesh that is made at the end; 0 makes none.", minimum=0, maximum=1024
     )

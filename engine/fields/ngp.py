@@ -19,11 +19,11 @@ _FOLLOW, _AVERAGE_EVERY = 0.95, 16
 class NgpField:
     """Density and colour in the cube [-half, half]^3.
 
-    ``table``: [rows, features] float32. ``weights``: flat. Of them and of ``faint`` see kernels/radiance. Pictures are made of averages of
-    both over the last steps.
+    ``table``: [rows, features] float32. ``weights``: flat. Of them see kernels/radiance. Pictures are made of averages of both over the
+    last steps.
     """
 
-    def __init__(self, layout: Layout, half: float, faint: float, rng: np.random.Generator, device: str = "cpu"):
+    def __init__(self, layout: Layout, half: float, rng: np.random.Generator, device: str = "cpu"):
         self.layout, self.half = layout, half
         self.table = torch.from_numpy(rng.uniform(-1e-4, 1e-4, (layout.rows, layout.features)).astype(np.float32)).to(device)
         parts = []
@@ -37,7 +37,6 @@ class NgpField:
         self._moments = [torch.zeros_like(self.table), torch.zeros_like(self.table)]
         self._weight_moments = [torch.zeros_like(self.weights), torch.zeros_like(self.weights)]
         self.mean_table, self.mean_weights = self.table.clone(), self.weights.clone()
-        self._learner = radiance.Learner(faint)
 
     def density(self, places: Tensor) -> Tensor:
         """Densities [P] at places [P, 3], as they are learnt now."""
@@ -53,6 +52,7 @@ class NgpField:
 
     def step(
         self,
+        learner: radiance.Learner,
         walk: Walk,
         target: Tensor,
         background: Tensor,
@@ -66,14 +66,15 @@ class NgpField:
         """A step of Adam on the loss of rays; rows of the table that no sample touched stay as they are.
 
         Args:
-            walk … expected: see radiance.Learner. rate: learning rate. decay: of the networks' weights. time: counts from 1.
+            learner: the same one in each step. walk … expected: see there. rate: learning rate. decay: of the networks' weights.
+            time: counts from 1.
 
         Returns:
             The loss, of how many samples it is, and how many were learnt from.
         """
         given = (walk, self.table, self.weights, self.layout, self.half, target, background, linear, expected, time)
-        loss, v_weights, used = self._learner(*given)
-        self._learner.step(self.table, *self._moments, rate, time)
+        loss, v_weights, used = learner(*given)
+        learner.step(self.table, *self._moments, rate, time)
         gradient = v_weights + decay * self.weights
         one, two = self._weight_moments
         one.lerp_(gradient, 1 - BETA1)
@@ -83,7 +84,7 @@ class NgpField:
             share = 1 - _FOLLOW**_AVERAGE_EVERY if time > _AVERAGE_EVERY else 1.0
             self.mean_table.lerp_(self.table, share)
             self.mean_weights.lerp_(self.weights, share)
-        return loss, self._learner.seen, used
+        return loss, learner.seen, used
 
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint keeps."""

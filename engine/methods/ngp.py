@@ -32,9 +32,11 @@ from ..fields.ngp import NgpField
 from ..fields.occupancy import OccupancyGrid
 from ..formats.meshes import Mesh, write_mesh
 from ..formats.points import write_points
+from ..kernels import amx
 from ..kernels.hashgrid import Layout
 from ..kernels.marching import Samples, Walk, march
 from ..kernels.photometric.reference import srgb_decode
+from ..kernels.radiance import Learner
 from ..kernels.volume.reference import MIN_TRANSMITTANCE
 from ..surfaces.density import density_mesh
 
@@ -70,7 +72,7 @@ class NgpModel:
         self.space, self.blend, self.antialias, self.device = space, blend, False, device
         # What a pixel of the last picture took; nothing is known before the first.
         self.pixel_seconds = 0.0
-        self.field = NgpField(_layout(settings, cascades), 2.0 ** (cascades - 1), settings.faint, rng, device)
+        self.field = NgpField(_layout(settings, cascades), 2.0 ** (cascades - 1), rng, device)
         steps = settings.ray_steps or (_RAY_STEPS if cascades == 1 else _RAY_STEPS_AMONG_MORE)
         self.cone, self.most = (_CONE, _MOST_SAMPLES) if cascades > 1 else (0.0, steps + 2)
         self.grid = OccupancyGrid(2 * 3**0.5 / steps, settings.cells, cascades, device)
@@ -195,6 +197,7 @@ class NgpTrainer(NgpModel):
             cascades = min(_CASCADES + math.ceil(math.log2(reach / radius)), _MOST_CASCADES)
         cascades = settings.ngp.cascades or cascades
         super().__init__(settings.ngp, cascades, Space(center, radius), blend, self.rng, devices.choose("ngp", settings.device).device)
+        self._learner = Learner(self.settings.faint, self._narrow())
         self.background = settings.background if settings.background != "auto" else ("random" if transparent else "black")
         self.bank = RayBank(views, self.space, self.device)
         self.grid.exclude_empty(self.space, views)
@@ -222,6 +225,7 @@ class NgpTrainer(NgpModel):
         target = light.wanted(pixels, behind, self.blend)
         linear = self.blend == "linear"
         loss, self.seen, self.used = self.field.step(
+            self._learner,
             self.walk(origins, directions, jitter),
             target,
             srgb_decode(behind) if linear else behind,
@@ -233,6 +237,13 @@ class NgpTrainer(NgpModel):
         )
         self._rays = int(np.clip(len(directions) * self.settings.batch / max(self.used, 1), 64, self.settings.batch))
         return loss
+
+    def _narrow(self) -> bool:
+        """Whether the networks learn with bfloat16."""
+        there = self.device == "cpu" and amx.available()
+        if self.settings.precision == "bfloat16" and not there:
+            raise UserError(f"The {self.device} here has no units for matrices of bfloat16 (Intel AMX).", "Use --ngp.precision auto.")
+        return there and self.settings.precision != "float32"
 
     def _looks(self) -> int:
         """At how many cells of the occupancy grid to look before this step."""

@@ -70,11 +70,12 @@ class Learner:
     """Loss and gradients of batches of rays, and the steps of the hash grid that follow from them; keeps its buffers.
 
     On the processor, of a ray's samples whose weight is below ``faint`` every fourth is learnt from, four times as much; which is the first
-    is chance. Most samples lie before surfaces, where their gradients are small and their cost is not.
+    is chance. Most samples lie before surfaces, where their gradients are small and their cost is not. ``narrow`` has the networks compute
+    with bfloat16, for processors with amx.
     """
 
-    def __init__(self, faint: float = 0.0) -> None:
-        self.faint = faint
+    def __init__(self, faint: float = 0.0, narrow: bool = False) -> None:
+        self.faint, self.narrow = faint, narrow
         self._places, self._v_features = np.empty((0, 3), np.float32), np.empty((0, 0), np.float32)
         self._segments, self._layout = np.zeros((0, 2), np.int64), None
         self._gradients: Tensor | None = None
@@ -126,7 +127,7 @@ class Learner:
             self._places, self._v_features = np.empty((needed, 3), np.float32), np.empty((needed, layout.width), np.float32)
         way = (part.contiguous().numpy() if isinstance(part, Tensor) else part for part in vars(walk).values())
         given = _field(walk.directions, table, weights, layout, half)
-        wanted = (target.contiguous().numpy(), background.contiguous().numpy(), linear, self.faint, seed)
+        wanted = (target.contiguous().numpy(), background.contiguous().numpy(), linear, self.faint, seed, self.narrow)
         loss, v_weights, self._segments, self.seen = cpu.learn(*way, *given, *wanted, self._places[:needed], self._v_features[:needed])
         return loss, torch.from_numpy(v_weights), int((self._segments[:, 1] - self._segments[:, 0]).sum())
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from .. import simd
+from .. import amx, simd
 from ..hashgrid.cpu import encode_block
 from ..marching.cpu import occupied_blocks, walk
 from ..math import OPTIONS, aligned, exp, srgb_encode, srgb_encode_slope
 from ..volume.cpu import LEAST, opacity
-from .networks import backward, color_forward, density_forward, multiply, transposed
+from .networks import backward, color_forward, density_forward, multiply, packed, spare_room, transposed
 from .reference import DIRECTIONS, GEOMETRY, HIDDEN, HUBER, MOST, RAW
 
 SLOTS = 32
@@ -73,7 +73,7 @@ def _trace(positions, t, dt, first, last, through, scale, table, levels, like, w
     Returns:
         The number of samples that count, of those that stay, the transmittance that is left, and whose turn it is.
     """
-    places, index, weight = scratch
+    places, index, weight, spare = scratch
     features, hidden, geometry = solid
     density, share, after, counts, far, length, spots = marks
     inputs = len(like) * levels.shape[0]
@@ -82,7 +82,7 @@ def _trace(positions, t, dt, first, last, through, scale, table, levels, like, w
         count, at = min(_LANES, last - k), row
         _places(positions, k, count, scale, places)
         encode_block(places, count, table, levels, like, index, weight, features, at * inputs)
-        density_forward(features, at, (count + 3) // 4 * 4, inputs, weights, hidden, geometry)
+        density_forward(features, at, (count + 3) // 4 * 4, inputs, weights, hidden, geometry, spare)
         for s in range(count):
             if through < LEAST:
                 break
@@ -107,7 +107,7 @@ def _trace(positions, t, dt, first, last, through, scale, table, levels, like, w
 
 
 @nb.njit(**OPTIONS)
-def _colors(harmonics, rays, begins, inputs, weights, solid, tinted):
+def _colors(harmonics, rays, begins, inputs, weights, matrices, spare, solid, tinted):
     """Colours of the samples of rays; ray i of them has the rows begins[i]..begins[i + 1]. They take the place of the logits in raw.
 
     Returns the number of rows with those that fill the last block, which are zero.
@@ -136,7 +136,7 @@ def _colors(harmonics, rays, begins, inputs, weights, solid, tinted):
             for c in range(0, HIDDEN, _LANES):
                 simd.store(first, row * HIDDEN + c, simd.load(one, c))
     for row in range(0, padded, _BACK):
-        color_forward(geometry, row, min(_BACK, padded - row), inputs, weights, first, second, raw)
+        color_forward(geometry, row, min(_BACK, padded - row), inputs, matrices, first, second, raw, spare)
     for at in range(0, padded * RAW, _LANES):
         simd.store(raw, at, _1 / (_1 + simd.exp(-simd.load(raw, at))))
     return padded
@@ -196,8 +196,9 @@ def _buffers(capacity, inputs):
 
 
 @nb.njit(**OPTIONS)
-def _scratch():
-    return _rows(3, _LANES), np.empty(16 * _LANES, np.uint32), _rows(16, _LANES)
+def _scratch(inputs, narrow):
+    """For sixteen places: themselves, the rows and weights of their cells' corners; and for products, see networks."""
+    return _rows(3, _LANES), np.empty(16 * _LANES, np.uint32), _rows(16, _LANES), spare_room(_BACK, inputs, narrow)
 
 
 @nb.njit(parallel=True, **OPTIONS)
@@ -209,12 +210,12 @@ def density(positions, table, levels, like, weights, scale):
     chunk = 32 * _LANES
     for part in nb.prange((count + chunk - 1) // chunk):
         (features, hidden, geometry), _, _ = _buffers(_LANES, inputs)
-        places, index, weight = _scratch()
+        places, index, weight, spare = _scratch(inputs, False)
         for start in range(part * chunk, min((part + 1) * chunk, count), _LANES):
             some = min(_LANES, count - start)
             _places(positions, start, some, scale, places)
             encode_block(places, some, table, levels, like, index, weight, features, 0)
-            density_forward(features, 0, _LANES, inputs, weights, hidden, geometry)
+            density_forward(features, 0, _LANES, inputs, weights, hidden, geometry, spare)
             for s in range(some):
                 made[start + s] = exp(min(geometry[s * GEOMETRY], _MOST))
     return made
@@ -239,7 +240,7 @@ def render(starts, t, dt, positions, harmonics, table, levels, like, weights, sc
     for slot in nb.prange(SLOTS):
         begin, end = _bounds(count, slot)
         solid, tinted, marks = _buffers(capacity, inputs)
-        scratch = _scratch()
+        scratch = _scratch(inputs, False)
         rays, begins = np.empty(end - begin, np.int64), np.zeros(end - begin + 1, np.int64)
         held = 0
         for ray in range(begin, end):
@@ -249,7 +250,7 @@ def render(starts, t, dt, positions, harmonics, table, levels, like, weights, sc
             rays[held], begins[held + 1] = ray, at + kept
             held += 1
             if begins[held] >= _TOGETHER or ray == end - 1:
-                _colors(harmonics, rays[:held], begins, inputs, weights, solid, tinted)
+                _colors(harmonics, rays[:held], begins, inputs, weights, weights, scratch[3], solid, tinted)
                 _composite(rays[:held], begins, marks, tinted[2], color, depth, alpha)
                 held = 0
     return color, depth, alpha, used
@@ -298,7 +299,7 @@ def _follow(origin, direction, bits, blocks, step, cone, longest, begin, jitter,
 @nb.njit(parallel=True, **OPTIONS)
 def learn(
     origins, directions, bits, step, cone, begin, jitter, most, harmonics, table, levels, like, weights, scale, target, background, linear,
-    faint, seed, places, v_features
+    faint, seed, narrow, places, v_features
 ):  # fmt: skip
     """Loss and gradients of rays. A slot of which the samples do not fit in its share of ``places`` leaves its last rays out.
 
@@ -306,6 +307,7 @@ def learn(
         origins … most: see marching.Walk. harmonics … scale: as for :func:`render`.
         target: [R, 3] float32 displayed codes. background: [R, 3] in the light of blending. linear: whether that is not the codes.
         faint: of samples of less weight some are learnt from for all. seed: of the chance by which these are chosen.
+        narrow: whether the networks' products are of bfloat16, which needs amx.available().
         places, v_features: [P, 3 and levels * F] float32, P of at least SLOTS * room(most, 0), receive the samples that count, as
             positions in [0, 1], and the cotangents of their features.
 
@@ -319,12 +321,18 @@ def learn(
     share_of_loss = np.float32(1.0 / max(3 * count, 1))
     blocks = occupied_blocks(bits)
     capacity, share_of_places = _TOGETHER + most + _MARGIN, places.shape[0] // SLOTS
-    v_weights, losses = np.zeros((SLOTS, weights.size), np.float32), np.zeros(SLOTS)
+    # Each slot's on cache lines of its own.
+    v_weights, losses = aligned(SLOTS * weights.size).reshape(SLOTS, weights.size), np.zeros(SLOTS)
     segments, counted = np.zeros((SLOTS, 2), np.int64), np.zeros(SLOTS, np.int64)
-    flat, turned_weights = v_features.reshape(-1), transposed(weights, inputs)
+    flat, matrices, turned_weights = v_features.reshape(-1), weights, transposed(weights, inputs)
+    if narrow:
+        matrices, turned_weights = packed(weights, inputs, False), packed(turned_weights, inputs, True)
     from_directions = inputs * HIDDEN + HIDDEN * GEOMETRY
     for slot in nb.prange(SLOTS):
         first_ray, end = _bounds(count, slot)
+        v_weights[slot] = _0
+        if narrow:
+            tiles_before = amx.begin()
         solid, tinted, marks = _buffers(capacity, inputs)
         features, hidden, geometry = solid
         first, second, raw = tinted
@@ -334,9 +342,10 @@ def learn(
         made, v_made, one = np.empty(3, np.float32), _rows(1, RAW), _rows(1, HIDDEN)
         # Only three of the raw numbers are colours.
         v_made[:] = _0
-        scratch = _scratch()
+        scratch = _scratch(inputs, narrow)
+        spare = scratch[3]
         block = np.empty((_LANES, 3), np.float32), _rows(1, _LANES), _rows(1, _LANES)
-        given = (scale, table, levels, like, weights, scratch)
+        given = (scale, table, levels, like, matrices, scratch)
         rays, begins = np.empty(end - first_ray, np.int64), np.zeros(end - first_ray + 1, np.int64)
         left = np.empty(end - first_ray, np.float32)
         out = share_of_places * slot
@@ -354,7 +363,7 @@ def learn(
             fits = out + begins[held] + most + _MARGIN <= share_of_places * (slot + 1)
             if begins[held] < _TOGETHER and ray < end - 1 and fits:
                 continue
-            rows, padded = begins[held], _colors(harmonics, rays[:held], begins, inputs, weights, solid, tinted)
+            rows, padded = begins[held], _colors(harmonics, rays[:held], begins, inputs, weights, matrices, spare, solid, tinted)
             for i in range(held):
                 one_ray = rays[i]
                 made[:] = _0
@@ -381,7 +390,7 @@ def learn(
                 some = min(_BACK, padded - row)
                 backward(
                     features, hidden, geometry, first, second, row, some, inputs, turned_weights,
-                    v_raw, v_density, v_hidden, v_first, v_geometry, flat, out + row, v_weights[slot],
+                    v_raw, v_density, v_hidden, v_first, v_geometry, flat, out + row, v_weights[slot], spare,
                 )  # fmt: skip
             for i in range(held):
                 if begins[i] == begins[i + 1]:
@@ -395,6 +404,8 @@ def learn(
             out += rows
             held = 0
         segments[slot, 1] = out
+        if narrow:
+            amx.end(tiles_before)
     total = np.zeros(weights.size, np.float32)
     for slot in range(SLOTS):
         total += v_weights[slot]

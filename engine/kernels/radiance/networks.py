@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The two small networks of instant-ngp on blocks of samples, a sample in a row: products of matrices small enough for the caches.
 
-Weights lie in one flat array, matrix after matrix, each [inputs, outputs]; see reference.SHAPES for their order.
+Weights lie in one flat array, matrix after matrix, each [inputs, outputs]; see reference.shapes for their order. Where ``spare`` of
+:func:`spare_room` has room, products are of bfloat16 by the processor's units for matrices, and weights as :func:`packed` makes them.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-from .. import simd
-from ..math import OPTIONS
+from .. import amx, simd
+from ..math import OPTIONS, aligned
 from .reference import DIRECTIONS, GEOMETRY, HIDDEN, RAW
 
 _0 = np.float32(0.0)
@@ -81,11 +82,16 @@ def rectify_backward(values, at, v_values, v_at, count):
 
 
 @nb.njit(**OPTIONS)
+def _shapes(inputs):
+    return (inputs, HIDDEN), (HIDDEN, GEOMETRY), (DIRECTIONS, HIDDEN), (GEOMETRY, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, RAW)
+
+
+@nb.njit(**OPTIONS)
 def transposed(weights, inputs):
     """The same matrices, each [outputs, inputs]."""
-    made = np.empty_like(weights)
+    made = aligned(weights.size)
     at = 0
-    for rows, columns in ((inputs, HIDDEN), (HIDDEN, GEOMETRY), (DIRECTIONS, HIDDEN), (GEOMETRY, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, RAW)):
+    for rows, columns in _shapes(inputs):
         for r in range(rows):
             for c in range(columns):
                 made[at + c * rows + r] = weights[at + r * columns + c]
@@ -94,28 +100,75 @@ def transposed(weights, inputs):
 
 
 @nb.njit(**OPTIONS)
-def density_forward(features, at, rows, inputs, weights, hidden, geometry):
-    """From rows of features to the geometry, whose first number is the logarithm of the density; ``at`` is the first row."""
-    multiply(features, at * inputs, inputs, 1, weights, 0, hidden, at * HIDDEN, rows, inputs, HIDDEN, False)
-    rectify(hidden, at * HIDDEN, rows * HIDDEN)
-    multiply(hidden, at * HIDDEN, HIDDEN, 1, weights, inputs * HIDDEN, geometry, at * GEOMETRY, rows, HIDDEN, GEOMETRY, False)
+def packed(weights, inputs, turned):
+    """The same matrices, ``turned`` ones of :func:`transposed`, in pairs of bfloat16 for products by amx."""
+    made = aligned(weights.size)
+    at = 0
+    for rows, columns in _shapes(inputs):
+        deep, wide = (columns, rows) if turned else (rows, columns)
+        amx.pack_right(weights, at, deep, wide, made, at)
+        at += rows * columns
+    return made
 
 
 @nb.njit(**OPTIONS)
-def color_forward(geometry, at, rows, inputs, weights, first, second, raw):
+def spare_room(rows, inputs, narrow):
+    """Room for both sides of a product of up to so many rows, a multiple of 32, in bfloat16; none where products are of float32."""
+    wide = max(HIDDEN, (inputs + amx.DEEP - 1) // amx.DEEP * amx.DEEP)
+    return aligned(rows // 2 * wide if narrow else 0), aligned(rows // 2 * HIDDEN if narrow else 0)
+
+
+@nb.njit(**OPTIONS)
+def _through(x, at, row, rows, deep, weights, w_at, out, out_at, columns, add, spare):
+    """``deep`` numbers of each of the rows through a matrix. Where products are of bfloat16, ``rows`` is rounded up to 16, and what follows
+    the ``deep`` numbers in a row has to be 0 until there are 16.
+    """
+    left, _ = spare
+    if left.size:
+        rows = (rows + amx.ROWS - 1) // amx.ROWS * amx.ROWS
+        amx.pack_left(x, at, row, rows, deep, left)
+        amx.multiply(left, weights, w_at, out, out_at, rows, deep, columns, add)
+    else:
+        multiply(x, at, row, 1, weights, w_at, out, out_at, rows, deep, columns, add)
+
+
+@nb.njit(**OPTIONS)
+def _gather(x, at, width, v_out, v_at, columns, rows, v_weights, w_at, spare):
+    """Adds to the cotangents of a matrix what rows of its inputs [rows, width] and of its outputs' cotangents [rows, columns] make."""
+    left, right = spare
+    if left.size:
+        amx.pack_left_turned(x, at, width, width, rows, left)
+        amx.pack_right(v_out, v_at, rows, columns, right, 0)
+        amx.multiply(left, right, 0, v_weights, w_at, width, rows, columns, True)
+    else:
+        multiply(x, at, 1, width, v_out, v_at, v_weights, w_at, width, rows, columns, True)
+
+
+@nb.njit(**OPTIONS)
+def density_forward(features, at, rows, inputs, weights, hidden, geometry, spare):
+    """From rows of features to the geometry, whose first number is the logarithm of the density; ``at`` is the first row."""
+    _through(features, at * inputs, inputs, rows, inputs, weights, 0, hidden, at * HIDDEN, HIDDEN, False, spare)
+    rectify(hidden, at * HIDDEN, rows * HIDDEN)
+    two = inputs * HIDDEN
+    _through(hidden, at * HIDDEN, HIDDEN, rows, HIDDEN, weights, two, geometry, at * GEOMETRY, GEOMETRY, False, spare)
+
+
+@nb.njit(**OPTIONS)
+def color_forward(geometry, at, rows, inputs, weights, first, second, raw, spare):
     """From the geometry to the logits of the colour. ``first`` holds what the directions give it."""
     turned = inputs * HIDDEN + HIDDEN * GEOMETRY + DIRECTIONS * HIDDEN
     across = turned + GEOMETRY * HIDDEN
-    multiply(geometry, at * GEOMETRY, GEOMETRY, 1, weights, turned, first, at * HIDDEN, rows, GEOMETRY, HIDDEN, True)
+    last = across + HIDDEN * HIDDEN
+    _through(geometry, at * GEOMETRY, GEOMETRY, rows, GEOMETRY, weights, turned, first, at * HIDDEN, HIDDEN, True, spare)
     rectify(first, at * HIDDEN, rows * HIDDEN)
-    multiply(first, at * HIDDEN, HIDDEN, 1, weights, across, second, at * HIDDEN, rows, HIDDEN, HIDDEN, False)
+    _through(first, at * HIDDEN, HIDDEN, rows, HIDDEN, weights, across, second, at * HIDDEN, HIDDEN, False, spare)
     rectify(second, at * HIDDEN, rows * HIDDEN)
-    multiply(second, at * HIDDEN, HIDDEN, 1, weights, across + HIDDEN * HIDDEN, raw, at * RAW, rows, HIDDEN, RAW, False)
+    _through(second, at * HIDDEN, HIDDEN, rows, HIDDEN, weights, last, raw, at * RAW, RAW, False, spare)
 
 
 @nb.njit(**OPTIONS)
 def backward(features, hidden, geometry, first, second, at, rows, inputs, turned_weights, v_raw, v_density, v_hidden, v_first, v_geometry,
-             v_features, v_at, v_weights):  # fmt: skip
+             v_features, v_at, v_weights, spare):  # fmt: skip
     """Cotangents of features and weights, for ``rows`` rows from row ``at`` on.
 
     Args:
@@ -130,20 +183,20 @@ def backward(features, hidden, geometry, first, second, at, rows, inputs, turned
     three = two + HIDDEN * GEOMETRY + DIRECTIONS * HIDDEN
     four = three + GEOMETRY * HIDDEN
     five = four + HIDDEN * HIDDEN
-    w = turned_weights
-    multiply(second, at * HIDDEN, 1, HIDDEN, v_raw, at * RAW, v_weights, five, HIDDEN, rows, RAW, True)
+    w, v_raw_at, v_first_at = turned_weights, at * RAW, at * HIDDEN
+    _gather(second, at * HIDDEN, HIDDEN, v_raw, v_raw_at, RAW, rows, v_weights, five, spare)
     # Three of the raw numbers are colours, the rest is there to fill the lanes.
-    multiply(v_raw, at * RAW, RAW, 1, w, five, v_hidden, 0, rows, 3, HIDDEN, False)
+    _through(v_raw, v_raw_at, RAW, rows, 3, w, five, v_hidden, 0, HIDDEN, False, spare)
     rectify_backward(second, at * HIDDEN, v_hidden, 0, rows * HIDDEN)
-    multiply(first, at * HIDDEN, 1, HIDDEN, v_hidden, 0, v_weights, four, HIDDEN, rows, HIDDEN, True)
-    multiply(v_hidden, 0, HIDDEN, 1, w, four, v_first, at * HIDDEN, rows, HIDDEN, HIDDEN, False)
-    rectify_backward(first, at * HIDDEN, v_first, at * HIDDEN, rows * HIDDEN)
-    multiply(geometry, at * GEOMETRY, 1, GEOMETRY, v_first, at * HIDDEN, v_weights, three, GEOMETRY, rows, HIDDEN, True)
-    multiply(v_first, at * HIDDEN, HIDDEN, 1, w, three, v_geometry, 0, rows, HIDDEN, GEOMETRY, False)
+    _gather(first, at * HIDDEN, HIDDEN, v_hidden, 0, HIDDEN, rows, v_weights, four, spare)
+    _through(v_hidden, 0, HIDDEN, rows, HIDDEN, w, four, v_first, v_first_at, HIDDEN, False, spare)
+    rectify_backward(first, at * HIDDEN, v_first, v_first_at, rows * HIDDEN)
+    _gather(geometry, at * GEOMETRY, GEOMETRY, v_first, v_first_at, HIDDEN, rows, v_weights, three, spare)
+    _through(v_first, v_first_at, HIDDEN, rows, HIDDEN, w, three, v_geometry, 0, GEOMETRY, False, spare)
     for r in range(rows):
         v_geometry[r * GEOMETRY] += v_density[at + r]
-    multiply(hidden, at * HIDDEN, 1, HIDDEN, v_geometry, 0, v_weights, two, HIDDEN, rows, GEOMETRY, True)
-    multiply(v_geometry, 0, GEOMETRY, 1, w, two, v_hidden, 0, rows, GEOMETRY, HIDDEN, False)
+    _gather(hidden, at * HIDDEN, HIDDEN, v_geometry, 0, GEOMETRY, rows, v_weights, two, spare)
+    _through(v_geometry, 0, GEOMETRY, rows, GEOMETRY, w, two, v_hidden, 0, HIDDEN, False, spare)
     rectify_backward(hidden, at * HIDDEN, v_hidden, 0, rows * HIDDEN)
-    multiply(features, at * inputs, 1, inputs, v_hidden, 0, v_weights, 0, inputs, rows, HIDDEN, True)
-    multiply(v_hidden, 0, HIDDEN, 1, w, 0, v_features, v_at * inputs, rows, HIDDEN, inputs, False)
+    _gather(features, at * inputs, inputs, v_hidden, 0, HIDDEN, rows, v_weights, 0, spare)
+    _through(v_hidden, 0, HIDDEN, rows, HIDDEN, w, 0, v_features, v_at * inputs, inputs, False, spare)

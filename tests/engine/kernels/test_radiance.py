@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engine.fields.occupancy import OccupancyGrid
-from engine.kernels import marching, radiance
+from engine.kernels import amx, marching, radiance
 from engine.kernels.hashgrid import Layout
 from engine.kernels.radiance import reference
 
@@ -80,6 +80,27 @@ def test_loss_and_gradients_equal_the_reference(linear, count, density):
     first, second = torch.zeros_like(table), torch.zeros_like(table)
     learner.step(table, first, second, 0.01, 1)
     np.testing.assert_allclose(10 * first, v_table, atol=2e-3 * float(v_table.abs().max()))
+
+
+@pytest.mark.skipif(not amx.available(), reason="needs a processor with Intel AMX")
+@pytest.mark.parametrize("layout", [SMALL, Layout(8, 4, 12, 8, 300), Layout(6, 8, 12, 8, 300)])
+@pytest.mark.parametrize("count", [1, 40, 700])
+def test_bfloat16_gives_nearly_the_same_gradients(layout, count):
+    """As near as eight bits of each factor let them be, and where these decide on which side of 0 a number is."""
+    table, weights = field(layout)
+    walk = rays(count)
+    target, background = torch.rand(2, count, 3, generator=torch.Generator().manual_seed(5))
+    made = []
+    for narrow in (False, True):
+        learner = radiance.Learner(narrow=narrow)
+        loss, v_weights, used = learner(walk, 0.1 * table, weights, layout, 1.0, target, background, True, 20_000)
+        first, second = torch.zeros_like(table), torch.zeros_like(table)
+        learner.step(table.clone(), first, second, 0.01, 1)
+        made.append((loss, v_weights, first, used))
+    (loss, v_weights, first, used), (near, v_near, first_near, used_near) = made
+    assert near == pytest.approx(loss, rel=2e-3) and used_near == pytest.approx(used, rel=0.01)
+    assert 0 < (v_near - v_weights).norm() < 0.02 * v_weights.norm()
+    assert 0 < (first_near - first).norm() < 0.1 * first.norm()
 
 
 def test_rays_without_samples_show_the_background():

@@ -21,7 +21,7 @@ from engine.data.views import View, load_views
 from engine.formats.capture import read_capture
 from engine.formats.meshes import read_mesh
 from engine.formats.points import read_points
-from engine.kernels import use_threads
+from engine.kernels import amx, use_threads
 from engine.methods import load_model, new_trainer
 from engine.training.scoring import background, truth
 
@@ -51,6 +51,20 @@ def test_blobs_are_learnt(small_capture, blend):
     assert score(made, small_capture, blend) > 22
     low, high = made.bounds()
     assert -1.5 < min(low) < -0.2 and 0.2 < max(high) < 1.5
+
+
+def test_bfloat16_is_taken_where_the_processor_has_units_for_it(small_capture, monkeypatch):
+    monkeypatch.setattr(amx, "available", lambda: False)
+    with pytest.raises(UserError, match="bfloat16"):
+        trainer(small_capture, ngp=replace(SMALL, precision="bfloat16"))
+    plain = trainer(small_capture)
+    plain.step(0.0)
+    monkeypatch.undo()
+    asked, usual = (trainer(small_capture, ngp=replace(SMALL, precision=name)) for name in ("float32", "auto"))
+    for made in (asked, usual):
+        made.step(0.0)
+    assert np.array_equal(plain.field.weights, asked.field.weights)
+    assert np.array_equal(plain.field.weights, usual.field.weights) != amx.available()
 
 
 def test_opaque_views_far_from_the_origin(capture_writer, tmp_path):
