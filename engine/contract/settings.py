@@ -142,7 +142,7 @@ class NgpSettings:
     """Instant-NGP (Müller et al. 2022). Schedules are shares of the run, so that they fit any budget."""
 
     levels: int = setting(8, "Levels of the hash grid; times features, a multiple of 16.", minimum=2, maximum=32, advanced=True)
-    features: int = setting(4, "Features in a row of the hash grid: 2, 4 or 8.", minimum=2, maximum=8, advanced=True)
+    features: int = setting(4, "Features in a row of the hash grid: 2 or 4.", minimum=2, maximum=4, advanced=True)
     log2_table: int = setting(
         17,
         "Size of the table that each level keeps what it learnt in, as a power of two of rows; more hold finer detail, and are slow where "
@@ -332,10 +332,10 @@ def check_ngp(values: NgpSettings) -> None:
     Raises:
         UserError: names them.
     """
-    if values.features not in (2, 4, 8) or values.levels * values.features % 16 or values.cells % 8:
+    if values.features not in (2, 4) or values.levels * values.features % 16 or values.cells % 8:
         raise UserError(
             f"ngp cannot compute {values.levels} levels of {values.features} features with an occupancy grid of {values.cells}.",
-            "Take 2, 4 or 8 features, levels times features a multiple of 16, and cells a multiple of 8.",
+            "Take 2 or 4 features, levels times features a multiple of 16, and cells a multiple of 8.",
         )
     if 0 < values.ray_steps < _LEAST_RAY_STEPS:
         raise UserError(f"{values.ray_steps} steps of a ray are too few.", f"Give --ngp.ray-steps {_LEAST_RAY_STEPS} or more, or 0.")

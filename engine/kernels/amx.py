@@ -6,11 +6,12 @@ Eight tile registers of 16 rows of 64 bytes each belong to a thread. One instruc
 others share 32 bits. Which two is free as long as both sides agree: here the ones that are sixteen apart, so that pairs are made of whole
 vectors on either side.
 
-What is emitted here is for processors that have the units; on others it compiles to nothing, and must not be called.
+Where kernels are compiled for processors without the units, what is here compiles to nothing, and must not be called.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cache
 
@@ -25,8 +26,11 @@ from .math import OPTIONS
 
 # Rows of a tile, and how deep one instruction multiplies.
 ROWS, DEEP = 16, 32
-# Tiles of sums side by side, and the numbers of the registers that hold the two sides.
-_WIDE, _LEFT, _RIGHT = 4, 4, (5, 6)
+# Tiles of sums side by side; they have the first registers. Those of the two sides of a product.
+_WIDE = 4
+_LEFT, _RIGHT = 4, (5, 6)
+# What kernels/__init__ has Numba compile for.
+_COMPILED = "+amx-bf16" in os.environ["NUMBA_CPU_FEATURES"].split(",")
 _BYTE, _LONG = ir.IntType(8), ir.IntType(64)
 # Palette 1: how many bytes a row of each tile has, and how many rows.
 _SHAPES = np.zeros(64, np.uint8)
@@ -35,22 +39,18 @@ _SHAPES[0], _SHAPES[16:32:2], _SHAPES[48:56] = 1, 64, ROWS
 
 @cache
 def available() -> bool:
-    """Whether this processor has the units, LLVM knows them, and the system lets this process use them."""
-    import llvmlite.binding as llvm
+    """Whether this processor has the units, kernels are compiled for them, and the system lets this process use them."""
     import torch
 
-    features = llvm.get_host_cpu_features()
-    known = features.get("amx-tile") and features.get("amx-bf16") and features.get("avx512f")
     # Linux gives the registers to processes that ask. Private to torch 2.13, whose own products need them too.
-    return bool(known) and sys.platform == "linux" and torch.cpu._init_amx()
+    return _COMPILED and sys.platform == "linux" and torch.cpu._init_amx()
 
 
-def _emit(context, builder, name: str, *values) -> None:
-    """Calls an instruction of LLVM, unless this processor lacks it."""
-    if "+amx-bf16" not in context.codegen().magic_tuple()[2]:
-        return
-    kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
-    builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.{name}"), values)
+def _emit(builder, name: str, *values) -> None:
+    """Calls an instruction of LLVM, unless kernels are compiled for processors without it."""
+    if _COMPILED:
+        kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.{name}"), values)
 
 
 def _bytes(context, builder, kind, array, index):
@@ -64,7 +64,7 @@ def _tiles(context, builder, name: str, kind, array, index, step, numbers) -> No
     stride = builder.mul(step, ir.Constant(_LONG, 4))
     for count, number in enumerate(numbers):
         place = builder.add(index, ir.Constant(_LONG, ROWS * count))
-        _emit(context, builder, name, ir.Constant(_BYTE, number), _bytes(context, builder, kind, array, place), stride)
+        _emit(builder, name, ir.Constant(_BYTE, number), _bytes(context, builder, kind, array, place), stride)
 
 
 @intrinsic
@@ -73,8 +73,8 @@ def _configure(typingctx, shapes, before):
 
     def codegen(context, builder, sig, values):
         first = ir.Constant(_LONG, 0)
-        _emit(context, builder, "sttilecfg", _bytes(context, builder, sig.args[1], values[1], first))
-        _emit(context, builder, "ldtilecfg", _bytes(context, builder, sig.args[0], values[0], first))
+        _emit(builder, "sttilecfg", _bytes(context, builder, sig.args[1], values[1], first))
+        _emit(builder, "ldtilecfg", _bytes(context, builder, sig.args[0], values[0], first))
         return context.get_dummy_value()
 
     return types.void(shapes, before), codegen
@@ -100,7 +100,7 @@ def _zeros(typingctx, wide):
 
     def codegen(context, builder, sig, values):
         for number in range(sig.args[0].literal_value):
-            _emit(context, builder, "tilezero", ir.Constant(_BYTE, number))
+            _emit(builder, "tilezero", ir.Constant(_BYTE, number))
         return context.get_dummy_value()
 
     if isinstance(wide, types.IntegerLiteral):
@@ -133,7 +133,7 @@ def _store(typingctx, array, index, step, wide):
 
 @intrinsic(prefer_literal=True)
 def _multiply_add(typingctx, left, left_at, left_step, right, right_at, right_step, wide):
-    """Adds the product of 16 rows of pairs and as many columns of pairs, 16 ``wide``, to the sums."""
+    """Adds the products of a tile of pairs on the left and ``wide`` tiles on the right, side by side, to the sums."""
 
     def codegen(context, builder, sig, values):
         left, left_at, left_step, right, right_at, right_step, _ = values
@@ -143,7 +143,7 @@ def _multiply_add(typingctx, left, left_at, left_step, right, right_at, right_st
             side = _RIGHT[number % 2]
             place = builder.add(right_at, ir.Constant(_LONG, ROWS * number))
             _tiles(context, builder, "tileloadd64", sig.args[3], right, place, right_step, [side])
-            _emit(context, builder, "tdpbf16ps", *(ir.Constant(_BYTE, each) for each in (number, _LEFT, side)))
+            _emit(builder, "tdpbf16ps", *(ir.Constant(_BYTE, each) for each in (number, _LEFT, side)))
         return context.get_dummy_value()
 
     if isinstance(wide, types.IntegerLiteral):
@@ -152,7 +152,7 @@ def _multiply_add(typingctx, left, left_at, left_step, right, right_at, right_st
 
 @intrinsic
 def _pair(typingctx, low, high):
-    """Two lanes as bfloat16, rounded to the nearest, in the lower and the upper halves of one."""
+    """Two lanes as bfloat16, rounded to the nearest and away from 0 between two, in the lower and the upper halves of one."""
 
     def codegen(context, builder, sig, values):
         ints = ir.VectorType(ir.IntType(32), simd.WIDTH)
@@ -197,35 +197,37 @@ def _pairs(values, at, step, deep):
 
 
 @nb.njit(**OPTIONS)
-def pack_left(a, at, row, rows, deep, left):
-    """Pairs of rows of numbers side by side. Arguments as of :func:`multiply`."""
+def pack_left(a, at, step, rows, deep, left):
+    """Packs the left side of a product: ``rows`` rows of ``deep`` numbers side by side, ``step`` elements apart, from a flat index on.
+
+    Where ``deep`` is no multiple of 16, what follows in a row has to be 0 up to there. ``left``: flat, receives rows / 2 * deep float32,
+    ``deep`` rounded up to 32.
+    """
     wide = (deep + DEEP - 1) // DEEP * ROWS
     for r in range(rows):
         for d in range(0, deep, DEEP):
-            simd.store(left, r * wide + d // 2, _pairs(a, at + r * row + d, ROWS, deep - d))
+            simd.store(left, r * wide + d // 2, _pairs(a, at + r * step + d, ROWS, deep - d))
 
 
 @nb.njit(**OPTIONS)
-def pack_left_turned(a, at, column, rows, deep, left):
-    """As :func:`pack_left` of a matrix whose columns have their numbers side by side, one ``column`` elements after the other."""
+def pack_left_turned(a, at, step, rows, deep, left):
+    """As :func:`pack_left` where columns have their numbers side by side: ``deep`` columns, ``step`` elements apart, of ``rows`` numbers.
+    Both are multiples of 16.
+    """
     wide = (deep + DEEP - 1) // DEEP * ROWS
     for r in range(0, rows, ROWS):
         for d in range(0, deep, DEEP):
             for k in range(ROWS):
-                simd.store(left, (r + k) * wide + d // 2, _pairs(a, at + (d + k) * column + r, ROWS * column, deep - d))
-            _turn_in_place(left, r * wide + d // 2, wide)
-
-
-@nb.njit(inline="always", **OPTIONS)
-def _turn_in_place(values, at, step):
-    columns = _turned(simd.loads(values, at, step, 16))
-    simd.store_tile(columns, values, at, step, 1)
+                simd.store(left, (r + k) * wide + d // 2, _pairs(a, at + (d + k) * step + r, ROWS * step, deep - d))
+            tile = r * wide + d // 2
+            simd.store_tile(_turned(simd.loads(left, tile, wide, ROWS)), left, tile, wide, 1)
 
 
 @nb.njit(**OPTIONS)
 def pack_right(b, at, deep, columns, right, right_at):
-    """Pairs of rows that are multiplied with pairs of the other side, in at most as much room as they came from where ``deep`` is a
-    multiple of 16. Arguments as of :func:`multiply`.
+    """Packs the right side of a product: ``deep`` rows of ``columns`` numbers, from a flat index on; both are multiples of 16.
+
+    ``right``: flat, receives deep / 2 * columns float32 from ``right_at`` on, ``deep`` rounded up to 32: at most as many as come in.
     """
     for d in range(0, deep, DEEP):
         for k in range(ROWS):
@@ -233,33 +235,32 @@ def pack_right(b, at, deep, columns, right, right_at):
                 simd.store(right, right_at + (d // 2 + k) * columns + c, _pairs(b, at + (d + k) * columns + c, ROWS * columns, deep - d))
 
 
+@nb.njit(inline="always", **OPTIONS)
+def _strip(left, left_at, deep, right, right_at, out, out_at, columns, add, wide):
+    """A row of ``wide`` tiles of a product."""
+    if add:
+        _load(out, out_at, columns, wide)
+    else:
+        _zeros(wide)
+    for d in range(0, deep, ROWS):
+        _multiply_add(left, left_at + d, deep, right, right_at + d * columns, columns, wide)
+    _store(out, out_at, columns, wide)
+
+
 @nb.njit(**OPTIONS)
 def multiply(left, right, right_at, out, out_at, rows, deep, columns, add):
-    """out[r, c] = sum over d of the products of what was packed, added to what is there where ``add`` is true.
+    """out[r, c] = the sum over d of products of what was packed, added to what is there where ``add`` is true.
 
     Args:
-        left: of :func:`pack_left`. right: of :func:`pack_right`, from right_at on. Both flat float32. out: flat float32 from out_at on,
-            rows of ``columns``.
-        rows, deep, columns: multiples of 16.
+        left: of :func:`pack_left`. right: of :func:`pack_right`, from right_at on. out: flat float32 from out_at on, rows of ``columns``.
+        rows, columns: multiples of 16. deep: as it was packed with.
     """
     wide = (deep + DEEP - 1) // DEEP * ROWS
     for r in range(0, rows, ROWS):
         c = 0
         while c + _WIDE * ROWS <= columns:
-            if add:
-                _load(out, out_at + r * columns + c, columns, 4)
-            else:
-                _zeros(4)
-            for d in range(0, wide, ROWS):
-                _multiply_add(left, r * wide + d, wide, right, right_at + d * columns + c, columns, 4)
-            _store(out, out_at + r * columns + c, columns, 4)
+            _strip(left, r * wide, wide, right, right_at + c, out, out_at + r * columns + c, columns, add, _WIDE)
             c += _WIDE * ROWS
         while c < columns:
-            if add:
-                _load(out, out_at + r * columns + c, columns, 1)
-            else:
-                _zeros(1)
-            for d in range(0, wide, ROWS):
-                _multiply_add(left, r * wide + d, wide, right, right_at + d * columns + c, columns, 1)
-            _store(out, out_at + r * columns + c, columns, 1)
+            _strip(left, r * wide, wide, right, right_at + c, out, out_at + r * columns + c, columns, add, 1)
             c += ROWS

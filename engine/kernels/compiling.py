@@ -181,7 +181,6 @@ def _compile() -> None:
         draw,
         *field(2),
         *field(4),
-        *field(8),
         lambda: solid.solid(corners.astype(np.float64), 4),
         lambda: drawing.draw(corners, corners, corners, np.zeros(1, np.int32), finish, np.zeros((4, 4, 4), f), *one_view, lamps, 2),
     ]

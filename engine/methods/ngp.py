@@ -242,7 +242,8 @@ class NgpTrainer(NgpModel):
         """Whether the networks learn with bfloat16."""
         there = self.device == "cpu" and amx.available()
         if self.settings.precision == "bfloat16" and not there:
-            raise UserError(f"The {self.device} here has no units for matrices of bfloat16 (Intel AMX).", "Use --ngp.precision auto.")
+            what = "This processor has no units for matrices of it (Intel AMX)" if self.device == "cpu" else "It is for processors"
+            raise UserError(f"ngp cannot learn with bfloat16 here. {what}.", "Use --ngp.precision auto.")
         return there and self.settings.precision != "float32"
 
     def _looks(self) -> int:

@@ -39,7 +39,7 @@ def predict(network: nn.Module, pictures: np.ndarray, numbers: str = "float32") 
     views = composed(pictures)[None]
     if numbers == "int8":
         network = copy.deepcopy(network)
-        network.encoder = quantised(network.encoder, [(as_seen(_with_mirrored(views)),)], network.encoder.PRECISE)
+        network.encoder = quantised(network.encoder, [(_pictures(views),)], network.encoder.PRECISE)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=numbers == "bfloat16"):
         logits = mean_logits(network, views)
     return logits.float().softmax(dim=1)[0, 1].half().float().numpy()
@@ -58,16 +58,16 @@ def mean_logits(network: nn.Module, views: Tensor) -> Tensor:
         [B, 2, 32, 32, 32] of empty and full.
     """
     batch, count = views.shape[:2]
-    features = network.features(as_seen(_with_mirrored(views))).view(2 * batch, count, -1)
-    turns = torch.cat([features.roll(-first, dims=1) for first in range(count)])
-    logits = network.build(turns).float()
-    straight, mirrored = logits.unflatten(0, (count, 2, batch)).mean(dim=0)
+    features = network.features(_pictures(views)).view(2 * batch, count, -1)
+    logits = sum(network.build(features.roll(-first, dims=1)).float() for first in range(count)) / count
+    straight, mirrored = logits.split(batch)
     # A shape's mirrored voxels lie the other way along x.
     return (straight + mirrored.flip(2)) / 2
 
 
-def _with_mirrored(views: Tensor) -> Tensor:
-    return torch.cat([views, views.flip(-1)])
+def _pictures(views: Tensor) -> Tensor:
+    """What the encoder is shown, [2 B V, 3, H, W]: all views, and all in a mirror."""
+    return as_seen(torch.cat([views, views.flip(-1)]))
 
 
 def write_prediction(

@@ -90,7 +90,9 @@ class VoxelTrainer:
         return loss.item()
 
     def score(self, shapes: Shapes, views: int, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
-        """The intersection over union of each shape by its first views, by the mean weights, [N]."""
+        """The intersection over union of each shape by its first views, by the mean weights, [N]. What is made of pictures later is a
+        little better: prediction.mean_logits takes several times as long.
+        """
         scores = []
         with torch.no_grad(), self._numbers():
             for first in range(0, len(shapes), _SCORED_AT_ONCE):

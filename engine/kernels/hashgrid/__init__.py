@@ -21,7 +21,7 @@ class Layout:
     """
 
     levels: int
-    features: int  # 2, 4 or 8 in a row
+    features: int  # 2 or 4 in a row
     log2_size: int
     base: int
     finest: int

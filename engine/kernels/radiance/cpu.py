@@ -110,6 +110,8 @@ def _trace(positions, t, dt, first, last, through, scale, table, levels, like, w
 def _colors(harmonics, rays, begins, inputs, weights, matrices, spare, solid, tinted):
     """Colours of the samples of rays; ray i of them has the rows begins[i]..begins[i + 1]. They take the place of the logits in raw.
 
+    ``weights`` are those as they are, for the directions, one product a ray; ``matrices`` what networks wants for the products of samples.
+
     Returns the number of rows with those that fill the last block, which are zero.
     """
     features, hidden, geometry = solid
@@ -331,8 +333,6 @@ def learn(
     for slot in nb.prange(SLOTS):
         first_ray, end = _bounds(count, slot)
         v_weights[slot] = _0
-        if narrow:
-            tiles_before = amx.begin()
         solid, tinted, marks = _buffers(capacity, inputs)
         features, hidden, geometry = solid
         first, second, raw = tinted
@@ -351,6 +351,8 @@ def learn(
         out = share_of_places * slot
         segments[slot, 0] = out
         held, fits = 0, True
+        if narrow:
+            tiles_before = amx.begin()
         for ray in range(first_ray, end):
             if not fits:
                 break

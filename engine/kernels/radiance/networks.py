@@ -125,9 +125,10 @@ def _through(x, at, row, rows, deep, weights, w_at, out, out_at, columns, add, s
     """
     left, _ = spare
     if left.size:
-        rows = (rows + amx.ROWS - 1) // amx.ROWS * amx.ROWS
-        amx.pack_left(x, at, row, rows, deep, left)
-        amx.multiply(left, weights, w_at, out, out_at, rows, deep, columns, add)
+        # Numba compiles a function anew for each constant that it is given, unless that is hidden from it: once is enough here.
+        many, whole = np.int64((rows + amx.ROWS - 1) // amx.ROWS * amx.ROWS), np.int64(deep)
+        amx.pack_left(x, np.int64(at), np.int64(row), many, whole, left)
+        amx.multiply(left, weights, np.int64(w_at), out, np.int64(out_at), many, whole, np.int64(columns), add != 0)
     else:
         multiply(x, at, row, 1, weights, w_at, out, out_at, rows, deep, columns, add)
 
@@ -137,16 +138,21 @@ def _gather(x, at, width, v_out, v_at, columns, rows, v_weights, w_at, spare):
     """Adds to the cotangents of a matrix what rows of its inputs [rows, width] and of its outputs' cotangents [rows, columns] make."""
     left, right = spare
     if left.size:
-        amx.pack_left_turned(x, at, width, width, rows, left)
-        amx.pack_right(v_out, v_at, rows, columns, right, 0)
-        amx.multiply(left, right, 0, v_weights, w_at, width, rows, columns, True)
+        # As above.
+        wide, many = np.int64(width), np.int64(columns)
+        amx.pack_left_turned(x, np.int64(at), wide, wide, rows, left)
+        amx.pack_right(v_out, np.int64(v_at), rows, many, right, np.int64(0))
+        amx.multiply(left, right, np.int64(0), v_weights, np.int64(w_at), wide, rows, many, rows > 0)
     else:
         multiply(x, at, 1, width, v_out, v_at, v_weights, w_at, width, rows, columns, True)
 
 
 @nb.njit(**OPTIONS)
 def density_forward(features, at, rows, inputs, weights, hidden, geometry, spare):
-    """From rows of features to the geometry, whose first number is the logarithm of the density; ``at`` is the first row."""
+    """From rows of features to the geometry, whose first number is the logarithm of the density; ``at`` is the first row.
+
+    ``weights`` are packed where ``spare`` has room, here and in what follows.
+    """
     _through(features, at * inputs, inputs, rows, inputs, weights, 0, hidden, at * HIDDEN, HIDDEN, False, spare)
     rectify(hidden, at * HIDDEN, rows * HIDDEN)
     two = inputs * HIDDEN
@@ -173,7 +179,7 @@ def backward(features, hidden, geometry, first, second, at, rows, inputs, turned
 
     Args:
         features, hidden, geometry, first, second: what the forward functions took and made.
-        turned_weights: from transposed.
+        turned_weights: from transposed, packed where ``spare`` has room.
         v_raw: flat [rows, RAW], from row ``at`` on. v_density: [rows], of the geometry's first number, from row ``at`` on.
         v_hidden: flat [rows, HIDDEN], scratch. v_first: flat, receives the cotangent of ``first`` from row ``at`` on.
         v_geometry: flat [rows, GEOMETRY], scratch.
