@@ -107,28 +107,22 @@ def _zeros(typingctx, wide):
         return types.void(wide), codegen
 
 
-@intrinsic(prefer_literal=True)
-def _load(typingctx, array, index, step, wide):
-    """Sums of what stands in 16 rows of a flat float32 array, ``step`` apart, from an index on."""
+def _sums_and_memory(name: str):
+    """An instruction between the sums and 16 rows of a flat float32 array, ``step`` apart, from an index on."""
 
-    def codegen(context, builder, sig, values):
-        _tiles(context, builder, "tileloadd64", sig.args[0], *values[:3], range(sig.args[3].literal_value))
-        return context.get_dummy_value()
+    @intrinsic(prefer_literal=True)
+    def move(typingctx, array, index, step, wide):
+        def codegen(context, builder, sig, values):
+            _tiles(context, builder, name, sig.args[0], *values[:3], range(sig.args[3].literal_value))
+            return context.get_dummy_value()
 
-    if isinstance(wide, types.IntegerLiteral):
-        return types.void(array, types.int64, types.int64, wide), codegen
+        if isinstance(wide, types.IntegerLiteral):
+            return types.void(array, types.int64, types.int64, wide), codegen
+
+    return move
 
 
-@intrinsic(prefer_literal=True)
-def _store(typingctx, array, index, step, wide):
-    """Writes sums to where :func:`_load` would read them."""
-
-    def codegen(context, builder, sig, values):
-        _tiles(context, builder, "tilestored64", sig.args[0], *values[:3], range(sig.args[3].literal_value))
-        return context.get_dummy_value()
-
-    if isinstance(wide, types.IntegerLiteral):
-        return types.void(array, types.int64, types.int64, wide), codegen
+_load, _store = _sums_and_memory("tileloadd64"), _sums_and_memory("tilestored64")
 
 
 @intrinsic(prefer_literal=True)
