@@ -163,6 +163,13 @@ class NgpSettings:
         maximum=0.5,
         advanced=True,
     )
+    distortion: float = setting(
+        0.003,
+        "How much it counts in the loss that a ray's light stops at places far apart, which keeps haze away from before cameras; 0 as "
+        "published. Small objects need none.",
+        minimum=0.0,
+        advanced=True,
+    )
     ray_steps: int = setting(
         0,
         "Steps of a ray along the diagonal of the scene's box; 0 takes 512 where that is all there is, 256 where more lies around it.",

@@ -129,7 +129,7 @@ def _compile() -> None:
 
         def learn() -> None:
             walk = (0 * ray, ray, bits, 0.1, 0.0, zero, zero, 8)
-            made["segments"] = radiance.learn(*walk, harmonics, *given, ray, ray, False, 0.0, 0, False, places, v_features)[2]
+            made["segments"] = radiance.learn(*walk, harmonics, *given, ray, ray, False, 0.0, 0.0, 0, False, places, v_features)[2]
 
         return [
             lambda: radiance.density(ray, *given),

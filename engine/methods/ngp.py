@@ -197,7 +197,7 @@ class NgpTrainer(NgpModel):
             cascades = min(_CASCADES + math.ceil(math.log2(reach / radius)), _MOST_CASCADES)
         cascades = settings.ngp.cascades or cascades
         super().__init__(settings.ngp, cascades, Space(center, radius), blend, self.rng, devices.choose("ngp", settings.device).device)
-        self._learner = Learner(self.settings.faint, self._narrow())
+        self._learner = Learner(self.settings.faint, self._narrow(), self.settings.distortion)
         self.background = settings.background if settings.background != "auto" else ("random" if transparent else "black")
         self.bank = RayBank(views, self.space, self.device)
         self.grid.exclude_empty(self.space, views)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import volume
 from ..hashgrid import Layout
 from ..hashgrid import reference as hashing
 from ..marching import Samples, Walk, march
@@ -71,11 +72,11 @@ class Learner:
 
     On the processor, of a ray's samples whose weight is below ``faint`` every fourth is learnt from, four times as much; which is the first
     is chance. Most samples lie before surfaces, where their gradients are small and their cost is not. ``narrow`` has the networks compute
-    with bfloat16, for processors with amx.
+    with bfloat16, for processors with amx. ``distortion`` is what a ray's distortion, see reference, counts in the loss.
     """
 
-    def __init__(self, faint: float = 0.0, narrow: bool = False) -> None:
-        self.faint, self.narrow = faint, narrow
+    def __init__(self, faint: float = 0.0, narrow: bool = False, distortion: float = 0.0) -> None:
+        self.faint, self.narrow, self.distortion = faint, narrow, distortion
         self._places, self._v_features = np.empty((0, 3), np.float32), np.empty((0, 0), np.float32)
         self._segments, self._layout = np.zeros((0, 2), np.int64), None
         self._gradients: Tensor | None = None
@@ -115,8 +116,10 @@ class Learner:
             samples, target, background = samples.first(rays), target[:rays], background[:rays]
             with torch.enable_grad():
                 leaves = (table.detach().requires_grad_(), weights.detach().requires_grad_())
-                color, _, alpha, used = reference.render(samples, walk.directions[:rays], *leaves, layout, half)
+                made = reference.shade(samples.rays, samples.positions, walk.directions[:rays], *leaves, layout, half)
+                color, _, alpha, used = volume.reference.composite(*made, samples.t, samples.dt, samples.starts)
                 loss = reference.huber(color, alpha, target, background, linear)
+                loss = loss + self.distortion * reference.distortion(made[0], samples)
                 self._gradients, v_weights = torch.autograd.grad(loss, leaves)
             self.seen = int(used.sum())
             return loss.item(), v_weights, self.seen
@@ -127,8 +130,10 @@ class Learner:
             self._places, self._v_features = np.empty((needed, 3), np.float32), np.empty((needed, layout.width), np.float32)
         way = (part.contiguous().numpy() if isinstance(part, Tensor) else part for part in vars(walk).values())
         given = _field(walk.directions, table, weights, layout, half)
-        wanted = (target.contiguous().numpy(), background.contiguous().numpy(), linear, self.faint, seed, self.narrow)
-        loss, v_weights, self._segments, self.seen = cpu.learn(*way, *given, *wanted, self._places[:needed], self._v_features[:needed])
+        chosen = (linear, self.distortion, self.faint, seed, self.narrow)
+        wanted = (target.contiguous().numpy(), background.contiguous().numpy())
+        room = (self._places[:needed], self._v_features[:needed])
+        loss, v_weights, self._segments, self.seen = cpu.learn(*way, *given, *wanted, *chosen, *room)
         return loss, torch.from_numpy(v_weights), int((self._segments[:, 1] - self._segments[:, 0]).sum())
 
     def step(self, table: Tensor, first: Tensor, second: Tensor, rate: float, time: int) -> None:

@@ -17,7 +17,7 @@ from ..marching.cpu import occupied_blocks, walk
 from ..math import OPTIONS, aligned, exp, srgb_encode, srgb_encode_slope
 from ..volume.cpu import LEAST, opacity
 from .networks import backward, color_forward, density_forward, multiply, packed, spare_room, transposed
-from .reference import DIRECTIONS, GEOMETRY, HIDDEN, HUBER, MOST, RAW
+from .reference import DIRECTIONS, GEOMETRY, HIDDEN, HUBER, MOST, NEAREST, RAW
 
 SLOTS = 32
 # Samples of a slot that get their colours together: their activations fill half of the second cache.
@@ -29,7 +29,7 @@ _MARGIN = 64
 _FEWER = 4
 _LANES = simd.WIDTH
 _0, _1 = np.float32(0.0), np.float32(1.0)
-_MOST, _HUBER = np.float32(MOST), np.float32(HUBER)
+_MOST, _HUBER, _NEAREST = np.float32(MOST), np.float32(HUBER), np.float32(NEAREST)
 
 
 @nb.njit(**OPTIONS)
@@ -301,13 +301,14 @@ def _follow(origin, direction, bits, blocks, step, cone, longest, begin, jitter,
 @nb.njit(parallel=True, **OPTIONS)
 def learn(
     origins, directions, bits, step, cone, begin, jitter, most, harmonics, table, levels, like, weights, scale, target, background, linear,
-    faint, seed, narrow, places, v_features
+    distortion, faint, seed, narrow, places, v_features
 ):  # fmt: skip
     """Loss and gradients of rays. A slot of which the samples do not fit in its share of ``places`` leaves its last rays out.
 
     Args:
         origins … most: see marching.Walk. harmonics … scale: as for :func:`render`.
         target: [R, 3] float32 displayed codes. background: [R, 3] in the light of blending. linear: whether that is not the codes.
+        distortion: what the distortion of a ray counts beside its colour's error, see reference.
         faint: of samples of less weight some are learnt from for all. seed: of the chance by which these are chosen.
         narrow: whether the networks' products are of bfloat16, which needs amx.available().
         places, v_features: [P, 3 and levels * F] float32, P of at least SLOTS * room(most, 0), receive the samples that count, as
@@ -320,7 +321,7 @@ def learn(
     count, inputs = origins.shape[0], len(like) * levels.shape[0]
     scale, faint, step, cone = np.float32(scale), np.float32(faint), np.float32(step), np.float32(cone)
     longest = max(step, np.float32(1 << bits.shape[0]) / np.float32(bits.shape[1]))
-    share_of_loss = np.float32(1.0 / max(3 * count, 1))
+    share_of_loss, distortion = np.float32(1.0 / max(3 * count, 1)), np.float32(distortion / max(count, 1))
     blocks = occupied_blocks(bits)
     capacity, share_of_places = _TOGETHER + most + _MARGIN, places.shape[0] // SLOTS
     # Each slot's on cache lines of its own.
@@ -336,7 +337,7 @@ def learn(
         solid, tinted, marks = _buffers(capacity, inputs)
         features, hidden, geometry = solid
         first, second, raw = tinted
-        thick, share, after, counts, _, length, spots = marks
+        thick, share, after, counts, far, length, spots = marks
         v_raw, v_density, v_first = _rows(capacity, RAW), _rows(capacity, 1), _rows(capacity, HIDDEN)
         v_hidden, v_geometry = _rows(_BACK, HIDDEN), _rows(_BACK, GEOMETRY)
         made, v_made, one = np.empty(3, np.float32), _rows(1, RAW), _rows(1, HIDDEN)
@@ -375,10 +376,23 @@ def learn(
                 loss, v_through = _loss(made, left[i], target[one_ray], background[one_ray], linear, share_of_loss, v_made)
                 losses[slot] += loss
                 red, green, blue = v_made[0], v_made[1], v_made[2]
-                behind = _0
+                # For the distortion, see reference: depths, and how far each sample is from those before it, in places that cotangents
+                # take later.
+                full, before, last = _0, _0, _0
+                for row in range(begins[i], begins[i + 1]):
+                    depth = np.log(max(far[row], _NEAREST))
+                    before += full * (depth - last)
+                    v_raw[row * RAW], v_density[row] = depth, before
+                    full, last = full + counts[row] * share[row], depth
+                behind, full, beyond = _0, _0, _0
                 for row in range(begins[i + 1] - 1, begins[i] - 1, -1):
                     w = counts[row] * share[row]
                     gain = red * raw[row * RAW] + green * raw[row * RAW + 1] + blue * raw[row * RAW + 2] - v_through
+                    beyond += full * (last - v_raw[row * RAW])
+                    full, last = full + w, v_raw[row * RAW]
+                    apart = v_density[row] + beyond + share[row] * length[row] / (np.float32(3.0) * max(far[row], _NEAREST))
+                    losses[slot] += distortion * w * apart
+                    gain += distortion * np.float32(2.0) * apart
                     # As in volume, and on to the logarithm of the density.
                     v_density[row] = counts[row] * _slope(thick[row]) * length[row] * (after[row] * gain - behind)
                     behind += w * gain

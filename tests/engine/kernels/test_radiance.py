@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from engine.fields.occupancy import OccupancyGrid
-from engine.kernels import amx, marching, radiance
+from engine.kernels import amx, marching, radiance, volume
 from engine.kernels.hashgrid import Layout
 from engine.kernels.radiance import reference
 
@@ -60,7 +60,8 @@ def test_density_and_pictures_equal_the_reference(layout, cascades):
 @pytest.mark.parametrize("linear", [False, True])
 @pytest.mark.parametrize("count", [1, 40, 700])
 @pytest.mark.parametrize("density", [0.2, 1.5])
-def test_loss_and_gradients_equal_the_reference(linear, count, density):
+@pytest.mark.parametrize("distortion", [0.0, 0.1])
+def test_loss_and_gradients_equal_the_reference(linear, count, density, distortion):
     table, weights = field(density=density)
     walk = rays(count)
     samples, directions = marched(walk)
@@ -70,8 +71,10 @@ def test_loss_and_gradients_equal_the_reference(linear, count, density):
     wide = marching.Samples(samples.starts, samples.rays, *(p.double() for p in (samples.t, samples.dt, samples.positions)), samples.ends)
     color, _, alpha, _ = reference.render(wide, directions.double(), *leaves, SMALL, 1.0)
     expected = reference.huber(color, alpha, target.double(), background.double(), linear)
+    solid, _ = reference.density(wide.positions, *leaves, SMALL, 1.0)
+    expected = expected + distortion * reference.distortion(solid, wide)
     v_table, v_weights = torch.autograd.grad(expected, leaves)
-    learner = radiance.Learner()
+    learner = radiance.Learner(distortion=distortion)
     for _ in range(2):
         loss, mine, used = learner(walk, table, weights, SMALL, 1.0, target, background, linear, len(samples))
     assert loss == pytest.approx(expected.item(), rel=1e-4) and 0 < used <= len(samples)
@@ -80,6 +83,20 @@ def test_loss_and_gradients_equal_the_reference(linear, count, density):
     first, second = torch.zeros_like(table), torch.zeros_like(table)
     learner.step(table, first, second, 0.01, 1)
     np.testing.assert_allclose(10 * first, v_table, atol=2e-3 * float(v_table.abs().max()))
+
+
+def test_distortion_is_the_sum_over_pairs_of_samples():
+    samples, _ = marched(rays(20))
+    density = 3 * torch.rand(len(samples), generator=torch.Generator().manual_seed(7))
+    expected = 0.0
+    for first, last in zip(samples.starts[:-1], samples.starts[1:], strict=True):
+        part = slice(first, last)
+        weight, _ = volume.reference.weights(density[part], samples.dt[part], torch.tensor([0, last - first]))
+        weight, depth = weight[0].double(), samples.t[part].double().log()
+        expected += (weight[:, None] * weight * (depth[:, None] - depth).abs()).sum()
+        expected += (weight**2 * samples.dt[part] / samples.t[part]).sum() / 3
+    assert expected > 1
+    assert reference.distortion(density, samples).item() == pytest.approx(expected.item() / 20, rel=1e-4)
 
 
 @pytest.mark.skipif(not amx.available(), reason="needs a processor with Intel AMX")
