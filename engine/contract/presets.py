@@ -87,6 +87,7 @@ _NGP: dict[str, Any] = {
         "finest": 2048,
         "batch": 262_144,
         "faint": 0.0,
+        "distortion": 0.0,
         "ray_steps": 1024,
         "cells": 128,
         "looks": "paper",

@@ -164,9 +164,9 @@ class NgpSettings:
         advanced=True,
     )
     distortion: float = setting(
-        0.003,
+        0.2,
         "How much it counts in the loss that a ray's light stops at places far apart, which keeps haze away from before cameras; 0 as "
-        "published. Small objects need none.",
+        "published, and from about 1 on all moves to the cameras or is gone.",
         minimum=0.0,
         advanced=True,
     )
