@@ -19,11 +19,12 @@ from typing import Annotated, Any
 import tyro
 
 from . import cli_voxels, output
+from .contract.checks import check_together
 from .contract.errors import UserError
 from .contract.presets import PRESETS, with_preset
 from .contract.result import EVENTS, RESULT, read_result
 from .contract.schema import check, from_mapping
-from .contract.settings import ProxySettings, SurfaceSettings, TrainSettings, check_together
+from .contract.settings import ProxySettings, SurfaceSettings, TrainSettings
 from .failures import explain, tell
 from .flags import argument, flags, like
 

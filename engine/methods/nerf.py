@@ -18,10 +18,11 @@ from torch import Tensor
 from .. import acceleration, devices
 from ..cameras import Camera, average_pose, ray_matrix
 from ..contract.capture import Capture
+from ..contract.checks import check_nerf
 from ..contract.errors import UserError, lacks_memory
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping, to_mapping
-from ..contract.settings import NerfSettings, TrainSettings, check_nerf
+from ..contract.settings import NerfSettings, TrainSettings
 from ..data.bounds import Bounds, check_parallax, facing_points, find_bounds
 from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays

@@ -18,10 +18,11 @@ from torch.nn.functional import normalize
 from .. import devices
 from ..cameras import Camera, unproject
 from ..contract.capture import Capture
+from ..contract.checks import check_ngp
 from ..contract.errors import UserError, lacks_memory
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping
-from ..contract.settings import NgpSettings, TrainSettings, check_ngp
+from ..contract.settings import NgpSettings, TrainSettings
 from ..data.bounds import check_parallax, facing_points
 from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
