@@ -39,16 +39,21 @@ class Muon(torch.optim.Optimizer):
                 state = self.state[weight]
                 if not state:
                     state["momentum"] = torch.zeros_like(weight)
-                momentum = state["momentum"].mul_(_MOMENTUM).add_(weight.grad)
+                momentum = torch.add(weight.grad, state["momentum"], alpha=_MOMENTUM, out=state["momentum"])
                 # In the gradient's own place: on processors fresh memory of 25 MB takes as long as the sum.
                 ahead = weight.grad.add_(momentum, alpha=_MOMENTUM)
-                if weight in self._transposed:
+                turned = weight in self._transposed
+                if turned:
                     ahead = ahead.transpose(0, 1)
                 matrix = ahead.flatten(1)
-                step = orthogonal(matrix).view(ahead.shape)
-                if weight in self._transposed:
-                    step = step.transpose(0, 1)
-                weight.mul_(1 - group["lr"] * group["weight_decay"]).add_(step, alpha=-group["lr"] * _LENGTH * max(matrix.shape) ** 0.5)
+                left, right = orthogonal(matrix)
+                keeps, length = 1 - group["lr"] * group["weight_decay"], -group["lr"] * _LENGTH * max(matrix.shape) ** 0.5
+                if weight.ndim == 2:
+                    # The large ones: no memory for the step either.
+                    weight.addmm_(left, right, beta=keeps, alpha=length)
+                else:
+                    step = (left @ right).view(ahead.shape)
+                    weight.mul_(keeps).add_(step.transpose(0, 1) if turned else step, alpha=length)
 
 
 def matrices(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
@@ -68,15 +73,18 @@ def matrices(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
     return plain, transposed
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
-    """A matrix [M, N] with its singular values brought to about 1 (0.7 to 1.2), its directions kept. Nothing stays nothing.
+def orthogonal(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """A matrix [M, N] with its singular values brought to about 1 (0.7 to 1.2), its directions kept, as the product of two: itself, and a
+    small one before or after it. Nothing stays nothing.
 
     Rounds multiply X by a polynomial of X Xᵀ, or of Xᵀ X where X is tall. All of them are therefore found as one small matrix, and the
     large one is multiplied twice in all instead of twice a round. It is never transposed, so that it stays as it lies in memory.
     """
-    scale = 1 / matrix.norm().clamp(min=1e-18)
     tall = matrix.shape[0] > matrix.shape[1]
-    square = (matrix.T @ matrix if tall else matrix @ matrix.T) * scale.square()
+    square = matrix.T @ matrix if tall else matrix @ matrix.T
+    # The sum of all values' squares, so no singular value is above 1 then.
+    size = square.trace().clamp(min=1e-36)
+    square /= size
     a, b, c = _QUINTIC
     product = torch.eye(len(square), dtype=matrix.dtype, device=matrix.device)
     for rounds_left in reversed(range(_ROUNDS)):
@@ -85,5 +93,5 @@ def orthogonal(matrix: Tensor) -> Tensor:
         product = factor @ product
         if rounds_left:
             square = factor @ square @ factor
-    product *= scale
-    return matrix @ product if tall else product @ matrix
+    product *= size.rsqrt()
+    return (matrix, product) if tall else (product, matrix)

@@ -119,9 +119,14 @@ def _leaky(x: Tensor) -> Tensor:
     return F.leaky_relu(x, _LEAK)
 
 
-def _pool(x: Tensor) -> Tensor:
-    """Halves a side, rounding up and once more: 127, 64, 33, 17, 9, 5, 3."""
-    return F.max_pool2d(x, 2, padding=1)
+def _pool(x: Tensor, leak: float) -> Tensor:
+    """Halves a side, rounding up and once more: 127, 64, 33, 17, 9, 5, 3. Rectifies with what leaks of the negative; 1 leaves it."""
+    if x.requires_grad:
+        # Not for what is only predicted: Numba takes longer to load than that.
+        from ..kernels.autograd import pool
+
+        return pool(x, leak)
+    return F.leaky_relu(F.max_pool2d(x, 2, padding=1), leak)
 
 
 class _PlainEncoder(nn.Module):
@@ -142,7 +147,7 @@ class _PlainEncoder(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         x = pictures
         for stage in self.stages:
-            x = _leaky(_pool(stage(x)))
+            x = _pool(stage(x), _LEAK)
         return _leaky(self.dense(x.flatten(1)))
 
 
@@ -167,7 +172,7 @@ class _ResidualEncoder(nn.Module):
         x = pictures
         for index, (first, second, around) in enumerate(zip(self.first, self.second, self.around, strict=True)):
             made = _leaky(second(_leaky(first(x))))
-            x = _pool(made if index in (0, 3) else made + around(x))
+            x = _pool(made if index in (0, 3) else made + around(x), 1.0)
         return _leaky(self.dense(x.flatten(1)))
 
 

@@ -125,7 +125,7 @@ def test_widening_is_filling_up_with_zeros_and_convolving():
 def test_sides_halve_as_published():
     x, sides = torch.zeros(1, 1, 127, 127), []
     for _ in range(6):
-        x = _pool(x)
+        x = _pool(x, 1.0)
         sides.append(x.shape[-1])
     assert sides == [64, 33, 17, 9, 5, 3]
 
