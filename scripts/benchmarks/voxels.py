@@ -139,8 +139,9 @@ def _draw(file: Path, results: list[Path]) -> None:
         for views in SCORED:
             found = [event for event in events if event["event"] == "metric" and event["name"] == f"val_iou_{views}"]
             points[views] += [(looks + event["step"] * batch / 1000, event["value"]) for event in found]
-            # Nothing between two trainings, which look at other shapes.
-            points[views].append((float("nan"), float("nan")))
+            if found:
+                # No line from one training to the next, which is scored on other shapes.
+                points[views].append((float("nan"), float("nan")))
         # Other stages count other things, packing counts shapes.
         looks += max((event["step"] for event in events if event.get("stage") == "train"), default=0) * batch / 1000
     import matplotlib
@@ -150,7 +151,7 @@ def _draw(file: Path, results: list[Path]) -> None:
 
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for views, made in points.items():
-        if any(value == value for _, value in made):
+        if made:
             axes.plot(*zip(*made, strict=True), marker=".", label=f"{views} view{'s' if views > 1 else ''}")
     axes.set(xlabel="thousand looks at shapes to learn from", ylabel="mean IoU at 0.4, held-out shapes", xlim=(0, None), ylim=(0, None))
     axes.grid(alpha=0.3)
