@@ -38,14 +38,15 @@ def _set_up_numba() -> Path:
     # LLVM tests before a loop that its arrays do not overlap, and gives up vectorising above 8 such tests; a window over rows needs more.
     llvm.set_option("", "-runtime-memory-check-threshold=128")
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
-        # What Numba itself tells its compiled code by: in another checkout, or installed anew, the same source is compiled anew.
-        stamp = file.stat()
-        digest.update(f"{file} {stamp.st_mtime_ns} {stamp.st_size}\n".encode())
+    sources = Path(__file__).parent
+    for file in sorted(sources.rglob("*.py")):
+        # By content, not by path or time: the extension's copy, a checkout and an update that touches no kernel share one cache.
+        digest.update(f"{file.relative_to(sources).as_posix()}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     for fact in (version("numba"), llvmlite.__version__, sys.version, llvm.get_host_cpu_name(), os.environ["NUMBA_CPU_FEATURES"]):
         digest.update(fact.encode())
-    folder = cache_root() / "kernels" / digest.hexdigest()[:16]
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder))
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_root() / "kernels" / digest.hexdigest()[:16]))
+    # Numba's own locator puts a hash of the source's path into the cache's (0.68).
+    os.environ["NUMBA_CACHE_LOCATOR_CLASSES"] = f"{__name__}.cache.ContentLocator"
     return Path(os.environ["NUMBA_CACHE_DIR"])
 
 

@@ -27,17 +27,26 @@ assert config.CPU_FEATURES == os.environ["NUMBA_CPU_FEATURES"]
     assert done.returncode == 0, done.stderr
 
 
-def test_another_checkout_does_not_take_what_was_compiled_for_this_one(tmp_path):
-    """Numba would not either, and would compile in the middle of a training."""
-    code, said = "from engine.kernels import CACHE; print(CACHE)", set()
-    # Which the kernels in this process have set.
-    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-    for name in ("one", "two"):
-        shutil.copytree(ROOT / "engine", tmp_path / name / "engine", ignore=shutil.ignore_patterns("__pycache__"))
-        for _ in range(2):
-            done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / name, env=environment, capture_output=True, text=True)
-            said.add(done.stdout)
-    assert len(said) == 2
+def test_every_copy_of_the_same_kernels_shares_what_was_compiled(tmp_path):
+    """A second checkout, the installed extension and an update that leaves the kernels alone do not compile again."""
+    code = """
+from engine.kernels import CACHE
+from engine.kernels.noise import cpu
+print(CACHE, cpu.shake._cache.cache_path)
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_CACHE")}
+
+    def cache_of(name: str) -> str:
+        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / name, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    for name in ("one", "two", "changed"):
+        shutil.copytree(ROOT / "engine", tmp_path / name / "engine", ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    with open(tmp_path / "changed" / "engine" / "kernels" / "noise" / "cpu.py", "a", encoding="utf-8") as source:
+        source.write("# A change.\n")
+    os.utime(tmp_path / "two" / "engine" / "kernels" / "noise" / "cpu.py", (1, 1))
+    assert cache_of("one") == cache_of("two") != cache_of("changed")
 
 
 def test_numba_before_the_kernels_is_refused():
