@@ -24,7 +24,7 @@ class Event:
     """One thing that happened.
 
     ``values`` by kind:
-        started: schema, method, device, capture, pid
+        started: schema, method, device, capture, pid, pid_started (seconds since the epoch)
         progress: stage (compile, load, train, evaluate, capture, cut, recognise, …), step, steps, seconds, eta_seconds, loss, psnr, count
         preview: path, step
         metric: name, value

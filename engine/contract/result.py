@@ -49,7 +49,8 @@ class Artifact:
 class Result:
     """What result.json holds. ``bounds`` is (low, high) in world metres, or in the capture's own unit where ``scale`` is unknown.
     ``background`` is what scores and pictures put behind it. ``up`` is the direction that is up in the capture's world. ``dimensions``
-    (width, depth, height as it stands) are known once there is a proxy.
+    (width, depth, height as it stands) are known once there is a proxy. ``pid`` is the process that trained last and ``pid_started`` its
+    start (seconds since the epoch, 0 = unknown), because ids are reused.
     """
 
     status: Status
@@ -70,6 +71,7 @@ class Result:
     dimensions: tuple[float, float, float] | None = None
     step: int = 0
     pid: int = 0
+    pid_started: float = 0.0
 
     def artifact(self, kind: str) -> str | None:
         """The relative path of the artifact of a kind, None where there is none."""

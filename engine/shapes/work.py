@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from ..contract.result import Result, read_result, write_result
 from ..contract.voxels import METHOD as VOXELS
 from ..formats.capture import read_capture
 from ..kernels import compiling, use_threads
+from ..processes import identity
 from ..training.ending import Cancelled, EndRequest, end_requests
 from ..training.lock import locked
 from ..training.reporting import Reporter
@@ -91,7 +91,7 @@ def working(folder: Path, task: str, report: Reporter, threads: int) -> Iterator
         workers = devices.threads(threads)
         use_threads(workers)
         work = Work(folder, result, report, workers, asked_to_end, time.monotonic())
-        first = started(task=task, method=result.method, device=result.device, capture=result.capture, pid=os.getpid())
+        first = started(task=task, method=result.method, device=result.device, capture=result.capture, **identity())
         report(first.kind, **first.values)
         try:
             if not compiling.is_compiled():

@@ -45,6 +45,7 @@ from ..data.views import View, load_views, shrunk
 from ..formats.capture import read_capture
 from ..kernels import compiling, use_threads
 from ..methods import Trainer, new_trainer
+from ..processes import identity
 from .budget import Budget, Clock
 from .checkpoint import read_checkpoint, write_checkpoint
 from .ending import Cancelled, EndRequest, end_requests
@@ -139,13 +140,14 @@ def _train(job: Run, asked_to_end: EndRequest) -> Result:
         settings=to_mapping(settings),
         device=choice.device,
         versions={"reconstruct": __version__, **{name: version(name) for name in ("torch", "numba", "numpy")}},
-        pid=psutil.Process().pid,
+        **identity(),
     )
     (job.folder / PREVIEWS).mkdir(exist_ok=True)
     if job.resume:
-        result = replace(read_result(job.folder), status="running", settings=result.settings, versions=result.versions, pid=result.pid)
+        kept = ("status", "settings", "versions", "pid", "pid_started")
+        result = replace(read_result(job.folder), **{name: getattr(result, name) for name in kept})
     write_result(job.folder, result)
-    first = started(method=settings.method, device=choice.device, capture=str(job.capture_folder), pid=result.pid)
+    first = started(method=settings.method, device=choice.device, capture=str(job.capture_folder), **identity())
     report(first.kind, **first.values)
 
     def stage_progress(stage: str):

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import psutil
 from torch import nn
 
 from .. import __version__, acceleration, devices
@@ -18,6 +17,7 @@ from ..contract.events import started
 from ..contract.result import Result, write_result
 from ..contract.schema import to_mapping
 from ..contract.voxels import METHOD, VoxelSettings
+from ..processes import identity
 from ..voxels.cutout import cut_out
 from ..voxels.prediction import predict, write_prediction
 from ..voxels.weights import SHIPPED, read_weights
@@ -50,7 +50,7 @@ def recognise(
         UserError: a picture or the weights cannot be used, nothing was recognised, or another process writes here.
     """
     begin = time.monotonic()
-    first = started(method=METHOD, device="cpu", capture=str(pictures.files[0]), pid=psutil.Process().pid)
+    first = started(method=METHOD, device="cpu", capture=str(pictures.files[0]), **identity())
     reporter(first.kind, **first.values)
     steps = len(pictures.files) + 1
     with end_requests(folder) as asked_to_end:
@@ -86,7 +86,7 @@ def recognise(
                 device="cpu",
                 versions={"reconstruct": __version__},
                 bounds=bounds,
-                pid=psutil.Process().pid,
+                **identity(),
             )
             for kind, path in made:
                 result = result.with_artifact(kind, path)

@@ -16,6 +16,7 @@ from ..contract.events import started
 from ..contract.result import METRICS, WEIGHTS, Result, read_result, write_result
 from ..contract.schema import to_mapping
 from ..contract.voxels import METHOD, VoxelTrainSettings
+from ..processes import identity
 from ..voxels import scores
 from ..voxels.dataset import SPLITS, Shapes, load_split, shape_folders
 from ..voxels.make_data import MADE_UP
@@ -76,12 +77,13 @@ def _train(job: VoxelRun, asked_to_end: EndRequest) -> Result:
         settings=to_mapping(settings),
         device=device,
         versions={"reconstruct": __version__, **{name: version(name) for name in ("torch", "numba", "numpy")}},
-        pid=psutil.Process().pid,
+        **identity(),
     )
     if job.resume:
-        result = replace(read_result(job.folder), status="running", settings=result.settings, versions=result.versions, pid=result.pid)
+        kept = ("status", "settings", "versions", "pid", "pid_started")
+        result = replace(read_result(job.folder), **{name: getattr(result, name) for name in kept})
     write_result(job.folder, result)
-    first = started(method=METHOD, device=device, capture=str(job.data), pid=result.pid)
+    first = started(method=METHOD, device=device, capture=str(job.data), **identity())
     report(first.kind, **first.values)
 
     def progress(stage: str):

@@ -65,7 +65,10 @@ def test_training_learns_the_scene_and_lists_what_it_made(trained, small_capture
     assert (low > -1.2).all() and (high < 1.2).all() and (high - low > 0.5).all()
     kinds = [event.kind for event in read_new(trained / "events.jsonl")[0]]
     assert kinds[0] == "started" and kinds[-1] == "done" and "progress" in kinds
-    assert not list(trained.glob(".*")) and not (trained / "lock").exists()
+    started = read_new(trained / "events.jsonl")[0][0]
+    assert started.values["pid"] == result.pid and started.values["pid_started"] == result.pid_started
+    assert started.time - 60 < result.pid_started < started.time, "a process of the same id that started later is another one"
+    assert not list(trained.glob(".*"))
 
 
 def test_eval_and_render_see_what_training_saw(trained, tmp_path):
@@ -198,13 +201,6 @@ def test_a_result_in_use_is_refused_untouched(trained, small_capture):
             done = engine(*arguments)
             assert done.returncode == 1 and "in use" in done.stderr
     assert read_result(trained).status == "done" and (trained / "splats.ply").exists()
-
-
-def test_a_stale_lock_is_taken_over(small_capture, tmp_path):
-    (tmp_path / "lock").write_text('{"pid": 999999999, "created": 1.0}')
-    with locked(tmp_path):
-        assert (tmp_path / "lock").exists()
-    assert not (tmp_path / "lock").exists()
 
 
 def test_a_full_disk_is_one_sentence(monkeypatch, tmp_path):
