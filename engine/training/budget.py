@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
@@ -22,6 +24,31 @@ class Clock:
         """Seconds that count so far."""
         return time.monotonic() - self._zero - self.left_out + self.before
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leaves out the seconds that the block takes."""
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self.left_out += time.monotonic() - begin
+
+
+@dataclass
+class Pace:
+    """Seconds per step, averaged over about the last twenty steps. The first step loads compiled kernels and is left out."""
+
+    seconds: float = 0.0
+    _steps: int = field(default=0, init=False)
+
+    def add(self, seconds: float) -> None:
+        """Takes the duration of one more step into the average."""
+        self._steps += 1
+        if self._steps == 2:
+            self.seconds = seconds
+        elif self._steps > 2:
+            self.seconds += 0.05 * (seconds - self.seconds)
+
 
 @dataclass
 class Budget:
@@ -32,12 +59,14 @@ class Budget:
     seconds: float | None = None
     reserve: float = 0.0
     _first: tuple[int, float] | None = field(default=None, init=False)
+    _progress: float = field(default=0.0, init=False)
 
     def progress(self, step: int) -> float:
-        """Share of the run that is done before a step, 0 to 1."""
+        """Share of the run that is done before a step, 0 to 1. It never falls, though ``reserve`` is an estimate that may."""
         if self.steps is not None:
             return min(step / self.steps, 1.0)
-        return min(self.clock.seconds() / max(self.seconds - self.reserve, 1e-3), 1.0)
+        self._progress = max(self._progress, min(self.clock.seconds() / max(self.seconds - self.reserve, 1e-3), 1.0))
+        return self._progress
 
     def finished(self, step: int) -> bool:
         """Whether the run is over. At least one step is always made."""

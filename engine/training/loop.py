@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -46,7 +45,7 @@ from ..formats.capture import read_capture
 from ..kernels import compiling, use_threads
 from ..methods import Trainer, new_trainer
 from ..processes import identity
-from .budget import Budget, Clock
+from .budget import Budget, Clock, Pace
 from .checkpoint import read_checkpoint, write_checkpoint
 from .ending import Cancelled, EndRequest, end_requests
 from .lock import LOCK, locked
@@ -163,9 +162,8 @@ def _train(job: Run, asked_to_end: EndRequest) -> Result:
     test: list[View] = []
     try:
         if not compiling.is_compiled():
-            before = time.time()
-            compiling.compile_all(stage_progress("compile"))
-            clock.left_out = time.time() - before
+            with clock.paused():
+                compiling.compile_all(stage_progress("compile"))
         capture = read_capture(job.capture_folder)
         for warning in capture.warnings:
             report("warning", message=warning)
@@ -213,7 +211,7 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
     preview_wait, checkpoint_wait = 3.0, _CHECKPOINT_EVERY
     smooth_loss: float | None = None
     preview_psnr: float | None = None
-    step_seconds: float | None = None
+    pace = Pace()
     view_seconds = 0.0
     now = started_at = clock.seconds()
     first_step = trainer.steps_done
@@ -223,8 +221,8 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
         now, before = clock.seconds(), now
         if budget.seconds is not None:
             # Recent steps count: the first ones see smaller views.
-            step_seconds = now - before if step_seconds is None else 0.95 * step_seconds + 0.05 * (now - before)
-            budget.reserve = min(_ending(trainer, test, max(step_seconds, 1.3 * view_seconds), budget.seconds), 0.3 * budget.seconds)
+            pace.add(now - before)
+            budget.reserve = min(_ending(trainer, test, max(pace.seconds, 1.3 * view_seconds), budget.seconds), 0.3 * budget.seconds)
         if test and now - last_preview > preview_wait:
             view = _preview_view(trainer, test[0])
             display, _ = trainer.render(view.camera, background(view))
