@@ -454,7 +454,7 @@ def main(arguments: list[str]) -> int:
     except Exception as error:
         failure = explain(error)
         print(failure, file=sys.stderr)
-        return 2 if failure.code == "bad_input" else 1
+        return 2 if failure.code in ("bad_input", "no_result", "damaged") else 1
 
 
 def _joined(arguments: list[str]) -> list[str]:

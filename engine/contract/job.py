@@ -23,12 +23,12 @@ Paths are relative to the job file.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+from .parsing import parse_toml
 from .presets import with_preset
 from .schema import SCHEMA, check_version, from_mapping, setting
 from .settings import CaptureSettings, ImportSettings, PlaceSettings, ProxySettings, RenderSettings, TrainSettings
@@ -107,14 +107,12 @@ def read_job(file: Path) -> Job:
         UserError: the file is missing, not TOML, of another major version, or has an unknown or bad setting.
     """
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"There is no job file {file}.", "Give the path of a .toml file.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"The job file {file} cannot be read: {error}.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"The job file {file} is not valid TOML: {error}.") from None
-    return job_from_mapping(table, file.parent.resolve())
+    return job_from_mapping(parse_toml(text, f"The job file {file}"), file.parent.resolve())
 
 
 def job_from_mapping(table: dict[str, Any], folder: Path) -> Job:

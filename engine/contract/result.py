@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from .errors import UserError
-from .schema import SCHEMA, check_version
+from .parsing import parse_json
+from .schema import SCHEMA, bounded, check_version, from_mapping
 
 Status = Literal["running", "cancelled", "failed", "done"]
 
@@ -69,7 +70,7 @@ class Result:
     bounds: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
     up: tuple[float, float, float] | None = None
     dimensions: tuple[float, float, float] | None = None
-    step: int = 0
+    step: int = bounded(0, default=0)
     pid: int = 0
     pid_started: float = 0.0
 
@@ -95,36 +96,31 @@ def read_result(folder: Path) -> Result:
     """Reads result.json.
 
     Raises:
-        UserError: there is none, it is damaged, of another major version, or names a path outside its folder.
+        UserError: there is none (code ``no_result``), it is damaged (``damaged``), of another major version (``version``), or names a path
+            outside its folder.
     """
     file = folder / RESULT
+    hint = "Train again, or choose another result."
+    nothing = UserError(f"{folder} holds no result: {RESULT} is missing.", "Choose the folder that a training wrote.", "no_result")
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder} holds no result: {RESULT} is missing.", "Choose the folder that a training wrote.") from None
+        text = file.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise nothing from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read: {error}.") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{file} is not a result.")
-    check_version(values.pop("schema", None), str(file))
-    known = {name: values[name] for name in Result.__dataclass_fields__ if name in values}
+        raise UserError(f"{file} cannot be read: {error}.", hint, "damaged") from None
     try:
-        artifacts = tuple(Artifact(str(item["kind"]), str(item["path"])) for item in known.pop("artifacts", []))
-        if known.get("bounds") is not None:
-            low, high = known["bounds"]
-            known["bounds"] = (tuple(map(float, low)), tuple(map(float, high)))
-        for name in ("up", "dimensions"):
-            if known.get(name) is not None:
-                x, y, z = known[name]
-                known[name] = (float(x), float(y), float(z))
-        result = Result(artifacts=artifacts, **known)
-        plain = result.status in get_args(Status) and isinstance(result.method, str) and isinstance(result.capture, str)
-        for item in artifacts:
-            inside(folder, item.path, str(file))
-    except (TypeError, ValueError, KeyError):
-        raise UserError(f"{file} is damaged.", "Train again, or choose another result.") from None
-    if not plain:
-        raise UserError(f"{file} is damaged.", "Train again, or choose another result.")
+        values = parse_json(text, str(file))
+    except UserError as error:
+        raise UserError(error.message, hint, "damaged") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{file} is not a result.", hint, "damaged")
+    check_version(values.pop("schema", None), str(file))
+    try:
+        result = from_mapping(Result, values, ignore_unknown=True)
+    except UserError as error:
+        raise UserError(f"{file} is damaged: {error.message}", hint, "damaged") from None
+    for item in result.artifacts:
+        inside(folder, item.path, str(file))
     return result
 
 

@@ -15,6 +15,17 @@ def written(folder, text):
     return folder / "job.toml"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a = " + "[" * 50_000, "[train]\nsteps = " + "9" * 5_000, "[train]\nsteps = 0x" + "f" * 5_000, "[train]\nminutes = " + "9" * 400],
+    ids=["nesting", "digits", "hexadecimal", "float"],
+)
+def test_deep_nesting_and_long_numbers_are_refused(tmp_path, text):
+    with pytest.raises(UserError) as refused:
+        read_job(written(tmp_path, text))
+    assert len(str(refused.value)) < 400 + len(str(tmp_path))
+
+
 def test_a_whole_job(tmp_path):
     job = read_job(
         written(

@@ -40,6 +40,60 @@ def test_damaged_results_are_refused(tmp_path, text):
         read_result(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"antialias": []}, "antialias"),
+        ({"antialias": 1}, "antialias"),
+        ({"status": ["done"]}, "status"),
+        ({"bounds": [[0, 1, float("nan")], [1, 2, 3]]}, r"bounds\[0\]\[2\]"),
+        ({"bounds": [[0, 1], [1, 2, 3]]}, "bounds"),
+        ({"bounds": [["0", 1, 2], [1, 2, 3]]}, "bounds"),
+        ({"bounds": {}}, "bounds"),
+        ({"up": [0, 0, 1e999]}, "up"),
+        ({"dimensions": [1, 2, 10**400]}, "dimensions"),
+        ({"metrics": {"psnr": "high"}}, "metrics.psnr"),
+        ({"metrics": {"psnr": [30]}}, "metrics.psnr"),
+        ({"metrics": [30]}, "metrics"),
+        ({"timing": {"total": {}}}, "timing.total"),
+        ({"settings": {"a": [1.0, [float("inf")]]}}, "settings.a"),
+        ({"settings": 3}, "settings"),
+        ({"versions": {"torch": 2}}, "versions.torch"),
+        ({"artifacts": [{"kind": "splats"}]}, "path"),
+        ({"artifacts": [{"kind": 3, "path": "a"}]}, "kind"),
+        ({"artifacts": {"kind": "splats", "path": "a"}}, "artifacts"),
+        ({"step": -1}, "step"),
+        ({"step": 1.5}, "step"),
+        ({"capture": None}, "capture"),
+        ({"blend": "log"}, "blend"),
+    ],
+)
+def test_values_inside_are_checked_and_named(tmp_path, change, named):
+    write_result(tmp_path, RESULT)
+    table = json.loads((tmp_path / "result.json").read_text("utf-8"))
+    (tmp_path / "result.json").write_text(json.dumps(table | change))
+    with pytest.raises(UserError, match=named) as refused:
+        read_result(tmp_path)
+    assert refused.value.code == "damaged" and str(tmp_path / "result.json") in refused.value.message and len(refused.value.message) < 400
+
+
+@pytest.mark.parametrize("text", ["[" * 50_000, '{"step": ' + "9" * 5_000 + "}", '{"settings": ' + '{"a":' * 400 + "1" + "}" * 400 + "}"])
+def test_deep_nesting_and_long_numbers_are_refused(tmp_path, text):
+    write_result(tmp_path, RESULT)
+    good = (tmp_path / "result.json").read_text("utf-8")
+    (tmp_path / "result.json").write_text(text if text[0] == "[" else good.rstrip("}\n ") + "," + text[1:])
+    with pytest.raises(UserError, match="nested too deeply|too many digits"):
+        read_result(tmp_path)
+
+
+def test_keys_of_later_minor_versions_are_passed_over(tmp_path):
+    write_result(tmp_path, RESULT)
+    table = json.loads((tmp_path / "result.json").read_text("utf-8"))
+    table["artifacts"][0]["bytes"] = 3
+    (tmp_path / "result.json").write_text(json.dumps(table | {"invented": [1]}))
+    assert read_result(tmp_path) == RESULT
+
+
 def test_a_folder_without_result_is_refused(tmp_path):
     with pytest.raises(UserError, match="holds no result"):
         read_result(tmp_path)

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""JSON and TOML of files that anybody may have written: whatever is wrong with them is one sentence."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import Any
+
+from .errors import UserError
+
+
+def parse_json(text: str, what: str) -> Any:
+    """The value of a JSON text.
+
+    Args:
+        what: the file, for messages.
+
+    Raises:
+        UserError: it is not JSON, is nested too deeply for Python's parser, or holds an integer of thousands of digits.
+    """
+    return _parsed(json.loads, text, what, "JSON")
+
+
+def parse_toml(text: str, what: str) -> dict[str, Any]:
+    """The table of a TOML text; see :func:`parse_json`."""
+    return _parsed(tomllib.loads, text, what, "TOML")
+
+
+def _parsed(parse: Any, text: str, what: str, kind: str) -> Any:
+    try:
+        return parse(text)
+    except RecursionError:
+        raise UserError(f"{what} is not valid {kind}: it is nested too deeply.") from None
+    except ValueError as error:
+        # Both parsers' own errors are ValueErrors, as is Python's limit on the digits of an integer.
+        reason = "an integer has too many digits" if "integer string conversion" in str(error) else str(error)[:200]
+        raise UserError(f"{what} is not valid {kind}: {reason}.") from None
