@@ -5,12 +5,14 @@
 what is happening and is never saved.
 """
 
+import contextlib
 import dataclasses
 import typing
 from typing import Any, Literal
 
 import bpy
 
+from ..engine.contract.errors import UserError
 from ..engine.contract.job import TrainStage
 from ..engine.contract.presets import PRESETS, with_preset
 from ..engine.contract.schema import about, check, from_mapping
@@ -334,7 +336,9 @@ def _live(field: dataclasses.Field, hint: Any) -> Any:
         if is_voxels(self.id_data):
             # Blender keeps no bounds where a value is kept elsewhere.
             value = choices[value] if choices else min(max(value, about(field).minimum), about(field).maximum)
-            reshape(self.id_data, bpy.context.scene.unit_settings.scale_length, **{field.name: value})
+            # A surface that is too large stays as it was, and so does the slider.
+            with contextlib.suppress(UserError):
+                reshape(self.id_data, bpy.context.scene.unit_settings.scale_length, **{field.name: value})
 
     return _property(VoxelShape, field, hint, get=get, set=choose)
 

@@ -50,8 +50,8 @@ _Method = typing.get_type_hints(TrainSettings)["method"]
 
 _Axes = typing.Literal["auto", "z-up", "y-up", "y-down"]
 _AXES_HELP = (
-    "z-up as Blender, y-up as glTF and SPZ, y-down as COLMAP and most published PLYs. auto is what the format defines, and z-up "
-    "for .ply and .splat, which define nothing."
+    "z-up as Blender, y-up as glTF and SPZ, y-down as COLMAP and most published PLYs. auto: y-up for .spz and .glb, z-up for .splat; a "
+    ".ply is read as it says, which ours do, others as y-down, and written as z-up."
 )
 
 

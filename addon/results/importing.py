@@ -21,10 +21,10 @@ from ...engine.contract.schema import from_mapping
 from ...engine.contract.settings import ImportSettings
 from ...engine.contract.voxels import VoxelShape
 from ...engine.formats.meshes import Mesh, read_mesh
-from ...engine.formats.ply import read_vertices
+from ...engine.formats.ply import read_header
 from ...engine.formats.points import PointCloud, read_points
 from ...engine.formats.proxies import Proxy, read_proxy
-from ...engine.formats.splats import Splats, read_splats
+from ...engine.formats.splats import Splats, holds_splats, read_splats
 from ...engine.formats.splats.rotation import moved
 from ...engine.formats.voxels import read_voxels
 from ..jobs.alive import is_alive
@@ -132,14 +132,12 @@ def import_file(scene: bpy.types.Scene, file: Path, settings: ImportSettings, ax
         UserError: the file is missing, damaged, or holds neither splats nor points.
     """
     file = Path(file)
-    held, left_out = None, []
-    if file.suffix.lower() == ".ply":
-        columns = read_vertices(file).columns
-        if "f_dc_0" not in columns and "packed_position" not in columns:
-            cloud = read_points(file)
-            held = _Held(points=cloud).turned(WORLD_AXES[axes or "z-up"])
-    held = held or _Held(splats=read_splats(file, axes, left_out.append))
-    return [_add(scene, held, file.stem, file, settings, None, left_out)]
+    notes: list[str] = []
+    if file.suffix.lower() == ".ply" and not holds_splats(read_header(file).properties):
+        held = _Held(points=read_points(file, notes.append)).turned(WORLD_AXES[axes or "z-up"])
+    else:
+        held = _Held(splats=read_splats(file, axes, notes.append))
+    return [_add(scene, held, file.stem, file, settings, None, notes)]
 
 
 def _add(

@@ -14,6 +14,7 @@ import zlib
 import bpy
 import numpy as np
 
+from ...engine.contract.errors import UserError
 from ...engine.contract.schema import to_mapping
 from ...engine.contract.voxels import VoxelShape
 from ...engine.formats.voxel_surface import colors_by_height, standing, surface_of
@@ -36,6 +37,9 @@ def voxel_object(name: str, voxels: Voxels, shape: VoxelShape, unit: float, **fa
         shape: what is made of them; its length in metres.
         unit: metres in a Blender unit.
         facts: what else its tag remembers, see tagging.py.
+
+    Raises:
+        UserError: its surface is too large; nothing is left behind.
     """
     mesh = bpy.data.meshes.new(name)
     codes = voxels.probabilities.astype(np.float16)
@@ -45,7 +49,12 @@ def voxel_object(name: str, voxels: Voxels, shape: VoxelShape, unit: float, **fa
     item = bpy.data.objects.new(name, mesh)
     tag(item, "result", scale="metric", low=[0.0] * 3, high=[0.0] * 3, unit=unit, stands_in=unit, **facts)
     shape = {name: getattr(shape, name) for name in VoxelShape.__dataclass_fields__}
-    reshape(item, unit, **{**shape, "length": shape["length"] / unit})
+    try:
+        reshape(item, unit, **{**shape, "length": shape["length"] / unit})
+    except UserError:
+        bpy.data.objects.remove(item)
+        bpy.data.meshes.remove(mesh)
+        raise
     return item
 
 
@@ -67,15 +76,19 @@ def reshape(item: bpy.types.Object, unit: float, **changes: float | str) -> None
         item: see :func:`is_voxels`; in Edit Mode, or where its voxels are damaged, it stays as it is.
         unit: metres in a Blender unit.
         changes: of its :class:`VoxelShape`, lengths in Blender units.
+
+    Raises:
+        UserError: its surface would be too large; it stays as it is.
     """
     voxels = None if item.data.is_editmode else _kept(item.data)
     if voxels is None:
         return
+    shape = dataclasses.replace(shape_of(item), **changes)
+    surface = surface_of(voxels.probabilities, shape.threshold, shape.smoothness)
     if item.data.users - item.data.use_fake_user > 1:
         item.data = item.data.copy()
-    mesh, shape = item.data, dataclasses.replace(shape_of(item), **changes)
+    mesh = item.data
     tag(mesh, **{**tagged(mesh), **to_mapping(shape)})
-    surface = surface_of(voxels.probabilities, shape.threshold, shape.smoothness)
     places = standing(surface.vertices, shape.dimension, shape.length)
     mesh.clear_geometry()
     if len(places):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ..contract.errors import UserError
 from ..contract.result import replacing
+from .memory import check_memory
 
 # 1024^3 cells are a gigabyte; the largest that the format's own program makes.
 MOST_CELLS = 1024
@@ -36,7 +38,11 @@ def read_binvox(file: Path) -> VoxelGrid:
         UserError: the file is missing, damaged, too large, or not a cube of cells.
     """
     try:
-        data = file.read_bytes()
+        with open(file, "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            # The file, the lengths of its runs, and the cells that are known so far.
+            check_memory(file, 6 * size, size)
+            data = stream.read()
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror or error}.") from None
     side, translate, scale, begin = _header(data, file)
@@ -46,11 +52,15 @@ def read_binvox(file: Path) -> VoxelGrid:
     values, counts = runs[0::2], runs[1::2].astype(np.int64)
     # Before memory is taken: a short file cannot ask for much.
     if counts.sum() != side**3:
-        raise UserError(f"{file} is damaged: it holds {counts.sum()} cells, and should hold {side**3}.", "Export it again.")
+        raise UserError(f"{file} is damaged: its runs have {counts.sum()} cells, and should hold {side**3}.", "Export it again.")
+    # Two bytes are 255 cells at most.
+    check_memory(file, side**3 + 6 * len(data), 128 * len(data))
     # The file runs through y (up) first, then z (towards the viewer), then x.
-    cells = np.repeat(values > 0, counts).reshape(side, side, side)[:, ::-1, :]
+    cells = np.repeat(values > 0, counts).reshape(side, side, side)
+    for plane in cells:
+        plane[:] = plane[::-1].copy()
     x, y, z = translate
-    return VoxelGrid(np.ascontiguousarray(cells), (x, -(z + scale), y), scale)
+    return VoxelGrid(cells, (x, -(z + scale), y), scale)
 
 
 def write_binvox(file: Path, grid: VoxelGrid) -> None:

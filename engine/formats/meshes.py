@@ -122,18 +122,21 @@ def _primitive(glb: Glb, primitive: dict[str, Any], matrix: np.ndarray) -> Mesh:
     colors = glb.numbers(attributes["COLOR_0"], 3, 4) if "COLOR_0" in attributes else None
     normals = glb.numbers(attributes["NORMAL"], 3) if "NORMAL" in attributes else None
     if len(corners) % 3 or any(part is not None and len(part) != len(positions) for part in (colors, normals)):
-        raise Damaged
+        raise Damaged("a primitive's lists have lengths that do not fit together")
     if len(corners) and corners.max() >= len(positions):
-        raise Damaged
+        raise Damaged("a triangle has a corner that is not there")
     axes = WORLD_AXES["y-up"].T
     if normals is not None:
-        normals = np.nan_to_num(normals) @ np.linalg.pinv(matrix[:3, :3]) @ axes
-        normals = (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)).astype(np.float32)
-    places = (positions @ matrix[:3, :3].T + matrix[:3, 3]) @ axes
+        with np.errstate(over="ignore", invalid="ignore"):
+            normals = np.nan_to_num(normals) @ np.linalg.pinv(matrix[:3, :3]) @ axes
+        normals = (np.nan_to_num(normals) / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-30)).astype(np.float32)
+    # What is not finite is found with all vertices.
+    with np.errstate(over="ignore", invalid="ignore"):
+        positions = (positions @ matrix[:3, :3].T + matrix[:3, 3]) @ axes
     triangles = corners.reshape(-1, 3)
     if np.linalg.det(matrix[:3, :3]) < 0:
         triangles = triangles[:, ::-1]
-    return Mesh(PointCloud(places, None if colors is None else _codes(colors[:, :3]), normals), triangles)
+    return Mesh(PointCloud(positions, None if colors is None else _codes(colors[:, :3]), normals), triangles)
 
 
 def _linear(codes: np.ndarray) -> np.ndarray:

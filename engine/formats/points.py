@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,11 @@ import numpy as np
 from ..contract.errors import UserError
 from .colmap import read_points3d
 from .ply import read_vertices, write_vertices
+
+# Names of the columns of red, green and blue; capitals make no difference.
+_COLORS = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
+# Columns that hold colors of some kind.
+_COLORED = re.compile(r"(^|_)(r|g|b|rgba?|red|green|blue|colou?rs?|intensity|f_dc_\d)($|_|\d)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +32,12 @@ class PointCloud:
         return len(self.positions)
 
 
-def read_points(file: Path) -> PointCloud:
+def read_points(file: Path, note: Callable[[str], None] | None = None) -> PointCloud:
     """Reads a PLY, points3D.bin or points3D.txt. Points that are not finite are left out.
+
+    Args:
+        file: the file.
+        note: takes sentences on what is ignored.
 
     Raises:
         UserError: the file is missing, damaged or of another kind.
@@ -34,10 +45,12 @@ def read_points(file: Path) -> PointCloud:
     if file.name.lower() in ("points3d.bin", "points3d.txt"):
         cloud = PointCloud(*read_points3d(file))
     else:
-        cloud = read_ply_points(file)
+        cloud = read_ply_points(file, note)
     good = np.isfinite(cloud.positions).all(axis=1)
     if good.all():
         return cloud
+    if note is not None:
+        note(f"{int((~good).sum())} of {len(cloud)} points are not finite, and were left out.")
     return PointCloud(*(None if part is None else part[good] for part in (cloud.positions, cloud.colors, cloud.normals)))
 
 
@@ -72,17 +85,22 @@ def write_points(
     write_vertices(file, columns, triangles=triangles)
 
 
-def read_ply_points(file: Path) -> PointCloud:
+def read_ply_points(file: Path, note: Callable[[str], None] | None = None) -> PointCloud:
     """Reads the vertices of a PLY, whether or not they are finite; see :func:`read_points`."""
     vertices = read_vertices(file)
     columns = vertices.columns
     if not {"x", "y", "z"} <= set(columns):
         raise UserError(f"{file} holds no points: its vertices have no x, y and z.", "Choose a PLY of points.")
+    by_name = {name.lower(): column for name, column in columns.items()}
     colors = None
-    for names in (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue")):
-        if set(names) <= set(columns):
-            colors = np.stack([_color(columns[name]) for name in names], axis=1)
+    for names in _COLORS:
+        if set(names) <= set(by_name):
+            colors = np.stack([_color(by_name[name]) for name in names], axis=1)
             break
+    else:
+        unknown = [name for name in columns if _COLORED.search(name)]
+        if unknown and note is not None:
+            note(f"Its colors ({', '.join(unknown)[:100]}) are not understood, and were ignored; columns red, green and blue would be.")
     normals = vertices.stack(("nx", "ny", "nz")) if {"nx", "ny", "nz"} <= set(columns) else None
     return PointCloud(vertices.stack(("x", "y", "z"), np.float64), colors, normals)
 

@@ -17,6 +17,7 @@ import numpy as np
 from ..cameras import WORLD_AXES
 from ..contract.errors import UserError
 from .gltf import HINT, INDICES, TRIANGLES, Damaged, Glb, Writer, index, opened
+from .memory import check_memory
 from .pictures import size_in
 
 CAPTURED, LIT = "As captured", "Lit"
@@ -124,13 +125,13 @@ def read_proxy(file: Path) -> Proxy:
         positions, triangles = _surface(glb, primitive)
         normals, uvs = glb.numbers(attributes["NORMAL"], 3), glb.numbers(attributes["TEXCOORD_0"], 2)
         if not len(positions) == len(normals) == len(uvs) or not (np.isfinite(normals).all() and np.isfinite(uvs).all()):
-            raise Damaged
+            raise Damaged("its positions, normals and texture coordinates do not fit together or are not finite")
         captured, lit = glb.document["materials"][:2]
         placement = facts.get("placement")
         if placement is not None:
             placement = np.array(placement, dtype=np.float64)
             if placement.shape != (4, 4) or not np.isfinite(placement).all():
-                raise Damaged
+                raise Damaged("its placement is no finite matrix")
         return Proxy(
             positions=positions,
             triangles=triangles,
@@ -175,7 +176,7 @@ def _surface(glb: Glb, primitive: dict[str, Any]) -> tuple[np.ndarray, np.ndarra
     positions = glb.numbers(primitive["attributes"]["POSITION"], 3)
     corners = glb.corners(primitive["indices"])
     if not len(corners) or len(corners) % 3 or corners.max() >= len(positions) or not np.isfinite(positions).all():
-        raise Damaged
+        raise Damaged("its surface is empty, not finite, or has a corner that is not there")
     return positions @ WORLD_AXES["y-up"].T, corners.reshape(-1, 3)
 
 
@@ -184,9 +185,11 @@ def _picture(glb: Glb, texture: dict[str, Any]) -> bytes:
     data = glb.bytes_of(image["bufferView"])
     size = size_in(BytesIO(data))
     if size is None:
-        raise Damaged
+        raise Damaged("a texture is neither PNG nor JPEG")
     if not 0 < max(size) <= _MOST_PIXELS:
         raise UserError(f"holds a texture of {size[0]} × {size[1]} pixels, which is not read.", HINT)
+    # What is decoded, twice for a moment; photos do not pack better.
+    check_memory(glb.file, 8 * size[0] * size[1], 64 * len(data))
     return data
 
 

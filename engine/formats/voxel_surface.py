@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from ..contract.errors import UserError
+
 Dimension = Literal["longest", "width", "depth", "height"]
 
 # A full cell's six sides: the way to the neighbour, and the corners, counter-clockwise seen from outside.
@@ -19,6 +21,8 @@ _SIDES = (
     ((0, 0, -1), ((0, 0, 0), (0, 1, 0), (1, 1, 0), (1, 0, 0))),
     ((0, 0, 1), ((0, 0, 1), (1, 0, 1), (1, 1, 1), (0, 1, 1))),
 )
+# Squares of a surface: a thousand bytes each while it is made. Furniture in the finest grid has half as many, noise twenty times.
+_MAX_SQUARES = 600_000
 # Rounds of rounding off, and of spreading what thin parts lost by it.
 _ROUNDS, _SPREAD = 4, 4
 
@@ -56,11 +60,18 @@ def surface_of(probabilities: np.ndarray, threshold: float, smoothness: float = 
         threshold: from which on a cell is full.
         smoothness: 0 gives blocks; up to 1 their surface is moved to where the probabilities pass the threshold, and rounded. The lowest
             level stays flat.
+
+    Raises:
+        UserError: the surface is too large, as that of noise is.
     """
     probabilities = np.asarray(probabilities, np.float32)
     full = probabilities >= np.float32(threshold)
     if not full.any():
         return Surface(np.zeros((0, 3)), np.zeros((0, 3), np.int64))
+    squares = sum(int(np.diff(full, axis=axis, prepend=False, append=False).sum()) for axis in range(3))
+    if squares > _MAX_SQUARES:
+        said = f"The surface of these voxels has {squares} squares at a threshold of {threshold:g}, and at most {_MAX_SQUARES} are made."
+        raise UserError(said, "Choose another threshold, or make the voxels again.")
     net = _net(full)
     places = net.places.astype(np.float64)
     if smoothness > 0:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Splats and their files: one module a format, here what picks by the file's name.
 
-Splats in memory are in our world, Z up. SPZ and glTF define their axes; PLY and .splat do not, and are taken as they are.
+Splats in memory are in our world, Z up. SPZ and glTF define their axes; PLY and .splat do not. A PLY that we wrote names its axes in a
+comment; others come from training on COLMAP's cameras, mostly, and have Y down.
 """
 
 from __future__ import annotations
@@ -13,27 +14,29 @@ from pathlib import Path
 from ...cameras import WORLD_AXES
 from ...contract.errors import UserError
 from .dot_splat import read_dot_splat, write_dot_splat
-from .gaussians import Splats
+from .gaussians import Note, Splats
 from .glb import read_glb, write_glb
-from .ply import read_ply, write_ply
+from .ply import holds_splats, read_ply, stated_axes, write_ply
 from .rotation import moved
 from .spz import read_spz, write_spz
 
-__all__ = ["AXES", "READERS", "WRITERS", "Splats", "check_target", "read_splats", "write_splats"]
+__all__ = ["AXES", "READERS", "WRITERS", "Splats", "check_target", "holds_splats", "read_splats", "write_splats"]
 
-READERS: dict[str, Callable[[Path], Splats]] = {".ply": read_ply, ".spz": read_spz, ".splat": read_dot_splat, ".glb": read_glb}
+READERS: dict[str, Callable[[Path, Note | None], Splats]] = {".ply": read_ply, ".spz": read_spz, ".splat": read_dot_splat, ".glb": read_glb}
 WRITERS: dict[str, Callable[[Path, Splats], None]] = {".ply": write_ply, ".spz": write_spz, ".splat": write_dot_splat, ".glb": write_glb}
-# The axes of a file that nothing else is said of.
+# The axes of a file that names none, and those of one that we write.
+_FOREIGN_PLY = "y-down"
 AXES = {".ply": "z-up", ".splat": "z-up", ".spz": "y-up", ".glb": "y-up"}
 
 
-def read_splats(file: Path, axes: str | None = None, note: Callable[[str], None] | None = None) -> Splats:
+def read_splats(file: Path, axes: str | None = None, note: Note | None = None) -> Splats:
     """Reads splats from a PLY (ordinary or PlayCanvas' compressed), SPZ, .splat or GLB file.
 
     Args:
         file: the file; its suffix says what it is.
-        axes: a name of :data:`~engine.cameras.WORLD_AXES`, where the file's numbers have other axes than its format's.
-        note: is told how many cannot be drawn and are left out, as trainers of others leave some; without it they are an error.
+        axes: a key of :data:`~engine.cameras.WORLD_AXES`, where the file has other axes than its format, or than a PLY says.
+        note: takes sentences on what is ignored or changed, and on splats that are not finite and are left out, as trainers of others
+            leave some; without it those are an error.
 
     Returns:
         The splats with Z up.
@@ -43,7 +46,8 @@ def read_splats(file: Path, axes: str | None = None, note: Callable[[str], None]
     """
     read = _chosen(READERS, file)
     try:
-        splats = read(file)
+        splats = read(file, note).with_finite_limits()
+        axes = axes or (stated_axes(file) or _FOREIGN_PLY if read is read_ply else AXES[file.suffix.lower()])
     except FileNotFoundError:
         raise UserError(f"There is no file {file}.") from None
     except OSError as error:
@@ -53,7 +57,6 @@ def read_splats(file: Path, axes: str | None = None, note: Callable[[str], None]
         note(f"{int((~drawable).sum())} of {len(splats)} splats hold numbers that are not finite, and were left out.")
         splats = splats.select(drawable)
     splats.check(str(file))
-    axes = axes or AXES[file.suffix.lower()]
     return splats if axes == "z-up" else moved(splats, WORLD_AXES[axes])
 
 
@@ -74,6 +77,8 @@ def write_splats(file: Path, splats: Splats, axes: str | None = None, spz_versio
         write = partial(write_spz, version=spz_version)
     splats.check(str(file))
     axes = axes or AXES[file.suffix.lower()]
+    if write is write_ply:
+        write = partial(write_ply, axes=axes)
     write(file, splats if axes == "z-up" else moved(splats, WORLD_AXES[axes].T))
 
 

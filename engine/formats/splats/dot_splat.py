@@ -3,35 +3,46 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from ...contract.errors import UserError
 from ...contract.result import replacing
-from .gaussians import SH_C0, Splats, logarithms, logits, opacities, unit_quats
+from ..memory import check_memory
+from .gaussians import SH_C0, Note, Splats, in_blocks, logarithms, logits, opacities, splat_bytes, unit_quats
 
 _ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("color", "u1", 3), ("opacity", "u1"), ("quat", "u1", 4)])
 
 
-def read_dot_splat(file: Path) -> Splats:
+def read_dot_splat(file: Path, note: Note | None = None) -> Splats:
     """Reads splats of degree 0.
 
     Raises:
         UserError: the file is empty, or its size is not that of whole splats.
     """
-    data = file.read_bytes()
+    with open(file, "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        # The file, its splats, and the same turned.
+        check_memory(file, size + 2 * splat_bytes(0) * (size // _ROW.itemsize), size)
+        data = stream.read()
     if not data or len(data) % _ROW.itemsize:
-        raise UserError(f"{file} is not a whole .splat file: it has {len(data)} bytes, and a splat has 32.", "Export it again.")
-    rows = np.frombuffer(data, dtype=_ROW)
-    return Splats(
-        means=rows["mean"].astype(np.float32),
-        log_scales=logarithms(rows["scale"]),
-        # Some writers put 0 at 128, others at 127.5. Normalising brings both to within a step of the same rotation.
-        quats=unit_quats(rows["quat"] - 128.0).astype(np.float32),
-        opacity_logits=logits(rows["opacity"] / 255),
-        sh=((rows["color"] / 255 - 0.5) / SH_C0).astype(np.float32)[:, None],
-    )
+        raise UserError(f"{file} is not a complete .splat file: it has {len(data)} bytes, and a splat has 32.", "Export it again.")
+    table = np.frombuffer(data, dtype=_ROW)
+
+    def decode(part: slice) -> Splats:
+        rows = table[part]
+        return Splats(
+            means=rows["mean"].astype(np.float32),
+            log_scales=logarithms(rows["scale"]),
+            # Some writers put 0 at 128, others at 127.5. Normalizing brings both to within a step of the same rotation.
+            quats=unit_quats(rows["quat"] - 128.0).astype(np.float32),
+            opacity_logits=logits(rows["opacity"] / 255),
+            sh=((rows["color"] / 255 - 0.5) / SH_C0).astype(np.float32)[:, None],
+        )
+
+    return in_blocks(len(table), decode)
 
 
 def write_dot_splat(file: Path, splats: Splats) -> None:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -11,10 +12,14 @@ import numpy as np
 from ...contract.errors import UserError
 
 SH_C0 = 0.28209479177387814
+# Takes sentences on what a reader ignored or changed.
+Note = Callable[[str], None]
 # Opacities 0 and 1, which 8-bit files hold, have no finite logit: they are kept this far away.
-_LEAST_OPACITY = 1e-6
-# What stands for a size of zero, which has no logarithm.
-_LEAST_SCALE = 1e-12
+_MIN_OPACITY = 1e-6
+# A scale of zero, which flat splats have, has no finite logarithm: it becomes this one.
+MIN_LOG_SCALE = float(np.log(1e-12))
+# Splats that are converted at once, so that temporaries stay small.
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +75,15 @@ class Splats:
             words = "hold a number that is not finite, or a rotation without length"
             raise UserError(f"{what}: {bad} of {n} splats {words}.", "Train or export them again.")
 
+    def with_finite_limits(self) -> Splats:
+        """A copy whose infinities that mean something are finite: scales of 0 are tiny, opacities of 0 and 1 close to that. NaN stays."""
+        ends = logits(np.array([0.0, 1.0]))
+        return replace(
+            self,
+            log_scales=np.maximum(self.log_scales, np.float32(MIN_LOG_SCALE)),
+            opacity_logits=np.nan_to_num(self.opacity_logits, nan=np.nan, neginf=ends[0], posinf=ends[1]),
+        )
+
     def drawable(self) -> np.ndarray:
         """Which of them a viewer can draw, [N] bool: all numbers are finite, and the rotation has a length."""
         parts = (self.means, self.log_scales, self.quats, self.opacity_logits[:, None])
@@ -86,20 +100,34 @@ def opacities(splats: Splats) -> np.ndarray:
 
 def logits(opacity: np.ndarray) -> np.ndarray:
     """Opacity logits of opacities, [N] float32, finite also for 0 and 1; NaN stays NaN."""
-    inside = np.clip(opacity.astype(np.float64), _LEAST_OPACITY, 1 - _LEAST_OPACITY)
+    inside = np.clip(opacity.astype(np.float64), _MIN_OPACITY, 1 - _MIN_OPACITY)
     return np.log(inside / (1 - inside)).astype(np.float32)
 
 
-def finite_logits(values: np.ndarray) -> np.ndarray:
-    """Opacity logits with what :func:`logits` has for 0 and 1 instead of infinities, [N] float32; NaN stays NaN."""
-    ends = logits(np.array([0.0, 1.0]))
-    return np.nan_to_num(values.astype(np.float32), nan=np.nan, neginf=ends[0], posinf=ends[1])
-
-
 def logarithms(scales: np.ndarray) -> np.ndarray:
-    """Log scales of sizes in world units, [N, 3] float32; a size of 0 becomes a tiny one, what is negative NaN."""
-    with np.errstate(invalid="ignore"):
-        return np.log(np.where(scales >= 0, np.maximum(scales, _LEAST_SCALE), np.nan)).astype(np.float32)
+    """Log scales of sizes in world units, [N, 3] float32: -inf for 0, NaN for negative ones."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(scales.astype(np.float64)).astype(np.float32)
+
+
+def splat_bytes(degree: int) -> int:
+    """Memory of one gaussian of a degree of harmonics as :class:`Splats`."""
+    return 4 * (3 + 3 + 4 + 1 + 3 * (degree + 1) ** 2)
+
+
+def in_blocks(count: int, make: Callable[[slice], Splats]) -> Splats:
+    """Joins what ``make`` returns for consecutive parts of ``count`` gaussians. Only one part's temporaries exist at a time."""
+    first = make(slice(0, min(count, _BLOCK)))
+    if count <= _BLOCK:
+        return first
+    arrays = {field.name: value for field in fields(first) if isinstance(value := getattr(first, field.name), np.ndarray)}
+    joined = {name: np.empty((count, *value.shape[1:]), value.dtype) for name, value in arrays.items()}
+    for start in range(0, count, _BLOCK):
+        part = slice(start, min(start + _BLOCK, count))
+        made = first if start == 0 else make(part)
+        for name, value in joined.items():
+            value[part] = getattr(made, name)
+    return replace(first, **joined)
 
 
 def unit_quats(quats: np.ndarray) -> np.ndarray:

@@ -14,20 +14,20 @@ import numpy as np
 
 from ...contract.errors import UserError
 from ..gltf import HINT, Glb, Writer, opened
-from .gaussians import SH_C0, Splats, logarithms, logits, opacities, unit_quats
+from .gaussians import SH_C0, Note, Splats, logarithms, logits, opacities, unit_quats
 from .rotation import moved
 
 _EXTENSION = "KHR_gaussian_splatting"
 _SPACES = {"linear": "lin_rec709_display", "srgb": "srgb_rec709_display"}
 
 
-def read_glb(file: Path) -> Splats:
+def read_glb(file: Path, note: Note | None = None) -> Splats:
     """Reads all splats of a GLB's scene, where its nodes put them.
 
     Raises:
         UserError: the file is damaged, holds no splats, or holds them in a way that is not read.
     """
-    with opened(file) as glb:
+    with opened(file, note) as glb:
         found: list[Splats] = []
         for primitive, matrix in glb.primitives():
             if _EXTENSION not in primitive.get("extensions", {}):

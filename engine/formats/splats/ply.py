@@ -1,34 +1,64 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The common file of splats: the PLY of Kerbl et al. 2023, which every viewer reads. It says nothing about its axes."""
+"""The common file of splats: the PLY of Kerbl et al. 2023, which every viewer reads. Its axes are not defined; ours names them."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from ...cameras import WORLD_AXES
 from ...contract.errors import UserError
-from ..ply import Vertices, read_vertices, write_vertices
+from ..ply import Vertices, read_header, read_vertices, write_vertices
 from . import compressed_ply
-from .gaussians import Splats, finite_logits, unit_quats
+from .gaussians import Note, Splats, unit_quats
+
+# CloudCompare saves a property that it does not know under such a name.
+_PREFIX = re.compile(r"^(scalar_)?(scal_)?")
 
 
-def read_ply(file: Path) -> Splats:
-    """Reads splats from a PLY, ordinary or compressed.
+def holds_splats(properties: Sequence[str]) -> bool:
+    """Whether vertices with these properties are splats, or what is left of them."""
+    return any(name.startswith("packed_") or _PREFIX.sub("", name) == "f_dc_0" for name in properties)
+
+
+def stated_axes(file: Path) -> str | None:
+    """The axes that a PLY names in a comment, as all that we write do; None where it does not.
+
+    Raises:
+        UserError: the file is missing or is not a PLY.
+    """
+    comments = read_header(file).comments
+    for comment in comments:
+        if comment.removeprefix("axes ") in WORLD_AXES:
+            return comment.removeprefix("axes ")
+    # What earlier versions wrote has no such comment.
+    return "z-up" if {"blend linear", "blend srgb"} & set(comments) else None
+
+
+def read_ply(file: Path, note: Note | None = None) -> Splats:
+    """Reads splats from a PLY, ordinary or compressed. Those of 2DGS, which have two scales, are flat.
 
     Raises:
         UserError: the file is missing or damaged, or holds no splats.
     """
     vertices = read_vertices(file)
-    columns = vertices.columns
     if compressed_ply.is_compressed(vertices):
         return compressed_ply.unpack(file, vertices)
+    columns = {_PREFIX.sub("", name): column for name, column in vertices.columns.items()}
+    if "scale_2" not in columns and {"scale_0", "scale_1"} <= set(columns):
+        columns["scale_2"] = np.full(len(vertices), -np.inf, np.float32)
+        if note is not None:
+            note("Its splats have two scales, as those of 2DGS, and are flat.")
+    vertices = Vertices(columns, vertices.comments)
     rest = 0
     while f"f_rest_{rest}" in columns:
         rest += 1
     if rest not in (0, 9, 24, 45):
-        raise UserError(f"{file} has {rest} harmonics; splats have 0, 9, 24 or 45.", "Export it with degree 0 to 3.")
+        raise UserError(f"{file} has {rest} harmonics f_rest; splats have 0, 9, 24 or 45.", "Export it with degree 0 to 3.")
     needed = ["x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
     missing = [name for name in needed if name not in columns]
     if missing:
@@ -40,16 +70,20 @@ def read_ply(file: Path) -> Splats:
         means=vertices.stack(["x", "y", "z"]),
         log_scales=vertices.stack(["scale_0", "scale_1", "scale_2"]),
         quats=vertices.stack(["rot_0", "rot_1", "rot_2", "rot_3"]),
-        # splat-transform writes infinities for opacities of 0 and 1.
-        opacity_logits=finite_logits(vertices.columns["opacity"]),
+        opacity_logits=vertices.stack(["opacity"])[:, 0],
         sh=np.ascontiguousarray(np.concatenate([base, harmonics], axis=1)),
         blend=_blend(vertices),
         antialias=_antialias(vertices),
     )
 
 
-def write_ply(file: Path, splats: Splats) -> None:
-    """Writes splats as a PLY, whole or not at all; rotations are normalised.
+def write_ply(file: Path, splats: Splats, axes: str = "z-up") -> None:
+    """Writes splats as a PLY, completely or not at all; rotations are normalized.
+
+    Args:
+        file: the file.
+        splats: the splats.
+        axes: names the axes that they have, a key of :data:`~engine.cameras.WORLD_AXES`.
 
     Raises:
         UserError: the disk is full.
@@ -68,7 +102,7 @@ def write_ply(file: Path, splats: Splats) -> None:
     add(["opacity"], splats.opacity_logits[:, None])
     add(["scale_0", "scale_1", "scale_2"], splats.log_scales)
     add(["rot_0", "rot_1", "rot_2", "rot_3"], unit_quats(splats.quats))
-    comments = []
+    comments = [f"axes {axes}"]
     if splats.blend is not None:
         comments.append(f"blend {splats.blend}")
     if splats.antialias is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Splats turned, scaled and moved as a whole: means, sizes, rotations and the harmonics, whose colours keep to their side."""
+"""Rigid transforms, mirroring and scaling of splats: means, scales, rotations and harmonics."""
 
 from __future__ import annotations
 
@@ -7,35 +7,47 @@ from dataclasses import replace
 
 import numpy as np
 
-from .gaussians import Splats, unit_quats
+from .gaussians import Splats, in_blocks, unit_quats
 from .harmonics import harmonics
 
 
 def moved(splats: Splats, rotation: np.ndarray, scale: float = 1.0, translation: np.ndarray | None = None) -> Splats:
-    """Turns splats about the origin, scales them from it, then moves them.
+    """Rotates splats about the origin, scales them from it, then translates them.
 
     Args:
         splats: the splats.
-        rotation: [3, 3], orthonormal and right-handed.
+        rotation: [3, 3], orthonormal; a left-handed one mirrors.
         scale: above 0.
         translation: [3], in the unit of the result.
 
     Returns:
-        The splats in their new place; unturned parts are passed on as they are.
+        The transformed splats; unchanged parts are passed on as they are.
     """
     rotation = np.asarray(rotation, dtype=np.float64)
-    means = splats.means.astype(np.float64) @ rotation.T * scale
-    if translation is not None:
-        means += translation
-    out = replace(splats, means=means.astype(np.float32), log_scales=(splats.log_scales + np.log(scale)).astype(np.float32))
-    if np.array_equal(rotation, np.eye(3)):
-        return out
-    quats = _product(quaternion(rotation), unit_quats(splats.quats))
-    sh = splats.sh.copy()
-    for band in range(1, splats.degree + 1):
-        first, last = band * band, (band + 1) ** 2
-        sh[:, first:last] = np.einsum("ij,njc->nic", band_rotation(band, rotation), splats.sh[:, first:last].astype(np.float64))
-    return replace(out, quats=quats.astype(np.float32), sh=sh)
+    turn = not np.array_equal(rotation, np.eye(3))
+    # The covariance of a gaussian is the same after a point reflection, so a mirror's rotation is its opposite's.
+    quat = quaternion(rotation * np.sign(np.linalg.det(rotation)))
+    bands = [(slice(band * band, (band + 1) ** 2), band_rotation(band, rotation)) for band in range(1, splats.degree + 1)]
+
+    def transform(part: slice) -> Splats:
+        chosen = splats.select(part)
+        # What is not finite, or becomes so, is found later.
+        with np.errstate(over="ignore", invalid="ignore"):
+            means = chosen.means.astype(np.float64) @ rotation.T * scale
+            if translation is not None:
+                means += translation
+            scales = (chosen.log_scales + np.log(scale)).astype(np.float32)
+            out = replace(chosen, means=means.astype(np.float32), log_scales=scales)
+        if not turn:
+            return out
+        sh = chosen.sh.copy()
+        for band, matrix in bands:
+            sh[:, band] = np.einsum("ij,njc->nic", matrix, sh[:, band].astype(np.float64))
+        return replace(out, quats=_product(quat, unit_quats(chosen.quats)).astype(np.float32), sh=sh)
+
+    if turn:
+        return in_blocks(len(splats), transform)
+    return transform(slice(None))
 
 
 def quaternion(rotation: np.ndarray) -> np.ndarray:
@@ -58,7 +70,7 @@ def band_rotation(band: int, rotation: np.ndarray) -> np.ndarray:
 
     Args:
         band: 1 to 3.
-        rotation: [3, 3].
+        rotation: [3, 3], orthonormal.
 
     Returns:
         [2 band + 1, 2 band + 1] float64, orthonormal.

@@ -7,28 +7,37 @@ Versions 2 and 3 are one gzip stream, version 4 is a table of ZSTD streams; insi
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ...contract.errors import UserError
 from ...contract.result import replacing
-from .gaussians import Splats, logits, opacities, unit_quats
+from ..memory import check_memory
+from .gaussians import Note, Splats, in_blocks, logits, opacities, splat_bytes, unit_quats
+from .rotation import moved
 
 VERSIONS = (2, 3)  # that are written
 _MAGIC = 0x5053474E
 _HEADER = struct.Struct("<IIIBBBB")
-_ANTIALIASED = 1
+_ANTIALIASED, _EXTENDED = 1, 2
 _COLOR = 0.15  # of a base colour's coefficient; less than the harmonic's 0.28, so that colours beyond 0 and 1 are held too
 _COEFFICIENTS = (0, 3, 8, 15, 24)
 _BUCKETS = (8,) * 3 + (16,) * 12  # steps of a harmonic's byte: 5 bits in band 1, 4 bits above
 _MAX_BITS = 24
-# No gzip stream swells further, and no sane ZSTD stream: what claims to is not opened.
-_MAX_GROWTH = 1032
+# No gzip stream grows more, so what claims to is cut short. Real splats grow up to 9 times: positions hardly pack, zero harmonics vanish.
+_MAX_GROWTH, _PLAUSIBLE_GROWTH = 1032, 16
+# Extensions: their types, and the most bytes that are read of them.
+_ORBIT, _AXES = 0xADBE0002, 0xADBE0003
+_MAX_EXTENSIONS = 1 << 20
+_BLOCK = 1 << 20
 _HINT = "Export it again from the program that made it."
+NO_ZSTANDARD = "no_zstandard"
 
 
 @dataclass(frozen=True)
@@ -40,25 +49,33 @@ class _Header:
     flags: int
     streams: int
 
+    def widths(self) -> tuple[int, ...]:
+        """Bytes of a splat's position, opacity, color, scales, rotation and harmonics."""
+        return 9, 1, 3, 3, 3 if self.version == 2 else 4, 3 * _COEFFICIENTS[self.degree]
+
     def sizes(self) -> list[int]:
-        """Bytes of positions, opacities, colours, scales, rotations and harmonics."""
-        per_splat = (9, 1, 3, 3, 3 if self.version == 2 else 4, 3 * _COEFFICIENTS[self.degree])
-        return [self.count * size for size in per_splat]
+        """Bytes of all splats' positions, opacities, colors, scales, rotations and harmonics."""
+        return [self.count * width for width in self.widths()]
 
 
-def read_spz(file: Path) -> Splats:
+def read_spz(file: Path, note: Note | None = None) -> Splats:
     """Reads splats from SPZ 2, 3 or 4, packed or not. Harmonics of degree 4 are cut to 3.
 
     Raises:
         UserError: the file is damaged or of another version, or it needs the library zstandard and that is not there.
     """
-    data = file.read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        header, parts = _read_gzip(file, data)
-    else:
-        header = _parse_header(file, data)
-        parts = _read_streams(file, data, header) if header.version == 4 else _cut(file, header, data[_HEADER.size :])
-    return _decode(header, [np.frombuffer(part, np.uint8) for part in parts])
+    with open(file, "rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        if stream.read(2) == b"\x1f\x8b":
+            stream.seek(0)
+            header, parts, extensions = _read_gzip(file, stream, size)
+        else:
+            stream.seek(0)
+            header = _parse_header(file, stream.read(_HEADER.size), size)
+            read = _read_streams if header.version == 4 else _read_plain
+            parts, extensions = read(file, stream, size, header)
+    splats = in_blocks(header.count, lambda part: _decode(header, parts, part))
+    return _extended(file, splats, extensions, note) if header.flags & _EXTENDED else splats
 
 
 def write_spz(file: Path, splats: Splats, version: int = 3) -> None:
@@ -97,7 +114,8 @@ def write_spz(file: Path, splats: Splats, version: int = 3) -> None:
             stream.write(packer.flush())
 
 
-def _parse_header(file: Path, data: bytes) -> _Header:
+def _parse_header(file: Path, data: bytes, packed: int) -> _Header:
+    """Checks a header against the size of the file."""
     if len(data) < _HEADER.size:
         raise _cut_short(file)
     magic, version, count, degree, fraction_bits, flags, streams = _HEADER.unpack_from(data)
@@ -105,48 +123,70 @@ def _parse_header(file: Path, data: bytes) -> _Header:
         raise UserError(f"{file} is not an SPZ file.", "Choose a .spz file.")
     if version not in (2, 3, 4):
         raise UserError(f"{file} is SPZ of version {version}, which is not read.", "Export it as version 2, 3 or 4.")
-    if degree >= len(_COEFFICIENTS) or fraction_bits > 30:
-        raise UserError(f"{file} has a damaged header.", _HINT)
-    return _Header(version, count, degree, fraction_bits, flags, streams)
+    if degree >= len(_COEFFICIENTS):
+        raise UserError(f"{file} has a damaged header: harmonics of degree {degree}.", _HINT)
+    if fraction_bits > 30:
+        raise UserError(f"{file} has a damaged header: positions with {fraction_bits} bits after the point.", _HINT)
+    header = _Header(version, count, degree, fraction_bits, flags, streams)
+    unpacked = sum(header.sizes())
+    if unpacked > _MAX_GROWTH * (packed + 1024):
+        raise _cut_short(file)
+    # What is unpacked with its splats, or the splats and the same turned.
+    splats = count * splat_bytes(min(degree, 3))
+    check_memory(file, max(unpacked, splats) + splats, _PLAUSIBLE_GROWTH * packed)
+    return header
 
 
 def _cut_short(file: Path) -> UserError:
     return UserError(f"{file} is cut short: it holds less than its header says.", _HINT)
 
 
-def _check_growth(file: Path, header: _Header, packed: int) -> int:
-    """The bytes that the header promises, refused where the packed ones cannot become so many."""
-    size = sum(header.sizes())
-    if size > _MAX_GROWTH * (packed + 1024):
-        raise _cut_short(file)
-    return size
-
-
-def _cut(file: Path, header: _Header, body: bytes) -> list[bytes]:
-    """The body in its parts; extensions, which we do not know, may follow them."""
+def _cut(file: Path, header: _Header, body: bytes | np.ndarray) -> list[np.ndarray]:
+    """The parts that a body consists of."""
     if len(body) < sum(header.sizes()):
         raise _cut_short(file)
     ends = np.cumsum(header.sizes()).tolist()
+    body = np.frombuffer(body, np.uint8)
     return [body[end - size : end] for end, size in zip(ends, header.sizes(), strict=True)]
 
 
-def _read_gzip(file: Path, data: bytes) -> tuple[_Header, list[bytes]]:
+def _read_plain(file: Path, stream: BinaryIO, size: int, header: _Header) -> tuple[list[np.ndarray], bytes]:
+    parts = _cut(file, header, stream.read(sum(header.sizes())))
+    return parts, stream.read(_MAX_EXTENSIONS)
+
+
+def _read_gzip(file: Path, stream: BinaryIO, size: int) -> tuple[_Header, list[np.ndarray], bytes]:
     unpacker = zlib.decompressobj(wbits=31)
     try:
-        header = _parse_header(file, unpacker.decompress(data, _HEADER.size))
+        header = _parse_header(file, _inflate(stream, unpacker, _HEADER.size).tobytes(), size)
         if header.version == 4:
-            raise UserError(f"{file} has a damaged header.", _HINT)
-        body = unpacker.decompress(unpacker.unconsumed_tail, max(_check_growth(file, header, len(data)), 1))
-        # To the end, where the checksum is; extensions may come before it.
-        while not unpacker.eof:
-            if not unpacker.decompress(unpacker.unconsumed_tail, 1 << 16) and not unpacker.eof:
-                raise _cut_short(file)
+            raise UserError(f"{file} has a damaged header: version 4 in a gzip stream.", _HINT)
+        parts = _cut(file, header, _inflate(stream, unpacker, sum(header.sizes())))
+        # To the end, where the checksum is; extensions come in front of it.
+        extensions = _inflate(stream, unpacker, _MAX_EXTENSIONS + 1)
     except zlib.error:
         raise UserError(f"{file} is damaged: it cannot be unpacked.", _HINT) from None
-    return header, _cut(file, header, body)
+    if len(extensions) > _MAX_EXTENSIONS:
+        raise UserError(f"{file} is damaged: it holds far more than its header says.", _HINT)
+    if not unpacker.eof:
+        raise _cut_short(file)
+    return header, parts, extensions.tobytes()
 
 
-def _read_streams(file: Path, data: bytes, header: _Header) -> list[bytes]:
+def _inflate(stream: BinaryIO, unpacker: Any, size: int) -> np.ndarray:
+    """The next bytes of a gzip stream, uint8: as many as asked for, fewer at its end."""
+    out, filled = np.empty(size, np.uint8), 0
+    while filled < size and not unpacker.eof:
+        packed = unpacker.unconsumed_tail or stream.read(_BLOCK)
+        part = unpacker.decompress(packed, min(size - filled, _BLOCK))
+        if not packed and not part:
+            break
+        out[filled : filled + len(part)] = np.frombuffer(part, np.uint8)
+        filled += len(part)
+    return out[:filled]
+
+
+def _read_streams(file: Path, stream: BinaryIO, size: int, header: _Header) -> tuple[list[np.ndarray], bytes]:
     """The parts of version 4: after a header of 32 bytes and extensions a table of sizes, then the streams."""
     try:
         import zstandard
@@ -154,40 +194,69 @@ def _read_streams(file: Path, data: bytes, header: _Header) -> list[bytes]:
         raise UserError(
             f"{file} is SPZ of version 4, and the library zstandard that unpacks it is not there.",
             "Convert it with python -m engine convert, or export it as version 3.",
+            NO_ZSTANDARD,
         ) from None
     # What holds nothing has no stream.
     sizes = [size for size in header.sizes() if size]
     if not sizes:
-        return [b""] * 6
-    if len(data) < 32:
+        return [np.empty(0, np.uint8)] * 6, b""
+    head = stream.read(16)
+    if len(head) < 16:
         raise _cut_short(file)
-    table = struct.unpack_from("<I", data, 16)[0]
+    table = struct.unpack_from("<I", head)[0]
     if header.streams != len(sizes) or table < 32:
-        raise UserError(f"{file} has a damaged header.", _HINT)
+        raise UserError(f"{file} has a damaged header: {header.streams} streams, whose table begins at byte {table}.", _HINT)
     start = table + 16 * len(sizes)
-    if len(data) < start:
+    if size < start:
         raise _cut_short(file)
-    _check_growth(file, header, len(data))
+    extensions = stream.read(min(table - 32, _MAX_EXTENSIONS))
+    stream.seek(table)
+    rows = list(struct.iter_unpack("<QQ", stream.read(16 * len(sizes))))
     parts = []
-    for index, size in enumerate(sizes):
-        packed, unpacked = struct.unpack_from("<QQ", data, table + 16 * index)
-        if unpacked != size or start + packed > len(data):
+    for (packed, unpacked), expected in zip(rows, sizes, strict=True):
+        if unpacked != expected or start + packed > size:
             raise _cut_short(file)
+        stream.seek(start)
         try:
             # A reader takes no more memory than it is asked for, whatever the stream says of itself.
-            part = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data[start : start + packed])).read(size)
+            part = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(stream.read(packed))).read(expected)
         except zstandard.ZstdError:
             raise UserError(f"{file} is damaged: it cannot be unpacked.", _HINT) from None
-        if len(part) != size:
+        if len(part) != expected:
             raise _cut_short(file)
-        parts.append(part)
+        parts.append(np.frombuffer(part, np.uint8))
         start += packed
-    return [*parts, b""][:6]
+    return [*parts, np.empty(0, np.uint8)][:6], extensions
 
 
-def _decode(header: _Header, parts: list[np.ndarray]) -> Splats:
-    positions, alphas, colors, scales, rotations, harmonics = parts
-    count = header.count
+def _extended(file: Path, splats: Splats, data: bytes, note: Note | None) -> Splats:
+    """Splats as the extensions of a file say: the axes that it is stored in are used, and ``note`` takes the others."""
+    while len(data) >= 8:
+        kind, length = struct.unpack_from("<II", data)
+        content, data = data[8 : 8 + length], data[8 + length :]
+        axes = struct.unpack("<I", content)[0] if kind == _AXES and len(content) == 4 else 17
+        if axes <= 16:
+            splats = moved(splats, _stored_axes(axes)) if axes else splats
+        elif note is not None:
+            name = {_ORBIT: "SPZ_ADOBE_safe_orbit_camera", _AXES: "SPZ_ADOBE_coordinate_system"}.get(kind, f"0x{kind:08X}")
+            note(f"Its extension {name} was ignored.")
+    return splats
+
+
+def _stored_axes(number: int) -> np.ndarray:
+    """The matrix [3, 3] from one of the 16 axes of Niantic's library (CoordinateSystem in splat-types.h) to those of SPZ. Some mirror."""
+    bits = number - 1
+    matrix = np.diag([1.0 if bits & 1 else -1.0, 1.0 if bits & 2 else -1.0, -1.0 if bits & 4 else 1.0])
+    return np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]) @ matrix if bits & 8 else matrix
+
+
+def _decode(header: _Header, parts: list[np.ndarray], part: slice) -> Splats:
+    """The splats of a part of the file."""
+    widths = header.widths()
+    positions, alphas, colors, scales, rotations, harmonics = (
+        values[part.start * width : part.stop * width] for values, width in zip(parts, widths, strict=True)
+    )
+    count = part.stop - part.start
     wide = np.zeros((count * 3, 4), np.uint8)
     # In the upper three bytes, so that the shift back brings the sign along.
     wide[:, 1:] = positions.reshape(-1, 3)

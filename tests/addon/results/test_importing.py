@@ -18,6 +18,7 @@ from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.result import Artifact, Result, write_result
 from reconstruct.engine.contract.settings import ImportSettings, PlaceSettings, RenderSettings
 from reconstruct.engine.formats.meshes import Mesh, write_mesh
+from reconstruct.engine.formats.ply import read_vertices, write_vertices
 from reconstruct.engine.formats.points import PointCloud, write_points
 from reconstruct.engine.formats.splats import write_splats
 
@@ -198,17 +199,27 @@ def test_a_file_of_splats_made_elsewhere(scene, splats, tmp_path):
     np.testing.assert_allclose(values(made, "base_color")[0, :3], 0.21404, atol=1e-4)
 
 
+def strip_comments(file):
+    """Makes a PLY one of another program."""
+    lines = file.read_bytes().split(b"\n")
+    file.write_bytes(b"\n".join(line for line in lines if not line.startswith(b"comment ")))
+
+
 def test_files_that_lie_on_their_side_are_turned(scene, splats, tmp_path):
     up = np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.2, 3]], dtype=np.float32)
     made_of = splats(up.tolist(), [(0.1, 0.1, 0.1)] * 3, [(0, 0, 0, 3)] * 3, [0.9] * 3, [(0.5, 0.5, 0.5)] * 3, blend=None)
     write_splats(tmp_path / "sofa.ply", made_of, axes="y-down")
+    strip_comments(tmp_path / "sofa.ply")
     write_points(tmp_path / "scan.ply", up[:, [0, 2, 1]] * (1, -1, 1), None)
     for name in ("sofa", "scan"):
-        (lying,) = import_file(scene, tmp_path / f"{name}.ply", ImportSettings())
+        (lying,) = import_file(scene, tmp_path / f"{name}.ply", ImportSettings(), "z-up")
         assert np.ptp(places(lying), axis=0)[2] == pytest.approx(0.2, abs=1e-5)
         (standing,) = import_file(scene, tmp_path / f"{name}.ply", ImportSettings(), "y-down")
         np.testing.assert_allclose(np.ptp(places(standing), axis=0), (0.1, 0.2, 3), atol=1e-5)
         assert places(standing)[2, 2] > places(standing)[0, 2]
+    # Splats of other programs stand by themselves, points of scanners have Z up.
+    assert np.ptp(places(import_file(scene, tmp_path / "sofa.ply", ImportSettings())[0]), axis=0)[2] == pytest.approx(3, abs=1e-5)
+    assert np.ptp(places(import_file(scene, tmp_path / "scan.ply", ImportSettings())[0]), axis=0)[2] == pytest.approx(0.2, abs=1e-5)
 
 
 def test_what_no_viewer_can_draw_is_left_out_of_files_of_others_and_told(scene, splats, tmp_path):
@@ -234,6 +245,27 @@ def test_other_files_of_splats(scene, splats, tmp_path, suffix):
     (made,) = import_file(scene, file, ImportSettings())
     np.testing.assert_allclose(np.ptp(places(made), axis=0), [1, 2, 3], atol=1e-4)
     assert shown_as(made, "Render") == "splats" and tagged(made)["scale"] == "unknown"
+
+
+def test_point_colors_are_used_or_it_is_said_that_they_are_not(scene, tmp_path):
+    corners = {name: np.arange(3, dtype=np.float32) for name in "xyz"}
+    red = {"r": np.full(3, 255, np.uint8), "g": np.zeros(3, np.uint8), "b": np.zeros(3, np.uint8)}
+    write_vertices(tmp_path / "rgb.ply", corners | red)
+    (made,) = import_file(scene, tmp_path / "rgb.ply", ImportSettings())
+    points = values_of(made.data, PART) == POINTS
+    np.testing.assert_allclose(values_of(made.data, "base_color")[points, :3], [(1, 0, 0)] * 3, atol=1e-6)
+    assert not tagged(made)["note"]
+    write_vertices(tmp_path / "other.ply", corners | {"scalar_Intensity": np.ones(3, np.float32)})
+    (made,) = import_file(scene, tmp_path / "other.ply", ImportSettings())
+    assert "scalar_Intensity" in tagged(made)["note"]
+
+
+def test_splats_that_cloudcompare_saved_come_in_as_splats(scene, splats, tmp_path):
+    write_splats(tmp_path / "sofa.ply", cloud(splats, 2))
+    columns = read_vertices(tmp_path / "sofa.ply").columns
+    write_vertices(tmp_path / "sofa.ply", {name if name in "xyz" else f"scalar_{name}": column for name, column in columns.items()})
+    (made,) = import_file(scene, tmp_path / "sofa.ply", ImportSettings())
+    assert "splats" in looks_of(made) and tagged(made)["count"] == 2
 
 
 def spoil(folder, kind):

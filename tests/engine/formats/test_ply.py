@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from engine.contract.errors import UserError
+from engine.formats import ply
 from engine.formats.ply import read_vertices, write_vertices
 
 KINDS = ["i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8"]
@@ -119,6 +120,61 @@ def test_impossible_files_are_refused(tmp_path, text):
     (tmp_path / "a.ply").write_bytes(text.encode())
     with pytest.raises(UserError, match=r"a\.ply"):
         read_vertices(tmp_path / "a.ply")
+
+
+@pytest.mark.parametrize("kind, count", [("double", np.nan), ("float", np.inf), ("double", -np.inf), ("float", 1e30), ("int", -1)])
+def test_lists_of_impossible_length_are_refused_by_name(tmp_path, kind, count):
+    code = {"double": "<f8", "float": "<f4", "int": "<i4"}[kind]
+    header = f"ply\nformat binary_little_endian 1.0\nelement strip 1\nproperty list {kind} int index\n"
+    header += "element vertex 1\nproperty float x\nend_header\n"
+    (tmp_path / "a.ply").write_bytes(header.encode() + np.array(count, code).tobytes() + bytes(40))
+    with pytest.raises(UserError, match="list index in row 1 of element strip"):
+        read_vertices(tmp_path / "a.ply")
+
+
+def test_more_lists_than_can_be_skipped_in_time_are_refused_at_once(tmp_path):
+    header = "ply\nformat binary_little_endian 1.0\nelement face 9000000\nproperty list uchar int i\n"
+    header += "element vertex 1\nproperty float x\nend_header\n"
+    (tmp_path / "a.ply").write_bytes(header.encode() + bytes(9_000_004))
+    with pytest.raises(UserError, match="9000000 lists of element face.*vertices first"):
+        read_vertices(tmp_path / "a.ply")
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        ("element vertex 3", "element vertex three", "line 3 is 'element vertex three'"),
+        ("property float y", "property half y", "line 5"),
+        ("format ascii 1.0", "comment none", "no line that begins with format"),
+        ("\n4 5\n", "\n4 five\n", "y in row 2 of element vertex is 'five'"),
+        ("\n4 5\n", "\n4\n", "row 2 of element vertex has 1 values, and needs 2"),
+        ("property float x", "property uchar x", "x is 300 in row 3 of element vertex"),
+        ("vertex 3", "vertex 4", "promises 4 of element vertex"),
+    ],
+)
+def test_messages_name_the_line_the_row_and_the_property(tmp_path, old, new, words):
+    text = "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nend_header\n2 3\n4 5\n300 7\n"
+    assert old in text
+    (tmp_path / "a.ply").write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=words):
+        read_vertices(tmp_path / "a.ply")
+
+
+@pytest.mark.parametrize("start, body", [(b"\xef\xbb\xbf", b""), (b"", b"\xef\xbb\xbf"), (b"", b"\n\n"), (b"", b" \r\n")])
+def test_byte_order_marks_and_blank_lines_are_passed_over(tmp_path, start, body):
+    header = b"ply\nformat ascii 1.0\nelement note 1\nproperty int n\nelement vertex 2\nproperty float x\nend_header\n"
+    (tmp_path / "a.ply").write_bytes(start + header + body + b"7\n\n1.5\n 2.5 ")
+    assert read_vertices(tmp_path / "a.ply").columns["x"].tolist() == [1.5, 2.5]
+
+
+def test_text_longer_than_a_block_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(ply, "_BLOCK", 64)
+    values = np.random.default_rng(0).normal(size=(500, 2)).astype(np.float32)
+    rows = "\n".join(f"{x!r} {y!r}" for x, y in values.tolist())
+    for skipped in (0, 1, 9):
+        header = f"ply\nformat ascii 1.0\nelement note {skipped}\nproperty int n\nelement vertex 500\nproperty float x\nproperty float y\n"
+        (tmp_path / "a.ply").write_text(header + "end_header\n" + "7\n" * skipped + rows)
+        np.testing.assert_array_equal(read_vertices(tmp_path / "a.ply").stack(("x", "y")), values)
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):

@@ -38,11 +38,30 @@ def test_colours_of_other_types_become_8_bit(tmp_path, column, expected):
     assert read_points(tmp_path / "a.ply").colors[:, 1].tolist() == expected
 
 
+@pytest.mark.parametrize("names", ["rgb", ("Red", "Green", "Blue"), ("diffuse_red", "diffuse_green", "diffuse_blue")])
+def test_columns_of_colors_by_their_usual_names(tmp_path, names):
+    columns = {name: np.zeros(2, np.float32) for name in "xyz"}
+    columns |= {name: np.full(2, value, np.uint8) for name, value in zip(names, (10, 20, 30), strict=True)}
+    write_vertices(tmp_path / "a.ply", columns)
+    notes = []
+    assert read_points(tmp_path / "a.ply", notes.append).colors.tolist() == [[10, 20, 30]] * 2 and not notes
+
+
+@pytest.mark.parametrize("name, said", [("rgb", True), ("scalar_Intensity", True), ("f_dc_0", True), ("density", False), ("rows", False)])
+def test_colors_that_are_not_understood_are_named(tmp_path, name, said):
+    write_vertices(tmp_path / "a.ply", {key: np.zeros(2, np.float32) for key in ("x", "y", "z", name)})
+    notes = []
+    assert read_points(tmp_path / "a.ply", notes.append).colors is None
+    assert [name in note for note in notes] == [True] * said
+
+
 def test_points_that_are_nowhere_are_left_out_with_their_colours(tmp_path):
     columns = {name: np.array([1, np.nan, 3], np.float32) for name in "xyz"}
     columns |= {name: np.array([10, 20, 30], np.uint8) for name in ("red", "green", "blue")}
     write_vertices(tmp_path / "a.ply", columns)
-    cloud = read_points(tmp_path / "a.ply")
+    notes = []
+    cloud = read_points(tmp_path / "a.ply", notes.append)
+    assert notes == ["1 of 3 points are not finite, and were left out."]
     assert cloud.positions[:, 0].tolist() == [1, 3] and cloud.colors[:, 0].tolist() == [10, 30]
     with pytest.raises(UserError):
         write_points(tmp_path / "b.ply", np.array([[0, 0, np.inf]]), None)

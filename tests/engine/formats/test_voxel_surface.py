@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from engine.contract.errors import UserError
 from engine.formats.voxel_surface import colors_by_height, standing, surface_of
 
 
@@ -112,3 +113,10 @@ def test_it_follows_a_slider():
     begin = time.process_time()
     surface_of(probabilities, 0.5, 1.0)
     assert time.process_time() - begin < 1.0, "noise is the worst case; furniture has a tenth of its faces"
+
+
+def test_noise_in_a_large_grid_is_refused_before_it_takes_memory():
+    noise = np.random.default_rng(0).random((96, 96, 96)).astype(np.float32)
+    with pytest.raises(UserError, match="threshold of 0.5"):
+        surface_of(noise, 0.5)
+    assert len(surface_of(noise, 0.999).triangles)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files of voxels: what is written is read, and damage is one sentence."""
 
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -65,3 +67,42 @@ def test_damaged_files_are_refused(tmp_path):
             read_voxels(tmp_path / "v.npz")
         except UserError as error:
             assert "v.npz" in str(error)
+
+
+def archive(file, header, data=bytes(16), prefix=b"\x93NUMPY\x01\x00"):
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as stream:
+        stream.writestr("probabilities.npy", prefix + len(header).to_bytes(2, "little") + header + data)
+
+
+@pytest.mark.parametrize(
+    "header, words",
+    [
+        (b"{'descr': '<f2', 'fortran_order': False, 'shape': (1000000000, 1000000000), }", "shape"),
+        (b"{'descr': '<f2', 'fortran_order': False, 'shape': (2, 2, 2", "header of NumPy"),
+        (b"{'descr': '<f2', 'fortran_order': False, 'shape': (" + b"(" * 3000 + b"), }", "header of NumPy"),
+        (b"{'descr': '|O', 'fortran_order': False, 'shape': (2, 2, 2), }", "header of NumPy"),
+        (b"{'descr': [('x', '<f2')], 'fortran_order': False, 'shape': (2, 2, 2), }", "header of NumPy"),
+        (b"{'descr': '<f2', 'fortran_order': False, 'shape': (-2, 2, -2), }", "header of NumPy"),
+        (b"__import__('os').abort()", "header of NumPy"),
+        (b"\xff\xfe\x00", "header of NumPy"),
+        (b"", "header of NumPy"),
+    ],
+)
+def test_headers_of_arrays_are_checked_before_anything_is_allocated(tmp_path, header, words):
+    archive(tmp_path / "v.npz", header)
+    with pytest.raises(UserError, match=rf"v\.npz.*probabilities.*{words}"):
+        read_voxels(tmp_path / "v.npz")
+
+
+def test_what_is_no_array_is_refused(tmp_path):
+    archive(tmp_path / "v.npz", b"{'descr': '<f2', 'fortran_order': False, 'shape': (2, 2, 2), }", prefix=b"not an array")
+    with pytest.raises(UserError, match="header of NumPy"):
+        read_voxels(tmp_path / "v.npz")
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("kind", ["<f2", ">f4", "<f8", "|u1", "|b1"])
+def test_arrays_of_every_type_and_order_are_read(tmp_path, kind, order):
+    values = np.arange(27).reshape(3, 3, 3) % 2
+    np.savez(tmp_path / "v.npz", probabilities=np.asarray(values.astype(kind), order=order))
+    np.testing.assert_array_equal(read_voxels(tmp_path / "v.npz").probabilities, values)

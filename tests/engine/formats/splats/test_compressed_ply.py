@@ -62,7 +62,7 @@ def pack(splats, with_colors=True) -> bytes:
 def test_errors_are_half_a_step_between_the_bounds(tmp_path, random_splats, quat_errors, seed, count, degree, with_colors):
     splats = random_splats(seed, count, degree)
     (tmp_path / "a.ply").write_bytes(pack(splats, with_colors))
-    read = read_splats(tmp_path / "a.ply")
+    read = read_splats(tmp_path / "a.ply", "z-up")
     assert len(read) == count and read.degree == degree
     if not count:
         return
@@ -110,3 +110,20 @@ def test_parts_that_do_not_belong_together_are_refused(tmp_path, random_splats, 
     (tmp_path / "a.ply").write_bytes(data.replace(old, new))
     with pytest.raises(UserError, match="a.ply"):
         read_splats(tmp_path / "a.ply")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_chunk_with_an_infinite_bound_loses_only_what_lies_there(tmp_path, random_splats):
+    splats = random_splats(0, 300, 0)
+    splats.log_scales[3] = splats.log_scales[:256].min(axis=0)
+    data = bytearray(pack(splats))
+    bounds = np.frombuffer(data, "<f4", 18, data.index(b"end_header\n") + 11)
+    bounds[6:9] = -np.inf
+    (tmp_path / "a.ply").write_bytes(data)
+    read = read_splats(tmp_path / "a.ply", "z-up")
+    np.testing.assert_allclose(np.exp(read.log_scales[3].astype(np.float64)), 1e-12, rtol=1e-3)
+    np.testing.assert_allclose(read.log_scales[:256].max(axis=0), splats.log_scales[:256].max(axis=0), rtol=1e-6)
+    bounds[0] = np.nan
+    (tmp_path / "a.ply").write_bytes(data)
+    notes = []
+    assert len(read_splats(tmp_path / "a.ply", note=notes.append)) == 44 and "256 of 300" in notes[0]

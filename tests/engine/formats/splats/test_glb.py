@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.contract.errors import UserError
+from engine.formats import memory
 from engine.formats.splats import read_splats, write_splats
 from engine.formats.splats.gaussians import opacities
 from engine.formats.splats.glb import read_glb, write_glb
@@ -180,13 +181,13 @@ def set_in(*path, value):
         (set_in("meshes", 0, "primitives", 0, "extensions", value={}), "no splats"),
         (set_in("meshes", 0, "primitives", 0, "extensions", EXTENSION, "extensions", value={"spz_2": {}}), "compressed"),
         (set_in("meshes", 0, "primitives", 0, "attributes", value={"POSITION": 0}), "damaged"),
-        (set_in("accessors", 0, "count", value=10**12), "damaged"),
+        (set_in("accessors", 0, "count", value=10**12), "damaged: accessor 0 reaches beyond"),
         (set_in("accessors", 0, "count", value=6), "damaged"),
         (set_in("accessors", 0, "count", value=-1), "damaged"),
         (set_in("accessors", 0, "type", value="VEC2"), "damaged"),
         (set_in("accessors", 0, "componentType", value=[]), "damaged"),
         (set_in("accessors", 2, "sparse", value={}), "sparse"),
-        (set_in("bufferViews", 0, "byteOffset", value=10**15), "damaged"),
+        (set_in("bufferViews", 0, "byteOffset", value=10**15), "damaged: bufferView 0"),
         (set_in("bufferViews", 0, "byteStride", value=1), "damaged"),
         (set_in("buffers", 0, "uri", value="../../secret.bin"), "another file"),
     ],
@@ -196,6 +197,42 @@ def test_damaged_documents(changed, edit, words):
     with pytest.raises(UserError, match=words) as refused:
         read_splats(file)
     assert "b.glb" in str(refused.value)
+
+
+def test_required_extensions_are_named(changed):
+    _, file = changed(set_in("extensionsRequired", value=["KHR_gaussian_splatting", "KHR_texture_basisu"]))
+    notes = []
+    read_splats(file, note=notes.append)
+    assert len(notes) == 1 and "KHR_texture_basisu" in notes[0]
+
+    def compressed(document):
+        document["extensionsRequired"] = ["EXT_meshopt_compression"]
+        for accessor in document["accessors"]:
+            del accessor["bufferView"]
+
+    _, file = changed(compressed)
+    with pytest.raises(UserError, match="b.glb requires EXT_meshopt_compression.*without compression"):
+        read_splats(file)
+
+
+def test_numbers_that_are_shared_without_end_are_refused(changed, monkeypatch):
+    def edit(document):
+        document["meshes"][0]["primitives"] *= 50
+
+    _, file = changed(edit)
+    monkeypatch.setattr(memory, "_FLOOR", 1 << 10)
+    with pytest.raises(UserError, match="a file of its size may take"):
+        read_splats(file)
+
+
+def test_more_nodes_than_are_read(changed):
+    def edit(document):
+        document["nodes"] = [{}] * 200_001
+        del document["scenes"]
+
+    _, file = changed(edit)
+    with pytest.raises(UserError, match="200000 nodes"):
+        read_splats(file)
 
 
 def test_splats_shown_without_end_are_refused(changed):

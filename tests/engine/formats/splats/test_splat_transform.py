@@ -78,7 +78,7 @@ SPZ = {"scales": 0.5 / 16, "opacity": 0.5 / 255, "base": 0.5 / 255 / 0.15, "harm
 def test_its_ply(splat_transform, published, covariances, tmp_path):
     write_splats(tmp_path / "ours.ply", published)
     splat_transform(tmp_path / "ours.ply", tmp_path / "its.ply")
-    assert_same(read_splats(tmp_path / "its.ply"), published, covariances)
+    assert_same(read_splats(tmp_path / "its.ply", "z-up"), published, covariances)
 
 
 def test_its_glb(splat_transform, published, covariances, tmp_path):
@@ -102,7 +102,7 @@ def test_its_spz(splat_transform, published, covariances, tmp_path, version):
 def test_its_compressed_ply(splat_transform, published, covariances, tmp_path):
     write_splats(tmp_path / "ours.ply", published)
     splat_transform(tmp_path / "ours.ply", tmp_path / "its.compressed.ply")
-    read = read_splats(tmp_path / "its.compressed.ply")
+    read = read_splats(tmp_path / "its.compressed.ply", "z-up")
     # It sorts along a curve, whose order is found again by the nearest means.
     order = np.linalg.norm(read.means[None] - published.means[:, None], axis=2).argmin(axis=1)
     assert sorted(order) == list(range(100))
@@ -130,7 +130,7 @@ def test_our_dot_splat(splat_transform, published, covariances, tmp_path):
     write_splats(tmp_path / "ours.splat", published)
     splat_transform(tmp_path / "ours.splat", tmp_path / "its.ply")
     flat = replace(published, sh=np.clip(published.sh[:, :1], -0.5 / SH_C0, 0.5 / SH_C0))
-    assert_same(read_splats(tmp_path / "its.ply"), flat, covariances, opacity=0.5 / 255, base=0.5 / 255 / SH_C0, shapes=8 * 3 / 128)
+    assert_same(read_splats(tmp_path / "its.ply", "z-up"), flat, covariances, opacity=0.5 / 255, base=0.5 / 255 / SH_C0, shapes=8 * 3 / 128)
 
 
 def test_our_ply_after_every_format(splat_transform, published, covariances, tmp_path):
@@ -146,8 +146,7 @@ def test_a_real_object(splat_transform, shared_data, tmp_path):
     folder = shared_data("splats") / "playcanvas"
     for name in ("biker.compressed.ply", "biker.spz"):
         splat_transform(folder / name, tmp_path / "its.ply")
-        axes = "z-up" if name.endswith(".ply") else "y-down"
-        its, ours = read_splats(tmp_path / "its.ply", axes), read_splats(Path(folder / name))
+        its, ours = read_splats(tmp_path / "its.ply"), read_splats(Path(folder / name))
         assert len(its) == len(ours) == 152746
         for attribute in ("means", "log_scales", "sh"):
             assert np.abs(getattr(its, attribute) - getattr(ours, attribute)).max() <= 1e-5

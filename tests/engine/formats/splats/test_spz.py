@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from engine.contract.errors import UserError
 from engine.formats.splats import read_splats, write_splats
 from engine.formats.splats.gaussians import opacities
+from engine.formats.splats.harmonics import harmonics
 from engine.formats.splats.spz import read_spz, write_spz
 
 relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -136,7 +137,7 @@ def test_published_files_hold_the_same_splats(shared_data):
 def test_published_files_are_one_object(shared_data, covariances):
     """The same 152 746 splats as compressed PLY, whose axes are COLMAP's, and as SPZ, whose axes are defined."""
     folder = shared_data("splats") / "playcanvas"
-    ply, spz = read_splats(folder / "biker.compressed.ply", "y-down"), read_splats(folder / "biker.spz")
+    ply, spz = read_splats(folder / "biker.compressed.ply"), read_splats(folder / "biker.spz")
     assert len(ply) == len(spz) == 152746 and ply.degree == spz.degree == 0
     # The SPZ was made from the PLY: apart by half a step of SPZ, 12 bits after the point, and sizes end at e^-10.
     ply = replace(ply, log_scales=np.maximum(ply.log_scales, -10))
@@ -160,11 +161,44 @@ def test_degree_four_is_cut_to_three(tmp_path):
     np.testing.assert_array_equal(read.sh[:, 1:], (sh[:, :15] - np.float32(128)) / 128)
 
 
-def test_extensions_at_the_end_are_passed_over(tmp_path, random_splats):
+def extended(file, flags: int, *records: tuple[int, bytes]):
+    """The SPZ of a file with extensions, as version 3."""
+    data = bytearray(gzip.decompress(file.read_bytes()))
+    data[14] = flags
+    data += b"".join(struct.pack("<II", kind, len(content)) + content for kind, content in records)
+    file.with_name("b.spz").write_bytes(gzip.compress(data))
+    return file.with_name("b.spz")
+
+
+def test_extensions_are_ignored_with_a_sentence(tmp_path, random_splats):
     write_spz(tmp_path / "a.spz", random_splats(0, 3, 1))
-    data = gzip.decompress((tmp_path / "a.spz").read_bytes())
-    (tmp_path / "b.spz").write_bytes(gzip.compress(data + struct.pack("<II", 0xADBE0002, 12) + bytes(12)))
-    np.testing.assert_array_equal(read_spz(tmp_path / "b.spz").sh, read_spz(tmp_path / "a.spz").sh)
+    notes = []
+    file = extended(tmp_path / "a.spz", 2, (0xADBE0002, bytes(12)), (0x12345678, b""), (0xADBE0003, struct.pack("<I", 17)))
+    np.testing.assert_array_equal(read_spz(file, notes.append).sh, read_spz(tmp_path / "a.spz").sh)
+    assert [word in note for word, note in zip(("safe_orbit_camera", "0x12345678", "coordinate_system"), notes, strict=True)] == [True] * 3
+    # Without the flag there are none, whatever follows; and what is cut is no reason to lose the splats.
+    assert len(read_spz(extended(tmp_path / "a.spz", 0, (0xADBE0003, struct.pack("<I", 6))), pytest.fail)) == 3
+    assert len(read_spz(extended(tmp_path / "a.spz", 2, (0xADBE0003, b"\x06")))) == 3
+
+
+# How Niantic's library takes means to SPZ's own axes (coordinateConverter in splat-types.h), by the number of their axes.
+STORED = {0: [1, 2, 3], 4: [1, 2, 3], 6: [1, -2, -3], 1: [-1, -2, 3], 7: [-1, 2, -3], 12: [1, 3, -2], 13: [-1, -3, 2], 15: [-1, -3, -2]}
+
+
+@pytest.mark.parametrize("axes", STORED)
+def test_axes_that_an_extension_names_are_used(tmp_path, random_splats, covariances, axes):
+    splats = random_splats(0, 5, 3)
+    splats.means[0] = [1, 2, 3]
+    write_spz(tmp_path / "a.spz", splats)
+    stored = read_spz(tmp_path / "a.spz")
+    read = read_spz(extended(tmp_path / "a.spz", 2, (0xADBE0003, struct.pack("<I", axes))), pytest.fail)
+    np.testing.assert_allclose(read.means[0], STORED[axes], atol=1e-5)
+    matrix = np.array([[np.sign(value) * (abs(value) == column) for column in (1, 2, 3)] for value in STORED[axes]])
+    np.testing.assert_allclose(covariances(read), matrix @ covariances(stored) @ matrix.T, rtol=1e-4, atol=1e-8)
+    directions = np.random.default_rng(0).normal(size=(20, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    seen = harmonics(3, directions @ matrix.T) @ read.sh
+    np.testing.assert_allclose(seen, harmonics(3, directions) @ stored.sh, atol=1e-5)
 
 
 @pytest.mark.parametrize("version", [2, 3, 4])
@@ -224,16 +258,34 @@ def test_bombs_take_no_memory(tmp_path):
     (tmp_path / "zstd.spz").write_bytes(head + table + long * 5)
     claim = struct.pack("<IIIBBBB", 0x5053474E, 3, 50_000_000, 3, 12, 0, 0)
     (tmp_path / "gzip.spz").write_bytes(gzip.compress(claim + bytes(1 << 22)))
+    full = struct.pack("<IIIBBBB", 0x5053474E, 3, 6_000_000, 0, 12, 0, 0)
+    (tmp_path / "full.spz").write_bytes(gzip.compress(full + bytes(20 * 6_000_000), 1))
     tail = struct.pack("<IIIBBBB", 0x5053474E, 3, 1, 0, 12, 0, 0) + bytes(20)
     (tmp_path / "tail.spz").write_bytes(gzip.compress(tail + bytes(1 << 26)))
     tracemalloc.start()
-    for name in ("zstd", "gzip", "tail"):
+    expected = {"zstd": None, "gzip": "cut short", "full": "a file of its size may take", "tail": "far more than its header"}
+    for name, words in expected.items():
         try:
             read_splats(tmp_path / f"{name}.spz")
-        except UserError:
-            pass
+        except UserError as error:
+            assert words and words in str(error)
     assert tracemalloc.get_traced_memory()[1] < 32 << 20
     tracemalloc.stop()
+
+
+def test_the_limit_of_memory_can_be_raised(tmp_path, monkeypatch):
+    splats = 5_000_000
+    head = struct.pack("<IIIBBBB", 0x5053474E, 3, splats, 0, 12, 0, 0)
+    (tmp_path / "a.spz").write_bytes(gzip.compress(head + bytes(100), 1))
+    with pytest.raises(UserError, match="cut short"):
+        read_splats(tmp_path / "a.spz")
+    # Long enough to be what it claims, so that it is unpacked only where that is allowed.
+    (tmp_path / "a.spz").write_bytes(gzip.compress(head + bytes(100), 1) + bytes(200_000))
+    with pytest.raises(UserError, match="RECONSTRUCT_FILE_MEMORY"):
+        read_splats(tmp_path / "a.spz")
+    monkeypatch.setenv("RECONSTRUCT_FILE_MEMORY", "1")
+    with pytest.raises(UserError, match="cut short"):
+        read_splats(tmp_path / "a.spz")
 
 
 def test_a_wrong_checksum_is_noticed(tmp_path, random_splats):
