@@ -328,16 +328,17 @@ def convert(
         int | None, argument("Keep so many at most: the most opaque and largest. Nothing makes up for those that go.", "N")
     ] = None,
     blend: Annotated[
-        typing.Literal["keep", "linear", "srgb"],
+        typing.Literal["auto", "linear", "srgb"],
         argument(
-            "Encode colours for blending in linear light (Blender) or in sRGB (most viewers). An approximation: exact for opaque splats "
-            "of one colour, not where transparent ones mix. A file that does not say how it blends is taken as srgb."
+            "Color space that OUT composites in: srgb (other viewers) or linear (Blender). auto: srgb, and as in IN for .glb, which can "
+            "state it. Colors are refitted where the two differ, which is exact for opaque splats only."
         ),
-    ] = "keep",
+    ] = "auto",
     spz_version: Annotated[typing.Literal[2, 3], argument("Version of SPZ to write; 2 is for old readers.")] = 3,
 ) -> int:
     """Read splats, change them as asked, in the order of these flags, and write them to another file."""
     from .formats.splats import check_target, read_splats, write_splats
+    from .formats.splats.blending import to_blend
     from .splats import editing
 
     if not 0 <= min_opacity <= 1:
@@ -364,16 +365,20 @@ def convert(
         print(f"{before - len(splats)} removed {reason}, {len(splats)} remain")
         if before and not len(splats):
             raise UserError(f"Nothing of {source} remains.", "Nothing was written; ask for less to be removed.")
-    if blend != "keep":
-        splats = editing.to_blend(splats, blend)
     file = Path(target)
-    write_splats(file, splats, None if to_axes == "auto" else to_axes, spz_version)
     kind = file.suffix.lower()
+    if blend == "auto":
+        # Viewers take a file that cannot state its color space as sRGB; the comment in our PLY is read by us only.
+        blend = (splats.blend or "srgb") if kind == ".glb" else "srgb"
+    if (splats.blend or "srgb") != blend:
+        print(f"Colors are refitted from {splats.blend or 'srgb'} to {blend} compositing")
+    splats = to_blend(splats, blend)
+    write_splats(file, splats, None if to_axes == "auto" else to_axes, spz_version)
     degree = 0 if kind == ".splat" else splats.degree
     if degree < splats.degree:
         print(f"A {kind} file has no harmonics: those of degree {splats.degree} are left out")
     if splats.blend == "linear" and kind in (".spz", ".splat"):
-        print(f"A {kind} file cannot say that these splats blend in linear light; for other viewers add --blend srgb")
+        print(f"A {kind} file cannot state that its colors are linear: every reader takes them as sRGB")
     print(f"{len(splats)} splats, harmonics of degree {degree}: {target}")
     return 0
 

@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 ALLOWED = {
     "contract": set(),
     "cameras": set(),
-    "formats": {"contract", "cameras"},
+    "color": set(),
+    "formats": {"contract", "cameras", "color"},
     "kernels": {"cameras"},
     "data": {"contract", "cameras", "formats", "kernels"},
     "splats": {"contract", "cameras", "formats", "kernels", "data"},
@@ -23,7 +24,7 @@ ALLOWED = {
     "voxels": {"contract", "cameras", "formats", "kernels", "data", "acceleration"},
     "metrics": {"kernels"},
     "devices": {"contract"},
-    "methods": {"contract", "cameras", "formats", "kernels", "data", "splats", "fields", "surfaces", "devices", "acceleration"},
+    "methods": {"contract", "cameras", "color", "formats", "kernels", "data", "splats", "fields", "surfaces", "devices", "acceleration"},
     "training": {"", "contract", "cameras", "formats", "kernels", "data", "methods", "metrics", "devices", "voxels", "acceleration"},
     "rendering": {"", "contract", "cameras", "formats", "data", "methods", "training"},
     "shapes": {"", "contract", "cameras", "formats", "data", "kernels", "surfaces", "methods", "training", "devices"},
@@ -41,10 +42,10 @@ ALLOWED = {
     "": set(),
 }
 # What the add-on may import of the engine.
-SHARED = {"contract", "cameras", "formats"}
+SHARED = {"contract", "cameras", "color", "formats"}
 # Libraries beyond the standard one, where they are limited.
 # zstandard is not in Blender: formats import it where it is needed.
-LIBRARIES = {"contract": set(), "cameras": {"numpy"}, "formats": {"numpy", "zstandard"}}
+LIBRARIES = {"contract": set(), "cameras": {"numpy"}, "color": {"numpy"}, "formats": {"numpy", "zstandard"}}
 
 FILES = sorted([*(ROOT / "engine").rglob("*.py"), *(ROOT / "addon").rglob("*.py"), ROOT / "__init__.py"])
 

@@ -95,6 +95,9 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
     folder = Path(folder)
     result = read_result(folder)
     files = {kind: inside(folder, path, str(folder)) for kind in _BEST if (path := result.artifact(kind))}
+    # splats.ply is the copy for other viewers, with colors refitted to sRGB.
+    if path := result.artifact("splats_linear"):
+        files["splats"] = inside(folder, path, str(folder))
     if settings.look == "auto" and (path := result.artifact("voxels")):
         return [_add_voxels(scene, inside(folder, path, str(folder)), folder, settings, result)]
     if not files:

@@ -6,9 +6,10 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
+from ...engine.color import srgb_to_linear
 from ..compat import material_tree
 from .nodes import Builder
-from .parts import COLOR, to_linear
+from .parts import COLOR
 from .tagging import kind_of, tag
 
 LIT = "lit"
@@ -124,4 +125,4 @@ def _mean_color(picture: bpy.types.Image) -> list[float]:
     pixels = np.empty(len(picture.pixels), dtype=np.float32)
     picture.pixels.foreach_get(pixels)
     codes = pixels.reshape(-1, 4)[:, :3].mean(axis=0, dtype=np.float64) if pixels.size else np.full(3, 0.8)
-    return to_linear(codes).tolist()
+    return srgb_to_linear(codes).tolist()

@@ -81,16 +81,6 @@ def values_of(mesh: bpy.types.Mesh, name: str) -> np.ndarray:
     return flat.reshape(-1, width) if width > 1 else flat
 
 
-def to_linear(codes: np.ndarray) -> np.ndarray:
-    """sRGB codes (0 to 1, and above) to scene-linear light."""
-    return np.where(codes <= 0.04045, codes / 12.92, ((np.maximum(codes, 0.0) + 0.055) / 1.055) ** 2.4)
-
-
-def to_codes(light: np.ndarray) -> np.ndarray:
-    """Scene-linear light (0 to 1, and above) to sRGB codes."""
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055)
-
-
 def smooth_normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Normals of vertices [N, 3], each the mean of its triangles', larger ones counting more."""
     corners = positions[triangles]

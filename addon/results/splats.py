@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,12 @@ import numpy as np
 from ...engine.contract.errors import UserError
 from ...engine.formats.capture import read_capture
 from ...engine.formats.splats import Splats
+from ...engine.formats.splats.blending import to_blend
 from ...engine.formats.splats.gaussians import SH_C0
 from ...engine.formats.splats.harmonics import harmonics
 from ...engine.formats.transforms import Frame
 from ..compat import has_native_splats
-from .parts import POINTS, RADIUS, Part, to_codes, to_linear
+from .parts import POINTS, RADIUS, Part
 
 # Alpha below this is not drawn, as in the field's rasterizers.
 MINIMUM_ALPHA = 1.0 / 255.0
@@ -39,7 +40,7 @@ def splat_part(splats: Splats, blend: str, frames: Sequence[Frame], origin: np.n
         origin: [3] metres, the place of the object's origin.
         unit: metres in a Blender unit.
     """
-    sh = light_of(splats, blend)
+    sh = to_blend(replace(splats, blend=blend), "linear").sh.astype(np.float64)
     opacities = opacities_of(splats)
     scales = np.exp(splats.log_scales.astype(np.float64)) / unit
     quats = splats.quats.astype(np.float64)
@@ -68,30 +69,10 @@ def radiance(splats: Splats, blend: str) -> dict[str, tuple[str, np.ndarray]]:
     """What Blender's own gaussians take their colour from, as attributes of :class:`~.parts.Part`: harmonics of sRGB codes (it makes light
     of what they sum to, and half), the lowest together with the opacity.
     """
-    sh = splats.sh.astype(np.float64) if blend == "srgb" else _refitted(splats.sh, splats.degree, to_codes)
+    sh = to_blend(replace(splats, blend=blend), "srgb").sh.astype(np.float64)
     base = np.concatenate([sh[:, 0], opacities_of(splats)[:, None]], axis=1)
     rest = {f"radiance:sh_{number}": ("FLOAT_VECTOR", sh[:, number + 1]) for number in range(sh.shape[1] - 1)}
     return {"radiance:base": ("FLOAT4", base), **rest}
-
-
-def light_of(splats: Splats, blend: str) -> np.ndarray:
-    """Harmonics of scene-linear light, [N, K, 3] float64. Those of sRGB codes are fitted anew, to the light that they show to all sides."""
-    return splats.sh.astype(np.float64) if blend == "linear" else _refitted(splats.sh, splats.degree, to_linear)
-
-
-def _refitted(sh: np.ndarray, degree: int, curve: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Harmonics that show, to all sides, a curve of what others show."""
-    sh = sh.astype(np.float64)
-    count = np.arange(64)
-    z = 1 - (2 * count + 1) / 64
-    around, angle = np.sqrt(1 - z * z), count * np.pi * (3 - np.sqrt(5))
-    functions = harmonics(degree, np.stack([around * np.cos(angle), around * np.sin(angle), z], axis=1))
-    fit = np.linalg.pinv(functions)
-    fitted = np.empty_like(sh)
-    for start in range(0, len(sh), 50_000):
-        shown = np.maximum(0.5 + functions @ sh[start : start + 50_000], 0.0)
-        fitted[start : start + 50_000] = fit @ (curve(shown) - 0.5)
-    return fitted
 
 
 def mean_colors(means: np.ndarray, sh: np.ndarray, degree: int, frames: Sequence[Frame]) -> np.ndarray:

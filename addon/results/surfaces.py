@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...engine.color import srgb_to_linear
 from ...engine.formats.meshes import Mesh
 from ...engine.formats.points import PointCloud
 from ...engine.formats.proxies import Proxy
 from ..rooms.layouts import Extent
 from .materials import box_material, mesh_material, proxy_material
-from .parts import BOX, MESH, POINTS, PROXY, RADIUS, Part, smooth_normals, to_linear
+from .parts import BOX, MESH, POINTS, PROXY, RADIUS, Part, smooth_normals
 
 _GREY = 0.5
 # Corners of the unit cube by the bits of their numbers, and its six sides seen from outside.
@@ -76,4 +77,4 @@ def proxy_extent(proxy: Proxy) -> Extent:
 
 def _light(cloud: PointCloud) -> np.ndarray:
     """Scene-linear colours [N, 3]."""
-    return np.full((len(cloud), 3), _GREY) if cloud.colors is None else to_linear(cloud.colors / 255.0)
+    return np.full((len(cloud), 3), _GREY) if cloud.colors is None else srgb_to_linear(cloud.colors / 255.0)

@@ -14,13 +14,14 @@ import zlib
 import bpy
 import numpy as np
 
+from ...engine.color import srgb_to_linear
 from ...engine.contract.errors import UserError
 from ...engine.contract.schema import to_mapping
 from ...engine.contract.voxels import VoxelShape
 from ...engine.formats.voxel_surface import colors_by_height, standing, surface_of
 from ...engine.formats.voxels import LARGEST, Voxels
 from .materials import LIT, mesh_material
-from .parts import COLOR, set_values, to_linear
+from .parts import COLOR, set_values
 from .tagging import kind_of, tag, tagged
 
 _KIND = "voxels"
@@ -121,7 +122,7 @@ def _fill(mesh: bpy.types.Mesh, places: np.ndarray, triangles: np.ndarray, codes
     mesh.polygons.add(len(triangles))
     mesh.polygons.foreach_set("loop_start", np.arange(0, triangles.size, 3, dtype=np.int32))
     set_values(mesh, "position", "FLOAT_VECTOR", places)
-    light = to_linear(codes / 255.0)
+    light = srgb_to_linear(codes / 255.0)
     set_values(mesh, COLOR, "FLOAT_COLOR", np.concatenate([light, np.ones((len(light), 1))], axis=1))
     mesh.color_attributes.active_color = mesh.color_attributes[COLOR]
     # A picture's colours are nearly those of its surface: the room's lights fall on them.

@@ -25,7 +25,10 @@ LOG = "log.txt"
 CANCEL = "cancel"
 CHECKPOINT = "checkpoint.safetensors"
 PREVIEWS = "previews"
+# What other viewers open: colors that composite in sRGB, whatever the training composited in.
 SPLATS = "splats.ply"
+# The trained colors of a result whose blend is linear: what Blender and the engine itself read.
+SPLATS_LINEAR = "splats_linear.ply"
 FIELD = "field.safetensors"
 POINTS = "points.ply"
 MESH = "mesh.glb"

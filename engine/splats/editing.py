@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is done to finished splats: parts cut away, their number lowered, their blend changed. Splats in, splats out."""
+"""What is done to finished splats: parts cut away, their number lowered. Splats in, splats out."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Literal
-
 import numpy as np
 
-from ..formats.splats.gaussians import SH_C0, Splats, opacities
+from ..formats.splats.gaussians import Splats, opacities
 
 _NEIGHBOURS = 16
 _DEVIATIONS = 3.0
@@ -64,38 +61,3 @@ def decimate(splats: Splats, count: int) -> Splats:
     importance = np.log(np.maximum(opacities(splats), 1e-300)) + 0.5 * splats.log_scales.max(axis=1).astype(np.float64)
     # Stable, so that of equals the first are kept, on every machine.
     return splats.select(np.sort(np.argsort(-importance, kind="stable")[:count]))
-
-
-def to_blend(splats: Splats, blend: Literal["linear", "srgb"]) -> Splats:
-    """Encodes the colours for compositing in another light.
-
-    A splat's base colour, seen alone and opaque, stays the same on screen. Higher harmonics are scaled by the slope of the curve at the
-    base colour, which is right for small ones. Where several half-transparent splats mix, the picture changes all the same: no
-    encoding makes up for that.
-
-    Args:
-        splats: those that do not say how they blend are taken as sRGB.
-        blend: how the result composites.
-    """
-    if (splats.blend or "srgb") == blend:
-        return replace(splats, blend=blend)
-    base = splats.sh[:, :1].astype(np.float64) * SH_C0 + 0.5
-    color, slope = _decode(base) if blend == "linear" else _encode(base)
-    return replace(splats, sh=np.concatenate([(color - 0.5) / SH_C0, splats.sh[:, 1:] * slope], axis=1).astype(np.float32), blend=blend)
-
-
-def _decode(code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Linear light of sRGB codes, and the slope there; below 0 the curve goes on straight."""
-    curved = (np.maximum(code, 0.04045) + 0.055) / 1.055
-    straight = code <= 0.04045
-    return np.where(straight, code / 12.92, curved**2.4), np.where(straight, 1 / 12.92, 2.4 / 1.055 * curved**1.4)
-
-
-def _encode(light: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """sRGB codes of linear light, and the slope there; the inverse of :func:`_decode`."""
-    straight = light <= 0.04045 / 12.92
-    bright = np.where(straight, 1.0, light)
-    return (
-        np.where(straight, light * 12.92, 1.055 * bright ** (1 / 2.4) - 0.055),
-        np.where(straight, 12.92, 1.055 / 2.4 * bright ** (1 / 2.4 - 1)),
-    )

@@ -31,6 +31,7 @@ from ..contract.result import (
     RESULT,
     SMOOTH,
     SPLATS,
+    SPLATS_LINEAR,
     VOXELS,
     WEIGHTS,
     Result,
@@ -55,7 +56,7 @@ from .scoring import background, score, truth, write_metrics, write_picture
 DEFAULT_MINUTES = 3.0
 # What a run writes into its folder, and what another that overwrites it removes.
 _OURS = (
-    *(RESULT, EVENTS, CHECKPOINT, SPLATS, FIELD, POINTS, MESH, PROXY, METRICS),
+    *(RESULT, EVENTS, CHECKPOINT, SPLATS, SPLATS_LINEAR, FIELD, POINTS, MESH, PROXY, METRICS),
     *(WEIGHTS, VOXELS, BINVOX, BLOCKS, SMOOTH, PREVIEWS),
 )
 _REPORT_EVERY = 0.5

@@ -8,6 +8,7 @@ import pytest
 
 from engine import cli
 from engine.formats.splats import Splats, read_splats, write_splats
+from engine.formats.splats.blending import to_blend
 from engine.formats.splats.gaussians import SH_C0, opacities
 
 
@@ -39,7 +40,9 @@ def test_every_format_from_every_format(source, tmp_path, suffix):
     before, after = read_splats(source), read_splats(end)
     assert np.abs(after.means - before.means).max() < 1e-4
     assert after.degree == (0 if suffix == "splat" else 1)
-    assert after.blend == ("linear" if suffix in ("ply", "glb") else None)
+    # The PLY at the end is for any viewer, whatever the file between could state.
+    assert after.blend == "srgb"
+    assert read_splats(middle).blend == {"ply": "srgb", "glb": "linear"}.get(suffix)
 
 
 def test_steps_say_what_they_remove(source, tmp_path, capsys):
@@ -73,13 +76,14 @@ def test_axes_turn_between_files(source, tmp_path):
 def test_what_a_format_cannot_say_is_said(source, tmp_path, capsys):
     convert(source, tmp_path / "a.splat")
     said = capsys.readouterr().out
-    assert "no harmonics" in said and "--blend srgb" in said
-    convert(source, tmp_path / "a.spz", "--blend", "srgb")
+    assert "no harmonics" in said and "from linear to srgb" in said
+    convert(source, tmp_path / "a.spz", "--blend", "linear")
     said = capsys.readouterr().out
-    assert "harmonics of degree 1" in said and "--blend srgb" not in said
-    base = read_splats(source).sh[:, 0] * SH_C0 + 0.5
-    shown = 1.055 * base ** (1 / 2.4) - 0.055
-    np.testing.assert_allclose(read_splats(tmp_path / "a.spz").sh[:, 0] * SH_C0 + 0.5, shown, atol=0.5 / 255 / 0.15 * SH_C0 + 1e-5)
+    assert "harmonics of degree 1" in said and "every reader takes them as sRGB" in said
+    convert(source, tmp_path / "a.spz")
+    # Stored in steps of one 8-bit color.
+    expected = to_blend(read_splats(source), "srgb").sh[:, 0] * SH_C0 + 0.5
+    np.testing.assert_allclose(read_splats(tmp_path / "a.spz").sh[:, 0] * SH_C0 + 0.5, expected, atol=0.5 / 255 / 0.15 * SH_C0 + 1e-6)
 
 
 def test_old_spz_on_request(source, tmp_path):

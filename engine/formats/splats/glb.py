@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...color import srgb_to_linear
 from ...contract.errors import UserError
 from ..gltf import HINT, Glb, Writer, opened
 from .gaussians import SH_C0, Note, Splats, logarithms, logits, opacities, unit_quats
@@ -88,7 +89,7 @@ def _coefficient(index: int) -> str:
 def _point_colors(base: np.ndarray, opacity: np.ndarray, blend: str) -> np.ndarray:
     colors = np.clip(base * SH_C0 + 0.5, 0, 1)
     if blend == "srgb":
-        colors = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
+        colors = srgb_to_linear(colors)
     return np.rint(np.concatenate([colors, opacity[:, None]], axis=1) * 255).astype(np.uint8)
 
 

@@ -10,17 +10,19 @@ import pytest
 from reconstruct.addon.compat import modifier_input
 from reconstruct.addon.results.importing import import_file, import_result
 from reconstruct.addon.results.looks import look_modifier, looks_of, shown_as
-from reconstruct.addon.results.parts import MESH, PART, POINTS, values_of
+from reconstruct.addon.results.parts import COLOR, MESH, PART, POINTS, values_of
 from reconstruct.addon.results.tagging import kind_of, tagged
 from reconstruct.addon.rooms.placing import place
 from reconstruct.addon.rooms.rendering import render_picture
 from reconstruct.engine.contract.errors import UserError
-from reconstruct.engine.contract.result import Artifact, Result, write_result
+from reconstruct.engine.contract.result import Artifact, Result, read_result, write_result
 from reconstruct.engine.contract.settings import ImportSettings, PlaceSettings, RenderSettings
 from reconstruct.engine.formats.meshes import Mesh, write_mesh
 from reconstruct.engine.formats.ply import read_vertices, write_vertices
 from reconstruct.engine.formats.points import PointCloud, write_points
 from reconstruct.engine.formats.splats import write_splats
+from reconstruct.engine.formats.splats.blending import to_blend
+from reconstruct.engine.formats.splats.gaussians import SH_C0
 
 ROUND = [1.0, 0.0, 0.0, 0.0]
 
@@ -51,6 +53,18 @@ def test_a_result_comes_back_where_it_was_taken(scene, splats, result, unit, off
     assert looks_of(made) == ["box", "points", "splats"] and made.users_collection[0].name == "chair" and made.name in scene.objects
     # Far from the origin the data stays near the object's own, where float32 is fine.
     assert np.abs(values(made, "position")).max() * unit < 3
+
+
+def test_the_trained_colors_are_preferred_to_those_for_other_viewers(scene, splats, result):
+    trained = cloud(splats, count=20)
+    folder = result(to_blend(trained, "srgb"), blend="linear")
+    artifacts = read_result(folder).with_artifact("splats_linear", "splats_linear.ply")
+    write_splats(folder / "splats_linear.ply", trained)
+    write_result(folder, artifacts)
+    (made,) = import_result(scene, folder, ImportSettings())
+    expected = 0.5 + SH_C0 * trained.sh[:, 0]
+    np.testing.assert_allclose(values(made, COLOR)[:, :3], expected, atol=1e-5)
+    assert tagged(made)["blend"] == "linear"
 
 
 def test_a_radiance_field_comes_back_as_its_points(scene, tmp_path):

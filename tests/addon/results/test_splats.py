@@ -15,8 +15,9 @@ from reconstruct.addon.results import looks
 from reconstruct.addon.results import splats as splats_of
 from reconstruct.addon.results.importing import import_result
 from reconstruct.addon.results.looks import look_modifier
-from reconstruct.addon.results.parts import to_codes, to_linear, values_of
+from reconstruct.addon.results.parts import values_of
 from reconstruct.addon.results.splats import most_visible, training_views
+from reconstruct.engine.color import linear_to_srgb, srgb_to_linear
 from reconstruct.engine.contract.result import read_result, write_result
 from reconstruct.engine.contract.settings import ImportSettings
 from reconstruct.engine.formats.splats import Splats
@@ -117,7 +118,7 @@ def colorful(blend="linear"):
     def color(directions):
         directions = np.atleast_2d(directions) / np.linalg.norm(np.atleast_2d(directions), axis=1, keepdims=True)
         shades = np.maximum(0.5 + harmonics(3, directions) @ sh[0].astype(np.float64), 0.0)
-        return to_linear(shades) if blend == "srgb" else shades
+        return srgb_to_linear(shades) if blend == "srgb" else shades
 
     return made, color
 
@@ -249,8 +250,8 @@ def test_blenders_own_gaussians_get_harmonics_of_codes(blend):
     directions = np.random.default_rng(2).normal(size=(50, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     # As Blender 5.3 does in intern/cycles/kernel/geom/gsplat.h.
-    light = to_linear(np.maximum(0.5 + harmonics(3, directions) @ sh[0], 0.0))
-    np.testing.assert_allclose(to_codes(light), to_codes(color(directions)), atol=1e-6 if blend == "srgb" else 0.03)
+    light = srgb_to_linear(np.maximum(0.5 + harmonics(3, directions) @ sh[0], 0.0))
+    np.testing.assert_allclose(linear_to_srgb(light), linear_to_srgb(color(directions)), atol=1e-6 if blend == "srgb" else 0.03)
 
 
 def test_a_menu_is_set_by_a_word():

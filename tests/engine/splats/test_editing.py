@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.formats.splats import Splats
-from engine.formats.splats.gaussians import SH_C0, opacities
+from engine.formats.splats.gaussians import opacities
 from engine.splats import editing
 
 relaxed = settings(max_examples=40, deadline=None)
@@ -99,46 +97,9 @@ def test_decimation_keeps_the_most_important_in_order():
     np.testing.assert_array_equal(editing.decimate(same, 4).means, same.means[:4])
 
 
-def srgb(light):
-    light = np.asarray(light, dtype=np.float64)
-    return np.where(light <= 0.0031308, light * 12.92, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
-
-
-@given(st.integers(0, 2**32 - 1))
-@relaxed
-def test_a_change_of_blend_keeps_what_an_opaque_splat_shows(seed):
-    splats = splats_at(np.zeros((50, 3)), degree=2, seed=seed)
-    linear = editing.to_blend(splats, "linear")
-    assert linear.blend == "linear"
-    before, after = splats.sh[:, 0] * SH_C0 + 0.5, linear.sh[:, 0] * SH_C0 + 0.5
-    np.testing.assert_allclose(srgb(after), before, atol=2e-5)
-    # For small harmonics the colours on all sides agree to second order.
-    small = 1e-3 * splats.sh[:, 1:]
-    moved = editing.to_blend(replace(splats, sh=np.concatenate([splats.sh[:, :1], small], axis=1)), "linear")
-    np.testing.assert_allclose(srgb(after[:, None] + moved.sh[:, 1:]), before[:, None] + small, atol=2e-5)
-
-
-@given(st.integers(0, 2**32 - 1), st.floats(0.5, 8))
-@relaxed
-def test_a_change_of_blend_is_undone_by_the_other(seed, spread):
-    splats = splats_at(np.zeros((50, 3)), degree=1, seed=seed)
-    splats.sh[:] *= spread  # base colours beyond 0 and 1 too
-    back = editing.to_blend(editing.to_blend(splats, "linear"), "srgb")
-    np.testing.assert_allclose(back.sh, splats.sh, rtol=1e-4, atol=1e-4)
-    assert np.isfinite(back.sh).all()
-
-
-def test_the_same_blend_changes_nothing():
-    splats = splats_at(np.zeros((5, 3)))
-    np.testing.assert_array_equal(editing.to_blend(splats, "srgb").sh, splats.sh)
-    unknown = editing.to_blend(replace(splats, blend=None), "srgb")
-    assert unknown.blend == "srgb"
-    np.testing.assert_array_equal(unknown.sh, splats.sh)
-
-
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_splats(count):
     splats = splats_at(np.zeros((count, 3)))
     assert len(editing.without_floaters(splats)) == len(editing.decimate(splats, 1)) == count
-    assert len(editing.to_blend(splats, "linear")) == len(editing.crop(splats, [-1] * 3, [1] * 3)) == count
+    assert len(editing.crop(splats, [-1] * 3, [1] * 3)) == count
     assert opacities(splats).shape == (count,)

@@ -13,8 +13,14 @@ import pytest
 
 from engine.contract.events import read_new
 from engine.contract.result import read_result
+from engine.data.views import load_views
+from engine.formats.capture import read_capture
 from engine.formats.splats import read_splats
+from engine.methods import load_model
+from engine.methods.splat import SplatModel
+from engine.splats.gaussians import Gaussians
 from engine.training.lock import locked
+from engine.training.scoring import score
 
 ROOT = Path(__file__).parents[3]
 FAST = ["--splat.refine-start", "40", "--splat.refine-every", "20", "--splat.max-gaussians", "300"]
@@ -164,6 +170,26 @@ def test_linear_captures_far_from_the_origin(tmp_path, capture_writer):
     assert result.blend == "linear" and result.antialias and result.scale == "metric"
     assert result.metrics["psnr"] > 22
     assert abs(result.bounds[0][0] - 5000) < 2 and abs(result.bounds[0][1] + 3000) < 2
+    check_both_color_spaces(tmp_path / "result", capture)
+
+
+def check_both_color_spaces(folder, capture):
+    """A linear training leaves its own splats, and splats.ply that other viewers, which blend in sRGB, show alike."""
+    result = read_result(folder)
+    assert result.artifact("splats") == "splats.ply" and result.artifact("splats_linear") == "splats_linear.ply"
+    linear, published = read_splats(folder / "splats_linear.ply"), read_splats(folder / "splats.ply")
+    assert linear.blend == "linear" and published.blend == "srgb"
+    np.testing.assert_array_equal(linear.means, published.means)
+    # The engine itself, as Blender's import, reads what was trained.
+    model = load_model(folder, result, 1)
+    assert model.blend == "linear"
+    np.testing.assert_array_equal(model.gaussians.values["sh0"], linear.sh[:, 0])
+    # A viewer that takes a PLY as sRGB.
+    viewer = SplatModel(Gaussians.from_splats(published), "srgb", result.antialias, published.degree, 1)
+    unconverted = SplatModel(Gaussians.from_splats(linear), "srgb", result.antialias, linear.degree, 1)
+    views = load_views(read_capture(capture), "test")
+    trained, shown, wrong = (score(each, views, each.blend, lambda *_: None)["psnr"] for each in (model, viewer, unconverted))
+    assert shown > trained - 3 and shown > wrong + 7, (trained, shown, wrong)
 
 
 def test_what_is_there_is_not_overwritten(trained, small_capture, tmp_path):
