@@ -369,7 +369,7 @@ class RECONSTRUCT_PG_window(bpy.types.PropertyGroup):
     """The job that is followed now, as the panels show it; jobs/running.py keeps it up to date. Unknown numbers are -1."""
 
     kind: bpy.props.StringProperty(description="What runs or ran last: capture, train, proxy or voxels; empty before the first job")
-    status: bpy.props.StringProperty(description="running, done, cancelled or failed")
+    status: bpy.props.StringProperty(description="running, done, cancelled, stopped or failed")
     cancelling: bpy.props.BoolProperty(description="Cancel was asked for and the job is ending its step")
     folder: bpy.props.StringProperty(description="Folder that the job writes", subtype="DIR_PATH")
     stage: bpy.props.StringProperty(description="What the job is doing")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a process that somebody else started still runs. Pure module: no bpy."""
+"""Whether a process that another program started still runs. Pure module: no bpy."""
 
 from __future__ import annotations
 
@@ -27,13 +27,31 @@ def is_alive(pid: int) -> bool:
 
 
 def is_same(pid: int, seen: float) -> bool:
-    """Whether the process that wrote its id at time ``seen`` (seconds since the epoch) still runs.
+    """Whether the process that had this id at time ``seen``, or started then, still runs.
 
-    Ids are given out again, after a restart of the machine quickly; a process that is younger than the message is another one.
+    Ids are reused, soon after a restart of the machine; a process that started later is another one.
+
+    Args:
+        pid: the process.
+        seen: seconds since the epoch.
     """
     start = started_at(pid)
     # Starts are kept in ticks or whole seconds, and the clock may have been set since.
     return start is not None and start <= seen + 2.0
+
+
+def writer_runs(file: Path, pid: int, started: float) -> bool:
+    """Whether the process that a file names as its writer still runs.
+
+    Args:
+        file: the file, whose time counts where ``started`` is not known.
+        pid: the process.
+        started: when it started, seconds since the epoch; 0 = unknown.
+    """
+    try:
+        return is_same(pid, started or file.stat().st_mtime)
+    except OSError:
+        return False
 
 
 def started_at(pid: int) -> float | None:

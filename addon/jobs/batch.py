@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A job file, walked without a window: capture, train, proxy, voxels, import, place, render, save.
+"""A job file, run without a window: capture, train, proxy, voxels, import, place, render, save.
 
 Reached by scripts/batch.py and by ``blender --command reconstruct``.
 """
 
 from __future__ import annotations
 
-import contextlib
+import os
 import time
 import traceback
 from dataclasses import replace
@@ -15,22 +15,24 @@ from pathlib import Path
 import bpy
 
 from ...engine.contract.errors import UserError
-from ...engine.contract.job import Job, read_job
-from ...engine.contract.result import CANCEL, PROXY
+from ...engine.contract.job import OVERWRITE, Job, check_job, read_job
+from ...engine.contract.result import PROXY, RESULT, read_result
 from ...engine.contract.settings import PlaceSettings
+from ...engine.formats.transforms import TRANSFORMS
 from .. import console
+from ..capture.export import made_here
 from ..results import assets
 from ..results.importing import import_result
 from ..rooms.placing import place
-from ..rooms.rendering import render_picture
-from . import stages
+from ..rooms.rendering import named_camera, render_picture
+from . import engine, outputs, private, process, stages
 from .process import State
 
 USAGE = "use: blender -b -P scripts/batch.py -- JOB.toml, python scripts/batch.py JOB.toml, or blender --command reconstruct JOB.toml"
 
 
 def main(arguments: list[str], chosen_python: str = "") -> int:
-    """Walks the job that the arguments name, printing progress; the last line tells the outcome.
+    """Runs the job that the arguments name, and prints progress; the last line tells the outcome.
 
     Args:
         arguments: the path of a job file.
@@ -39,13 +41,22 @@ def main(arguments: list[str], chosen_python: str = "") -> int:
     Returns:
         The exit code: 0 done, 1 a stage failed or was cancelled, 2 a bad argument or job file.
     """
-    outcome, code = _walk(arguments, chosen_python)
+    own = arguments[-1:] == [stages.PRIVATE]
+    folder = Path(arguments[0]).parent if own and len(arguments) == 2 else None
+    if own and (folder is None or not private.is_private(folder)):
+        outcome, code = f"refused: {stages.PRIVATE} needs a job file in a private folder of Reconstruct.", 2
+    else:
+        try:
+            outcome, code = _run(arguments[:1] if own else arguments, chosen_python, folder)
+        finally:
+            if folder is not None:
+                private.remove(folder)
     console.flush()
     _say(f"reconstruct: {outcome}")
     return code
 
 
-def _walk(arguments: list[str], chosen_python: str) -> tuple[str, int]:
+def _run(arguments: list[str], chosen_python: str, own: Path | None) -> tuple[str, int]:
     """The outcome in a sentence, and the exit code."""
     if arguments in (["--help"], ["-h"]):
         return USAGE, 0
@@ -53,13 +64,16 @@ def _walk(arguments: list[str], chosen_python: str) -> tuple[str, int]:
         return f"refused: one argument is needed, the job file. {USAGE}", 2
     try:
         job = read_job(Path(arguments[0]))
+        check_job(job)
     except UserError as error:
         return f"refused: {error}", 2
     begin = time.monotonic()
     try:
+        if own is not None:
+            private.own(own, os.getpid())
         if not job.scene and not bpy.data.filepath:
             _open_empty()
-        made = run(job, chosen_python)
+        made = run(job, chosen_python, own)
     except UserError as error:
         return f"failed: {error}", 1
     except KeyboardInterrupt:
@@ -70,32 +84,34 @@ def _walk(arguments: list[str], chosen_python: str) -> tuple[str, int]:
     return f"done in {time.monotonic() - begin:.0f} s: {', '.join(map(str, made)) or 'nothing was to be written'}", 0
 
 
-def run(job: Job, chosen_python: str = "") -> list[Path]:
-    """Walks the stages of a job in the open file.
+def run(job: Job, chosen_python: str = "", own: Path | None = None) -> list[Path]:
+    """Runs the stages of a job in the open file.
 
     Args:
         job: what to do.
         chosen_python: the engine's Python of the preferences.
+        own: the private folder that the job and its scene lie in, removed once the scene is open; None for a user's job.
 
     Returns:
         What was made, in order.
 
     Raises:
-        UserError: a stage failed or was cancelled; those before it stay done.
+        UserError: a stage cannot start, which is found before any is run; or one failed or was cancelled, and those before it stay done.
     """
+    check_job(job)
     made: list[Path] = []
     if job.scene:
         _open(job.path(job.scene))
-    lent = job.capture is not None and job.scene and job.path(job.scene) == job.path(job.capture.out) / stages.SCENE_COPY
-    if lent:
-        # The copy that a window made for this process alone.
-        with contextlib.suppress(OSError):
-            job.path(job.scene).unlink()
+    if own is not None:
+        private.remove(own)
+    scene = _scene(job)
+    _check_stages(job, scene, chosen_python)
     if job.capture is not None:
         made.append(job.path(job.capture.out))
-        if not lent:
-            (made[-1] / CANCEL).unlink(missing_ok=True)
-        _capture(job, made[-1])
+        if own is None:
+            # In the folder of a job from a window, this is already a request to cancel.
+            process.clear_cancel(made[-1])
+        _capture(job, scene, made[-1])
     if job.train is not None:
         made.append(job.path(job.train.out))
         _train(job, made[-1], chosen_python)
@@ -106,16 +122,51 @@ def run(job: Job, chosen_python: str = "") -> list[Path]:
         _voxels(job, made[-1], chosen_python)
     objects: list[bpy.types.Object] = []
     if job.import_ is not None:
-        objects = _import(job)
+        if job.import_.new_scene:
+            scene = bpy.data.scenes.new("Reconstruct")
+            _show(scene)
+        objects = _import(job, scene)
     if job.place is not None:
         _place(objects, job.place)
     if job.render is not None:
         made.append(job.path(job.render.out))
-        _render(job, made[-1])
+        _render(job, scene, made[-1])
     if job.save is not None:
         made.append(job.path(job.save.out))
         _save(made[-1])
     return made
+
+
+def _check_stages(job: Job, scene: bpy.types.Scene, chosen_python: str) -> None:
+    """Finds what stages lack on this machine, before the first one takes minutes or hours.
+
+    Raises:
+        UserError: names it.
+    """
+    written = [job.path(stage.out) for stage in (job.train, job.voxels) if stage is not None]
+    if (stage := job.capture) is not None:
+        if not bpy.data.filepath:
+            raise UserError("[capture] has no scene.", 'Add scene = "FILE.blend" at the top of the job, or open the file first.')
+        folder = job.path(stage.out)
+        if (folder / TRANSFORMS).exists() and not (stage.overwrite and made_here(folder)):
+            raise UserError(f"{folder} already holds a capture.", "Choose another folder, or add overwrite = true to [capture].", "exists")
+    for stage in (job.train, job.voxels):
+        if stage is not None and (job.path(stage.out) / RESULT).exists() and not stage.overwrite:
+            raise UserError(f"{job.path(stage.out)} already holds a result.", "Choose another folder, or add overwrite = true.", "exists")
+    if job.train is not None and job.train.capture and not job.capture_folder.is_dir():
+        raise UserError(f"There is no capture in {job.capture_folder}.", "Correct capture of [train].")
+    for folder in (job.proxy is not None and job.proxy_folder, job.import_ is not None and job.import_folder):
+        if folder and folder not in written:
+            read_result(folder)
+    if job.voxels is not None:
+        stages.check_images([job.path(name) for name in (*job.voxels.images, *job.voxels.masks)])
+    if job.train is not None or job.proxy is not None or job.voxels is not None:
+        engine.interpreter(chosen_python)
+    if (stage := job.render) is not None and stage.camera:
+        named_camera(scene, stage.camera)
+    for stage in (job.render, job.save):
+        if stage is not None and (file := job.path(stage.out)).exists() and not (stage.overwrite or outputs.is_ours(file)):
+            raise UserError(f"{file} already exists, and no job wrote it.", OVERWRITE, "exists")
 
 
 def _open(file: Path) -> None:
@@ -123,43 +174,48 @@ def _open(file: Path) -> None:
     try:
         bpy.ops.wm.open_mainfile(filepath=str(file))
     except RuntimeError:
-        reason = "it is no .blend file of this Blender or an older one" if file.is_file() else "there is no such file"
+        reason = "it is not a .blend file of this Blender or an older one" if file.is_file() else "there is no such file"
         raise UserError(f"The scene {file} cannot be opened: {reason}.", "Correct scene in the job file.") from None
+
+
+def _scene(job: Job) -> bpy.types.Scene:
+    """The scene that the stages work on."""
+    if not job.scene_name:
+        return bpy.context.scene
+    scene = bpy.data.scenes.get(job.scene_name)
+    if scene is None:
+        raise UserError(f"The file has no scene named {job.scene_name!r}.", f"Its scenes are: {', '.join(bpy.data.scenes.keys())}.")
+    _show(scene)
+    return scene
+
+
+def _show(scene: bpy.types.Scene) -> None:
+    """Makes a scene the one that operators work on and that the saved file opens with."""
+    for window in bpy.context.window_manager.windows:
+        window.scene = scene
 
 
 def _open_empty() -> None:
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
 
 
-def _capture(job: Job, folder: Path) -> None:
-    if not stages.capture_here(bpy.context.scene, folder, job.capture, _Told("capture")):
+def _capture(job: Job, scene: bpy.types.Scene, folder: Path) -> None:
+    if not stages.capture_here(scene, folder, job.capture, _Told("capture"), replace=job.capture.overwrite):
         raise UserError("The capture was cancelled.", "", "cancelled")
     _say(f"capture  {folder}")
 
 
 def _train(job: Job, out: Path, chosen_python: str) -> None:
     stage = job.train
-    if stage.capture:
-        capture = job.path(stage.capture)
-    elif job.capture is not None:
-        capture = job.path(job.capture.out)
-    else:
-        raise UserError("[train] has nothing to train on.", 'Add capture = "FOLDER" to it, or a stage [capture].')
-    running = stages.start_training(capture, out, stage.settings, chosen_python=chosen_python, overwrite=stage.overwrite)
+    running = stages.start_training(job.capture_folder, out, stage.settings, chosen_python=chosen_python, overwrite=stage.overwrite)
     state = _ended(running, "train", "The training was cancelled.", f"What it reached lies in {out}.")
     scores = "   ".join(f"{name.upper()} {state.metrics[name]:.4g}" for name in ("psnr", "ssim") if name in state.metrics)
     _say(f"train    {out}   {scores}".rstrip())
 
 
 def _proxy(job: Job, chosen_python: str) -> Path:
-    stage = job.proxy
-    if stage.result:
-        result = job.path(stage.result)
-    elif job.train is not None:
-        result = job.path(job.train.out)
-    else:
-        raise UserError("[proxy] has no result to stand for.", 'Add result = "FOLDER" to it, or a stage [train].')
-    _ended(stages.start_proxy(result, stage.settings, chosen_python=chosen_python), "proxy", "The proxy was cancelled.")
+    result = job.proxy_folder
+    _ended(stages.start_proxy(result, job.proxy.settings, chosen_python=chosen_python), "proxy", "The proxy was cancelled.")
     _say(f"proxy    {result / PROXY}")
     return result / PROXY
 
@@ -180,39 +236,27 @@ def _ended(running: stages.Job, name: str, cancelled: str, hint: str = "") -> St
     state = running.wait(_Told(name))
     if state.status == "failed":
         raise UserError(state.message, state.hint, state.code)
-    if state.status == "cancelled":
+    if state.status != "done":
         raise UserError(cancelled, hint, "cancelled")
     return state
 
 
-def _import(job: Job) -> list[bpy.types.Object]:
-    settings = job.import_
-    if settings.result:
-        result = job.path(settings.result)
-    elif (stage := job.voxels or job.train) is not None:
-        result = job.path(stage.out)
-    elif job.proxy is not None:
-        result = job.path(job.proxy.result)
-    else:
-        raise UserError("[import] has nothing to import.", 'Add result = "FOLDER" to it, or a stage [train] or [voxels].')
-    if settings.new_scene:
-        _open_empty()
-    objects = import_result(bpy.context.scene, result, settings)
+def _import(job: Job, scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    objects = import_result(scene, job.import_folder, job.import_)
     _say(f"import   {', '.join(item.name for item in objects)}")
     return objects
 
 
 def _place(objects: list[bpy.types.Object], settings: PlaceSettings) -> None:
-    if not objects:
-        raise UserError("[place] has nothing to place.", "Add a stage [import].")
     place(objects, settings)
     _say("place    " + ("in a new room" if settings.room else "in the scene"))
 
 
-def _render(job: Job, picture: Path) -> None:
-    _make_folder(picture.parent)
-    render_picture(bpy.context.scene, picture, job.render)
-    _say(f"render   {picture}")
+def _render(job: Job, scene: bpy.types.Scene, image: Path) -> None:
+    _make_folder(image.parent)
+    render_picture(scene, image, job.render)
+    outputs.remember(image)
+    _say(f"render   {image}")
 
 
 def _save(file: Path) -> None:
@@ -222,6 +266,7 @@ def _save(file: Path) -> None:
     except RuntimeError as error:
         raise UserError(f"{file} cannot be saved: {str(error).strip()}", "Choose another file for [save].") from None
     assets.after_saving(str(file))
+    outputs.remember(file)
     _say(f"save     {file}")
 
 

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...engine.contract.errors import UserError
-from ...engine.contract.events import Event, read_new
+from ...engine.contract.events import Event, parse, read_new
 from ...engine.contract.result import CANCEL, EVENTS, LOG, inside
 from ...engine.contract.schema import check_version
 from . import alive
 
+# What log.txt begins with, so that it is known for ours.
+_LOG_HEADER = b"Output of a job of Reconstruct.\n"
 # Variables that make another Python or its libraries load something else than they were installed with.
 _FOREIGN = ("PYTHON", "LD_", "DYLD_", "ONEAPI", "I_MPI_", "CCL_", "DPL_", "TBB", "IPP", "DNNL", "SETVARS")
 _FOREIGN_NAMES = {
@@ -35,7 +37,8 @@ _FOREIGN_NAMES = {
 class State:
     """What is known about a job, folded from its events. Numbers that are not known are None; times are seconds."""
 
-    status: Literal["running", "done", "cancelled", "failed"] = "running"
+    # Cancelled jobs saved and ended by themselves; stopped ones were ended at once.
+    status: Literal["running", "done", "cancelled", "stopped", "failed"] = "running"
     # What is made of a result that is there, surface or proxy; a training and a capture say nothing.
     task: str = ""
     stage: str = "start"
@@ -82,6 +85,8 @@ class Job:
         self.state = State()
         self.pid = child.pid if child else pid
         self._child = child
+        self._started = 0.0 if child else alive.started_at(pid) or 0.0
+        self._killed = False
         self._offset = offset
         self._log_offset = log_offset
 
@@ -106,16 +111,17 @@ class Job:
         """Whether the process runs."""
         if self._child is not None:
             return self._child.poll() is None
-        return alive.is_alive(self.pid)
+        return alive.is_same(self.pid, self._started)
 
     def cancel(self) -> None:
         """Asks the process to end its step, save and stop. It is still to be followed to its end."""
         (self.folder / CANCEL).touch()
 
     def kill(self) -> None:
-        """Ends the process at once, with what it has started. What it saved last stays."""
+        """Ends the process at once, with those that it started. What it saved last stays."""
         if not self.is_alive():
             return
+        self._killed = True
         if os.name == "nt":
             subprocess.run(["taskkill", "/F", "/T", "/PID", str(self.pid)], capture_output=True, check=False)
         else:
@@ -175,12 +181,17 @@ class Job:
             self._fail(str(values.get("message", "The job failed.")), str(values.get("hint", "")), str(values.get("code", "")))
         elif event.kind == "done":
             state.status = "cancelled" if values.get("cancelled") else "done"
+            seconds = _number(values.get("seconds"), float)
+            state.seconds = state.seconds if seconds is None else seconds
 
     def _fail(self, message: str, hint: str, code: str) -> None:
         self.state.status, self.state.message, self.state.hint, self.state.code = "failed", message, hint, code
 
     def _died(self) -> None:
-        """No last word came through the events; what was printed last is the best there is."""
+        """The process ended without a last event: its exit code and the end of its log are all that is known."""
+        if self._killed:
+            self.state.status = "stopped"
+            return
         code = self._child.returncode if self._child is not None else None
         log, said = self.folder / LOG, ""
         with contextlib.suppress(OSError), open(log, "rb") as stream:
@@ -191,8 +202,10 @@ class Job:
             # Refused arguments: the line is our own plain sentence.
             self._fail(said, f"See {log}.", "refused")
             return
-        how = "" if code is None else f" (exit code {code})" if code >= 0 else f" (ended by signal {-code})"
-        self._fail(f"The job ended without a word{how}.", f"{f'Its last line was: {said} ' if said else ''}See {log}.", "died")
+        how = "" if code is None else f" (exit code {code})" if code >= 0 else f" (signal {-code})"
+        # Linux ends processes so when memory runs out.
+        memory = "Memory may have run out. " if code == -9 else ""
+        self._fail(f"The job stopped unexpectedly{how}.", f"{memory}{f'Its last line was: {said} ' if said else ''}See {log}.", "died")
 
 
 def start(
@@ -213,18 +226,23 @@ def start(
         anew: the events of an earlier run are removed first; else new ones follow them.
 
     Raises:
-        UserError: another job runs in the folder, the folder cannot be written, or the program cannot be started.
+        UserError: another job runs in the folder, the folder cannot be written or holds files of others under the names of a job's, or
+            the program cannot be started.
     """
     try:
         if attach(folder) is not None:
             raise UserError(f"A job already runs in {folder}.", "Wait for its end, or cancel it.", "in_use")
+        refuse_foreign(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CANCEL).unlink(missing_ok=True)
+        clear_cancel(folder)
         if anew:
             (folder / EVENTS).unlink(missing_ok=True)
         log = open(folder / LOG, "ab")
+        if not log.tell():
+            log.write(_LOG_HEADER)
+            log.flush()
     except OSError as error:
-        raise UserError(f"The folder {folder} cannot be written: {error.strerror}.", "Choose another folder.") from None
+        raise _unwritable(folder, error) from None
     events = folder / EVENTS
     with log:
         apart = (
@@ -243,6 +261,52 @@ def start(
     return Job(folder, child, offset=offset, log_offset=log_offset)
 
 
+def refuse_foreign(folder: Path) -> None:
+    """Refuses a folder in which another program made files under the names of a job's: they would be overwritten.
+
+    Raises:
+        UserError: names the file.
+    """
+    first, log = _first_line(folder / EVENTS), _first_line(folder / LOG)
+    foreign = {
+        EVENTS: bool(first) and parse(first.decode("utf-8", errors="replace")) is None,
+        # Logs of version 0.1 have no header.
+        LOG: first is None and bool(log) and log != _LOG_HEADER,
+        CANCEL: bool(_first_line(folder / CANCEL)),
+    }
+    for name, is_foreign in foreign.items():
+        if is_foreign:
+            raise UserError(f"{folder / name} was not made by Reconstruct.", "Choose another folder.", "exists")
+
+
+def clear_cancel(folder: Path) -> None:
+    """Removes the request to cancel that an earlier job was given.
+
+    Raises:
+        UserError: the file is not ours, or cannot be removed.
+    """
+    refuse_foreign(folder)
+    try:
+        (folder / CANCEL).unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(f"The folder {folder} cannot be written: {error.strerror}.", "Choose another folder.")
+
+
+def _first_line(file: Path) -> bytes | None:
+    try:
+        with open(file, "rb") as stream:
+            return stream.readline(1 << 20)
+    except IsADirectoryError:
+        return b"a folder"
+    except OSError:
+        # Whoever writes there says what is wrong.
+        return None
+
+
 def attach(folder: Path) -> Job | None:
     """Finds a job that somebody else started and that still runs.
 
@@ -256,8 +320,9 @@ def attach(folder: Path) -> Job | None:
     begin = next((index for index in range(len(events) - 1, -1, -1) if events[index].kind == "started"), None)
     if begin is None or any(event.kind in ("done", "failed") for event in events[begin:]):
         return None
-    pid = _number(events[begin].values.get("pid"), int)
-    if pid is None or not alive.is_same(pid, events[begin].time):
+    values = events[begin].values
+    pid, started = _number(values.get("pid"), int), _number(values.get("pid_started"), float)
+    if pid is None or not alive.is_same(pid, started or events[begin].time):
         return None
     job = Job(folder, pid=pid, offset=offset)
     for event in events[begin:]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import bpy
 
@@ -18,21 +17,27 @@ from ...engine.contract import events
 from ...engine.contract.errors import UserError
 from ...engine.contract.events import Event
 from ...engine.contract.result import CANCEL, EVENTS, LOG, RESULT, read_result
-from ...engine.contract.schema import check, to_mapping
+from ...engine.contract.schema import check
 from ...engine.contract.settings import CaptureSettings, ProxySettings, TrainSettings
 from ...engine.contract.voxels import VoxelSettings, check_pictures
 from ...engine.formats.transforms import TRANSFORMS
 from ..capture.export import UNFINISHED, export_capture, unwritable
-from . import engine, process
+from . import alive, engine, private, process
 from .process import Job, State
+from .scene_copy import copy_scene, missing_in_copy
 
-JOB_FILE = "job.toml"
-SCENE_COPY = "scene.blend"
+# Follows the job file on the command line of scripts/batch.py: the file lies in a private folder, which the job owns and removes.
+PRIVATE = "--private"
 _BATCH = Path(__file__).resolve().parents[2] / "scripts" / "batch.py"
 
 
 def capture_here(
-    scene: bpy.types.Scene, folder: Path, settings: CaptureSettings, told: Callable[[State], None] = lambda state: None
+    scene: bpy.types.Scene,
+    folder: Path,
+    settings: CaptureSettings,
+    told: Callable[[State], None] = lambda state: None,
+    *,
+    replace: bool = False,
 ) -> bool:
     """Captures in this process, and says so in the folder's events.jsonl as any job does.
 
@@ -41,6 +46,7 @@ def capture_here(
         folder: receives the capture.
         settings: what is captured.
         told: called with the state after every view.
+        replace: also replace a complete capture that this add-on made.
 
     Returns:
         Whether the capture was finished; False where the file ``cancel`` ended it.
@@ -59,10 +65,12 @@ def capture_here(
         events.append(file, Event("progress", values))
         told(state)
 
+    process.refuse_foreign(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        events.append(file, events.started(method="capture", capture=str(folder), pid=os.getpid()))
-        export_capture(scene, folder, settings, progress=progress, cancelled=(folder / CANCEL).exists)
+        pid = os.getpid()
+        events.append(file, events.started(method="capture", capture=str(folder), pid=pid, pid_started=alive.started_at(pid)))
+        export_capture(scene, folder, settings, replace=replace, progress=progress, cancelled=(folder / CANCEL).exists)
         finished = (folder / TRANSFORMS).exists()
         events.append(file, Event("done", {"seconds": time.time() - begin, "cancelled": not finished}))
     except OSError as error:
@@ -78,29 +86,38 @@ def capture_here(
     return finished
 
 
-def start_capture(scene: bpy.types.Scene, folder: Path, settings: CaptureSettings) -> Job:
-    """Starts a child Blender that captures a copy of the open file, so that the window stays the user's.
+def start_capture(scene: bpy.types.Scene, folder: Path, settings: CaptureSettings, *, replace: bool = False) -> Job:
+    """Starts a background Blender that captures a scene from a copy of the open file, so that the user can keep working.
 
     Args:
-        scene: the scene that is captured; it is the one that the copy opens with.
+        scene: the scene to capture.
         folder: receives the capture.
         settings: what is captured.
+        replace: also replace a complete capture that this add-on made.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: the copy cannot be saved, or the folder cannot be written.
     """
+    private.sweep()
+    file = copy_scene(scene, folder, settings, replace)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / JOB_FILE).write_text(_job_file(folder, settings), encoding="utf-8")
-        # Its child deletes it once it is open.
-        bpy.ops.wm.save_as_mainfile(filepath=str(folder / SCENE_COPY), copy=True, check_existing=False)
-    except OSError as error:
-        raise unwritable(folder, error) from None
-    except RuntimeError as error:
-        message = f"{folder / SCENE_COPY} cannot be saved: {str(error).strip()}"
-        raise UserError(message, "Check the free disk space, or choose another folder.") from None
-    command = [bpy.app.binary_path, "--background", "--python-exit-code", "1", "--python", str(_BATCH), "--", str(folder / JOB_FILE)]
-    return process.start(command, folder, anew=True)
+        job = process.start([*_background_blender(), "--", str(file), PRIVATE], folder, cwd=folder, anew=True)
+    except BaseException:
+        private.remove(file.parent)
+        raise
+    with contextlib.suppress(OSError):
+        # The job itself does so as well, as soon as it runs.
+        private.own(file.parent, job.pid)
+    if missing := missing_in_copy():
+        job.state.warnings.append(missing)
+    return job
+
+
+def _background_blender() -> list[str]:
+    if not bpy.app.binary_path:
+        # The bpy module in a Python of its own.
+        return [sys.executable, str(_BATCH)]
+    return [bpy.app.binary_path, "--background", "--python-exit-code", "1", "--python", str(_BATCH)]
 
 
 def start_training(
@@ -168,9 +185,7 @@ def start_voxels(
     """
     check_pictures(len(pictures))
     check(settings)
-    for file in (*pictures, *masks):
-        if not file.is_file():
-            raise UserError(f"There is no picture {file}.", "Choose a PNG or JPEG picture.")
+    check_images([*pictures, *masks])
     python = engine.interpreter(chosen_python)
     if (out / RESULT).exists() and not overwrite:
         raise UserError(f"{out} already holds a result.", "Choose another folder, or replace it.", "exists")
@@ -178,29 +193,18 @@ def start_voxels(
     return engine.start(command, out, anew=True)
 
 
-def has_capture(folder: Path) -> bool:
-    """Whether a finished capture of ours lies in a folder."""
-    try:
-        return json.loads((folder / TRANSFORMS).read_text(encoding="utf-8")).get("source") == "blender"
-    except (OSError, ValueError, AttributeError):
-        return False
+def check_images(files: Sequence[Path]) -> None:
+    """Refuses image files that do not exist.
 
-
-def give_up_capture(folder: Path) -> None:
-    """Has the next capture replace the one in this folder, if it is one of ours."""
-    if has_capture(folder):
-        # It stays until the new one is known to begin.
-        (folder / UNFINISHED).touch()
+    Raises:
+        UserError: names the first one.
+    """
+    for file in files:
+        if not file.is_file():
+            raise UserError(f"There is no picture {file}.", "Choose a PNG or JPEG picture.")
 
 
 def _append_failed(file: Path, error: UserError) -> None:
     # A full disk takes no event either; the error itself is what counts.
     with contextlib.suppress(OSError):
         events.append(file, Event("failed", {"code": error.code, "message": error.message, "hint": error.hint}))
-
-
-def _job_file(folder: Path, settings: CaptureSettings) -> str:
-    """A job of one stage. A JSON string, number, array or boolean is one of TOML, too."""
-    values: dict[str, Any] = to_mapping(dataclasses.replace(settings, out=str(folder)))
-    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
-    return "\n".join([f"scene = {json.dumps(str(folder / SCENE_COPY))}", "[capture]", *lines, ""])

@@ -3,10 +3,10 @@
 
 import bpy
 
-from ...engine.contract.result import CANCEL
 from ...engine.contract.settings import CaptureSettings
 from ..capture.cameras import add_cameras
-from ..jobs import running, stages
+from ..capture.export import made_here
+from ..jobs import process, running, stages
 from ..jobs.folders import absolute, named
 from ..properties import to_settings
 from .base import Told, no_job_runs
@@ -45,7 +45,7 @@ class RECONSTRUCT_OT_capture(Told, bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self._asked = True
-        if stages.has_capture(absolute(context.scene.reconstruct.capture.out)):
+        if made_here(absolute(context.scene.reconstruct.capture.out)):
             self.replace = True
             return context.window_manager.invoke_confirm(
                 self,
@@ -60,16 +60,16 @@ class RECONSTRUCT_OT_capture(Told, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> None:
         settings = to_settings(context.scene.reconstruct.capture, CaptureSettings)
         folder = named(settings.out)
-        if self.replace:
-            stages.give_up_capture(folder)
         if bpy.app.background:
-            (folder / CANCEL).unlink(missing_ok=True)
-            stages.capture_here(context.scene, folder, settings)
-        elif self._asked:
+            process.clear_cancel(folder)
+            stages.capture_here(context.scene, folder, settings, replace=self.replace)
+            return
+        job = stages.start_capture(context.scene, folder, settings, replace=self.replace)
+        if self._asked:
             # Also after a dialog was confirmed; the window must not wait.
-            running.follow(stages.start_capture(context.scene, folder, settings), "capture")
+            running.follow(job, "capture")
         else:
-            self.wait(stages.start_capture(context.scene, folder, settings))
+            self.wait(job)
 
 
 CLASSES = (RECONSTRUCT_OT_add_cameras, RECONSTRUCT_OT_capture)

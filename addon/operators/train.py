@@ -8,6 +8,7 @@ from ...engine.contract.result import RESULT
 from ..jobs import running, stages
 from ..jobs.folders import absolute, capture_folder, named
 from ..properties import to_settings
+from ..ui import facts
 from ..ui.preferences import engine_python
 from .base import Told, no_job_runs
 
@@ -34,7 +35,7 @@ class RECONSTRUCT_OT_train(Told, bpy.types.Operator):
         if not no_job_runs(cls):
             return False
         chosen = context.scene.reconstruct.train.capture
-        if not (chosen and absolute(chosen).is_dir() or stages.has_capture(capture_folder(context.scene))):
+        if not (chosen and absolute(chosen).is_dir() or facts.is_own_capture(capture_folder(context.scene))):
             cls.poll_message_set("There is no capture yet. Capture the scene first, or choose the folder of a capture.")
             return False
         return True

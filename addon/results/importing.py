@@ -27,7 +27,7 @@ from ...engine.formats.proxies import Proxy, read_proxy
 from ...engine.formats.splats import Splats, holds_splats, read_splats
 from ...engine.formats.splats.rotation import moved
 from ...engine.formats.voxels import read_voxels
-from ..jobs.alive import is_alive
+from ..jobs.alive import writer_runs
 from ..rooms.layouts import Extent, measure
 from .assets import make_asset
 from .looks import look_object, show
@@ -105,7 +105,7 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
             raise UserError(f"The result in {folder} is what a network has learnt.", "Name it as weights of Voxels from Pictures.")
         if result.status != "running":
             raise UserError(f"The result in {folder} holds no splats, mesh or points.", "Train for longer, or choose another result.")
-        if is_alive(result.pid):
+        if writer_runs(folder / RESULT, result.pid, result.pid_started):
             raise UserError(f"The result in {folder} is still being trained.", "Wait until it is done, or choose another result.")
         raise UserError(f"The training of {folder} was broken off.", "Continue it, or choose another result.")
     if settings.look not in ("auto", "points", *files):

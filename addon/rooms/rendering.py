@@ -33,7 +33,8 @@ def render_picture(scene: bpy.types.Scene, file: Path, settings: RenderSettings)
     file = Path(file).resolve()
     if file.suffix.lower() != ".png":
         raise UserError(f"The picture {file} does not end in .png.", "Give it a name that ends in .png.")
-    scene.camera = _camera(scene, settings.camera)
+    results = [item for item in scene.objects if kind_of(item) == "result"]
+    scene.camera = named_camera(scene, settings.camera) if settings.camera else frame_camera(scene, results)
     if scene.camera.data.type == "ORTHO":
         # Splats face the place of the camera, which is not where an orthographic one looks from.
         for modifier in filter(None, map(look_modifier, scene.objects)):
@@ -73,9 +74,12 @@ def plain_look(scene: bpy.types.Scene) -> None:
     view.use_curve_mapping = False
 
 
-def _camera(scene: bpy.types.Scene, name: str) -> bpy.types.Object:
-    if not name:
-        return frame_camera(scene, [item for item in scene.objects if kind_of(item) == "result"])
+def named_camera(scene: bpy.types.Scene, name: str) -> bpy.types.Object:
+    """A camera of a scene.
+
+    Raises:
+        UserError: the scene has no camera of that name.
+    """
     camera = scene.objects.get(name)
     if camera is None or camera.type != "CAMERA":
         raise UserError(f"The scene has no camera named {name!r}.", "Give the name of a camera, or none.")

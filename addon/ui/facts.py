@@ -1,49 +1,73 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What lies in the scene's folders, for panels that are drawn many times a second: a file is read again only when it changed."""
+"""What lies in the scene's folders, for panels and buttons that are drawn often: a file is read again only when it changed."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ...engine.contract.errors import UserError
 from ...engine.contract.result import RESULT, Result, read_result
+from ...engine.formats.transforms import TRANSFORMS
 
-_known: dict[Path, tuple[int, object]] = {}
+_MAX_FILES = 64
+# The time and size of each file when it was read, and what was read.
+_known: dict[Path, tuple[tuple[int, int], Any]] = {}
 
 
 def view_count(capture: Path) -> int:
     """How many views a capture of ours or nerfstudio's holds, 0 where there is none."""
-    return _cached(capture / "transforms.json", _count_frames) or 0
+    return _capture_in(capture)[1]
+
+
+def is_own_capture(folder: Path) -> bool:
+    """Whether a folder holds a complete capture that this add-on made."""
+    return _capture_in(folder)[0] == "blender"
 
 
 def result_in(folder: Path) -> Result | None:
     """The result in a folder, None where there is none that can be read."""
-    return _cached(folder / RESULT, _read)
+    found = _cached(folder / RESULT, _read_result)
+    return found if isinstance(found, Result) else None
 
 
-def _cached(file: Path, read):
+def result_error(folder: Path) -> UserError | None:
+    """Why the result in a folder cannot be read, None where it can or there is none."""
+    found = _cached(folder / RESULT, _read_result)
+    return found if isinstance(found, UserError) else None
+
+
+def _capture_in(folder: Path) -> tuple[str, int]:
+    return _cached(folder / TRANSFORMS, _read_capture) or ("", 0)
+
+
+def _cached(file: Path, read: Callable[[Path], Any]) -> Any:
     try:
-        changed = file.stat().st_mtime_ns
-    except OSError:
+        found = file.stat()
+    except (OSError, ValueError):
         return None
+    state = found.st_mtime_ns, found.st_size
     known = _known.get(file)
-    if known is None or known[0] != changed:
-        if len(_known) > 16:
+    if known is None or known[0] != state:
+        if len(_known) >= _MAX_FILES:
             _known.clear()
-        known = _known[file] = (changed, read(file))
+        known = _known[file] = (state, read(file))
     return known[1]
 
 
-def _count_frames(file: Path) -> int:
+def _read_capture(file: Path) -> tuple[str, int]:
+    """Its source and number of views."""
     try:
-        return len(json.loads(file.read_text(encoding="utf-8"))["frames"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
+        table = json.loads(file.read_text(encoding="utf-8"))
+        return str(table.get("source", "")), len(table["frames"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return "", 0
 
 
-def _read(file: Path) -> Result | None:
+def _read_result(file: Path) -> Result | UserError:
     try:
         return read_result(file.parent)
-    except UserError:
-        return None
+    except UserError as error:
+        return error

@@ -24,6 +24,15 @@ _STAGES = {
     "cut": "Cutting the object out",
     "recognise": "Recognising its shape",
 }
+# How a job ended, and the icon for it.
+_ENDS = {"done": ("finished", "CHECKMARK"), "cancelled": ("cancelled", "CANCEL"), "stopped": ("stopped", "CANCEL")}
+# What a job that was stopped at once leaves.
+_LEFT = {
+    "capture": "Its views are incomplete. Capture starts over",
+    "train": "What was saved last is kept. Continue goes on from there",
+    "proxy": "The result stays as it was",
+    "voxels": "There is no result",
+}
 _NOUNS = {"capture": "Capture", "train": "Training", "proxy": "Proxy", "voxels": "Recognition"}
 
 
@@ -40,15 +49,17 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, kind: str) 
         if shown.hint:
             draw_text(box, shown.hint, context, icon="INFO")
     else:
-        took = f" after {duration(shown.seconds)}" if shown.seconds >= 0 else ""
-        verb = "cancelled" if shown.status == "cancelled" else "finished"
-        box.label(text=f"{_NOUNS[kind]} {verb}{took}", icon="CANCEL" if shown.status == "cancelled" else "CHECKMARK")
+        verb, icon = _ENDS[shown.status]
+        took = f" after {duration(shown.seconds)}" if shown.seconds >= 1 and shown.status != "stopped" else ""
+        box.label(text=f"{_NOUNS[kind]} {verb}{took}", icon=icon)
+        if shown.status == "stopped":
+            draw_text(box, _LEFT[kind], context, icon="INFO")
     _draw_numbers(box, shown)
     if shown.warning:
         draw_text(box, shown.warning, context, icon="ERROR")
-    icon = icon_of(shown.preview) if shown.status != "failed" else 0
-    if icon:
-        box.template_icon(icon_value=icon, scale=9.0)
+    preview = icon_of(shown.preview) if shown.status != "failed" else 0
+    if preview:
+        box.template_icon(icon_value=preview, scale=9.0)
     row = box.row(align=True)
     if shown.status == "running":
         row.operator("reconstruct.cancel", text="Stop Now" if shown.cancelling else "Cancel", icon="CANCEL")

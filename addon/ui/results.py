@@ -3,8 +3,9 @@
 
 import bpy
 
+from ...engine.contract.result import RESULT
 from ...engine.contract.settings import ImportSettings
-from ..jobs.alive import is_alive
+from ..jobs.alive import writer_runs
 from ..jobs.folders import result_folder
 from . import facts
 from .base import Advanced, Step, draw_advanced, draw_button, settings_column
@@ -29,8 +30,8 @@ class RECONSTRUCT_PT_results(Step, bpy.types.Panel):
             layout.label(text="No result yet. First train", icon="INFO")
         else:
             status = _STATUS[result.status]
-            if result.status == "running" and not is_alive(result.pid):
-                status = "Broken off. Continue in step 2"
+            if result.status == "running" and not writer_runs(folder / RESULT, result.pid, result.pid_started):
+                status = "Interrupted. Press Continue in step 2"
             score = f", PSNR {result.metrics['psnr']:.1f} dB" if "psnr" in result.metrics else ""
             layout.label(text=f"{status}{score}", icon="CHECKMARK" if result.status == "done" else "INFO")
         layout.operator("reconstruct.make_proxy", icon="MOD_DECIM")

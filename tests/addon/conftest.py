@@ -22,6 +22,19 @@ if "reconstruct" not in sys.modules:
     _load_root()
 
 
+@pytest.fixture(autouse=True)
+def data_home(tmp_path_factory, monkeypatch):
+    """The user's data folder, which tests do not share with the user."""
+    from reconstruct.addon.jobs import engine
+
+    folder = tmp_path_factory.mktemp("data")
+    for name in ("XDG_DATA_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(folder))
+    if sys.platform == "darwin":
+        monkeypatch.setenv("HOME", str(folder))
+    return engine.data_folder()
+
+
 @pytest.fixture
 def fake_engine(tmp_path, monkeypatch):
     """Has ``python -m engine`` run an engine that only pretends; returns a function that sets its behaviour."""

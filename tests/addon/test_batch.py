@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from reconstruct.addon.jobs import batch
+from reconstruct.addon.jobs import batch, private, process
+from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.result import Artifact, Result, write_result
 from reconstruct.engine.formats.points import write_points
 
@@ -71,19 +73,73 @@ def test_bad_arguments_are_refused_with_2(capsys, arguments):
 @pytest.mark.parametrize(
     "text, said",
     [
-        ('scene = "no.blend"\n[capture]\n', "no such file"),
         ("[train]\n", "nothing to train on"),
+        ("[proxy]\n", "no result to stand for"),
         ("[import]\n", "nothing to import"),
         ("[place]\n", "nothing to place"),
-        ("[capture]\n", "can be rendered"),
+        ("[voxels]\n", "No picture is chosen"),
+        ('[voxels]\nimages = ["a.png", "b.png"]\nmasks = ["m.png"]\n', "1 masks for 2 images"),
+        ('[render]\nout = "picture.jpg"\n', "ends in .png"),
+        ('scene = "a/../room.blend"\n[save]\nout = "room.blend"\n', "overwrite the scene"),
+        ('[save]\nout = "room"\n', "ends in .blend"),
+        ('[capture]\nout = "x"\n[train]\nout = "./x"\n', "both write"),
+        ('[capture]\nout = "x/y"\n[train]\nout = "x"\n', "both write"),
+        ('[train]\ncapture = "x"\nout = "x"\n', "holds the capture"),
+        ('[capture]\nout = ""\n', "out is empty"),
+        ('[capture]\nout = "a\\u0000b"\n', "cannot be used"),
+        ('[capture]\n[train]\n[import]\nlook = "proxy"\n', "[proxy]"),
+        ("[capture]\n[train]\nsteps = 5\nminutes = 3\n", "both minutes and steps"),
+        ('[capture]\n[train]\nmethod = "ngp"\nngp.cells = 100\n', "multiple of 8"),
+        ('[import]\nresult = "x"\nnew_scene = true\n[render]\ncamera = "Camera"\n', "a new scene has none"),
+        ('[import]\nresult = "x"\n[place]\nroom_size = [8, 8]\n', "a list of 3"),
+    ],
+)
+def test_what_the_job_file_alone_tells_is_refused_with_2(tmp_path, capsys, text, said):
+    code, last = walk(capsys, job(tmp_path, text))
+    assert code == 2
+    assert last.startswith("reconstruct: refused: ") and said in last
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ('scene = "no.blend"\n[capture]\n', "no such file"),
+        ("[capture]\n", "has no scene"),
+        ('scene = "room with spaces.blend"\nscene_name = "Bedroom"\n[capture]\n', "Its scenes are: Scene."),
+        (f'scene = "room with spaces.blend"\n{CAPTURE}[render]\ncamera = "Kamera"\n', "no camera named 'Kamera'"),
+        (f'scene = "room with spaces.blend"\n{CAPTURE}[render]\n', "picture.png already exists, and no job wrote it"),
+        (f'scene = "room with spaces.blend"\n{CAPTURE}[save]\n', "scene.blend already exists"),
+        (f'scene = "room with spaces.blend"\n{CAPTURE}[train]\n', "result already holds a result"),
+        (f'scene = "room with spaces.blend"\n{CAPTURE}out = "taken"\n[train]\nout = "other"\n', "taken already holds a capture"),
+        (f'scene = "room with spaces.blend"\n{CAPTURE}out = "taken"\noverwrite = true\n', "taken already holds a capture"),
+        (f'scene = "room with spaces.blend"\n{CAPTURE}[train]\ncapture = "no"\nout = "other"\n', "no capture in"),
+        (f'scene = "room with spaces.blend"\n{CAPTURE}[import]\nresult = "nowhere"\n', "holds no result"),
+        (f'scene = "room with spaces.blend"\n{CAPTURE}[voxels]\nimages = ["no.png"]\n', "no picture"),
         ('[import]\nresult = "nowhere"\n', "holds no result"),
     ],
 )
-def test_a_stage_that_fails_gives_1(tmp_path, capsys, text, said):
+def test_what_a_stage_lacks_gives_1_before_any_is_run(tmp_path, capsys, scene, text, said):
+    (tmp_path / "result").mkdir()
+    (tmp_path / "taken").mkdir()
+    for name in ("picture.png", "scene.blend", "result/result.json", "taken/transforms.json"):
+        (tmp_path / name).write_text("the user's")
     bpy.ops.wm.read_homefile(use_empty=True)
-    code, last = walk(capsys, job(tmp_path, text))
+    file = job(tmp_path, text)
+    before = files(tmp_path)
+    code, last = walk(capsys, file)
     assert code == 1
     assert last.startswith("reconstruct: failed: ") and said in last
+    assert files(tmp_path) == before
+
+
+def test_no_engine_is_said_before_the_capture(tmp_path, capsys, monkeypatch, scene):
+    monkeypatch.setenv("RECONSTRUCT_PYTHON", str(tmp_path / "no python"))
+    code, last = walk(capsys, job(tmp_path, f'scene = "{scene.name}"\n{CAPTURE}[train]\n'))
+    assert code == 1 and "RECONSTRUCT_PYTHON" in last and not (tmp_path / "capture").exists()
 
 
 def test_a_damaged_blend_is_one_sentence(tmp_path, capsys):
@@ -104,10 +160,9 @@ def test_captures_trains_and_saves(tmp_path, capsys, scene, fake_engine):
     assert (tmp_path / "kept" / "scene.blend").is_file()
     kinds = [json.loads(line)["event"] for line in (tmp_path / "capture" / "events.jsonl").read_text().splitlines()]
     assert kinds[0] == "started" and kinds[-1] == "done" and "progress" in kinds
-    assert scene.is_file(), "the user's file is not the window's copy"
 
 
-@pytest.mark.parametrize("behaviour, said", [("fail", "The disk is full."), ("die", "ended without a word"), ("die_at_once", "log.txt")])
+@pytest.mark.parametrize("behaviour, said", [("fail", "The disk is full."), ("die", "stopped unexpectedly"), ("die_at_once", "log.txt")])
 def test_a_training_that_fails_gives_1(tmp_path, capsys, fake_engine, behaviour, said):
     fake_engine(behaviour)
     (tmp_path / "taken").mkdir()
@@ -152,13 +207,119 @@ def test_no_engine_is_one_sentence(tmp_path, capsys, monkeypatch):
     assert "RECONSTRUCT_PYTHON" in last
 
 
-def test_the_copy_of_a_window_is_deleted_once_open(tmp_path, capsys, scene):
-    folder = tmp_path / "capture"
-    folder.mkdir()
-    copy = scene.rename(folder / "scene.blend")
-    code, last = walk(capsys, job(tmp_path, f'scene = "capture/scene.blend"\n{CAPTURE}'))
+def test_files_of_the_user_are_never_touched(tmp_path, capsys, scene, fake_engine):
+    """A scene under the name of our own copies, captured into its own folder, beside files under all names that we use."""
+    scene.rename(tmp_path / "scene.blend")
+    for name in ("room.blend", "furnished.blend", "photo.png", "images.txt", "depth.npy", "other/result.json", "other/splats.ply"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"the user's {name}")
+    text = 'scene = "scene.blend"\n' + CAPTURE.replace("[capture]", '[capture]\nout = "."') + '[train]\nsteps = 20\nout = "trained"\n'
+    file = job(tmp_path, text + '[save]\nout = "saved/room.blend"\n')
+    before = files(tmp_path)
+    for code_wanted in (0, 1):
+        code, last = walk(capsys, file)
+        assert code == code_wanted, last
+        after = files(tmp_path)
+        assert {name: after.get(name) for name in before} == before
+    assert len(json.loads((tmp_path / "transforms.json").read_text())["frames"]) == 2
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "log.txt", "cancel", "unfinished", "images"])
+def test_a_folder_with_a_file_of_the_user_under_a_name_of_ours_is_refused(tmp_path, capsys, scene, fake_engine, name):
+    (tmp_path / "capture").mkdir()
+    (tmp_path / "capture" / name).write_text("the user's\n")
+    (tmp_path / "taken").mkdir()
+    file = job(tmp_path, f'scene = "{scene.name}"\n{CAPTURE}[train]\n')
+    before = files(tmp_path)
+    code, last = walk(capsys, file)
+    assert code == 1 and name in last
+    after = files(tmp_path)
+    assert {name: after.get(name) for name in before} == before
+    if name in ("events.jsonl", "log.txt", "cancel"):
+        with pytest.raises(UserError, match=name):
+            process.start([sys.executable, "-c", "pass"], tmp_path / "capture")
+        assert files(tmp_path)[f"capture/{name}"] == before[f"capture/{name}"]
+
+
+def test_a_job_replaces_its_own_files_and_others_only_where_it_says_so(tmp_path, capsys, scene):
+    text = f'scene = "{scene.name}"\n[render]\nwidth = 16\nheight = 16\nsamples = 1\n[save]\nout = "new.blend"\n'
+    for _ in range(2):
+        code, last = walk(capsys, job(tmp_path, text))
+        assert code == 0, last
+    with open(tmp_path / "picture.png", "ab") as stream:
+        stream.write(b"edited")
+    before = (tmp_path / "picture.png").read_bytes()
+    code, last = walk(capsys, job(tmp_path, text))
+    assert code == 1 and "picture.png already exists" in last
+    assert (tmp_path / "picture.png").read_bytes() == before
+    code, last = walk(capsys, job(tmp_path, text.replace("samples", "overwrite = true\nsamples")))
     assert code == 0, last
-    assert not copy.exists()
+    assert (tmp_path / "picture.png").read_bytes() != before
+
+
+def test_overwrite_replaces_the_capture_and_the_scene(tmp_path, capsys, scene):
+    text = f'scene = "{scene.name}"\n{CAPTURE}overwrite = true\n[save]\nout = "{scene.name}"\noverwrite = true\n'
+    before = scene.read_bytes()
+    for _ in range(2):
+        code, last = walk(capsys, job(tmp_path, text))
+        assert code == 0, last
+    assert scene.read_bytes() != before
+
+
+def test_a_named_scene_of_the_file_is_captured_and_a_new_one_is_added(tmp_path, capsys, scene):
+    bpy.ops.wm.open_mainfile(filepath=str(scene))
+    other = bpy.data.scenes.new("Chambre à coucher 🛏")
+    other.collection.objects.link(bpy.data.objects["Cube"])
+    camera = bpy.data.objects.new("Sole", bpy.data.cameras.new("Sole"))
+    camera.location.z = 5
+    other.collection.objects.link(camera)
+    bpy.ops.wm.save_mainfile()
+    chair = tmp_path / "chair"
+    chair.mkdir()
+    write_points(chair / "points.ply", np.random.default_rng(0).uniform(0, 1, (200, 3)).astype(np.float32), None)
+    write_result(chair, Result("done", "ngp", "capture", artifacts=(Artifact("points", "points.ply"),)))
+    text = f'scene = "{scene.name}"\nscene_name = "{other.name}"\n{CAPTURE}[import]\nresult = "chair"\nnew_scene = true\n'
+    code, last = walk(capsys, job(tmp_path, text + '[save]\nout = "kept.blend"\n'))
+    assert code == 0, last
+    frames = json.loads((tmp_path / "capture" / "transforms.json").read_text())["frames"]
+    assert [frame["file_path"] for frame in frames] == ["images/Sole.png"]
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "kept.blend"))
+    assert bpy.context.scene.name == "Reconstruct" and "chair" in bpy.context.scene.objects
+    assert set(bpy.data.scenes.keys()) == {"Scene", "Chambre à coucher 🛏", "Reconstruct"}, "the room is kept"
+
+
+def test_a_private_folder_is_removed_and_no_other(tmp_path, capsys, scene):
+    file = job(tmp_path, f'scene = "{scene.name}"\n{CAPTURE}')
+    before = files(tmp_path)
+    code, last = walk(capsys, file, "--private")
+    assert code == 2 and files(tmp_path) == before
+    good = f'scene = "scene.blend"\n{CAPTURE}out = {json.dumps(str(tmp_path / "out"))}\n'
+    for text in (good, "[nonsense"):
+        folder = private.new_folder()
+        shutil.copy(scene, folder / "scene.blend")
+        code, last = walk(capsys, job(folder, text), "--private")
+        assert code == (2 if text == "[nonsense" else 0), last
+        assert not folder.exists()
+    assert (tmp_path / "out" / "transforms.json").is_file() and files(tmp_path).items() >= before.items()
+
+
+def test_private_folders_are_swept_once_their_owner_is_gone(data_home):
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    mine, theirs = private.new_folder(), private.new_folder()
+    private.own(theirs, child.pid)
+    (theirs / "scene.blend").write_bytes(b"copy")
+    other = data_home / "jobs" / "not ours"
+    other.mkdir()
+    (other / "scene.blend").write_bytes(b"the user's")
+    private.sweep()
+    assert mine.exists() and theirs.exists()
+    child.communicate(b"\n")
+    private.sweep()
+    assert mine.exists() and not theirs.exists() and (other / "scene.blend").exists()
+    private.remove(other)
+    assert other.exists()
+    private.remove(mine)
+    assert not mine.exists()
 
 
 def test_the_script_gives_its_exit_code_under_any_folder_name(tmp_path):
@@ -168,7 +329,9 @@ def test_the_script_gives_its_exit_code_under_any_folder_name(tmp_path):
     except OSError:
         pytest.skip("this system allows no links")
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
-    for arguments, code in (([], 2), (["--help"], 0), ([job(tmp_path, "[place]\n")], 1)):
+    (tmp_path / "other").mkdir()
+    jobs = [job(tmp_path, "[place]\n")], [job(tmp_path / "other", "[capture]\n")]
+    for arguments, code in (([], 2), (["--help"], 0), (jobs[0], 2), (jobs[1], 1)):
         command = [sys.executable, link / "scripts" / "batch.py", *arguments]
         answer = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=60)
         assert answer.returncode == code, answer.stdout + answer.stderr

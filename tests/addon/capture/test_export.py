@@ -3,13 +3,16 @@
 
 import errno
 import json
+import os
+from dataclasses import replace as replace_settings
+from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
 from reconstruct.addon.capture import export, passes
 from reconstruct.addon.capture.export import export_capture
-from reconstruct.addon.jobs.stages import capture_here, give_up_capture
+from reconstruct.addon.jobs.stages import capture_here
 from reconstruct.engine.cameras import Camera, project
 from reconstruct.engine.contract import events
 from reconstruct.engine.contract.errors import UserError
@@ -69,15 +72,106 @@ def test_a_second_capture_into_the_folder_is_refused(scene, card, tmp_path):
 
 def test_a_capture_is_replaced_only_once_the_new_one_begins(scene, card, tmp_path):
     folder = export_capture(scene, tmp_path / "capture", FAST)
-    give_up_capture(folder)
+    before = contents(folder)
     card[0].data.type = "ORTHO"
     with pytest.raises(UserError, match="Front"):
-        export_capture(scene, folder, FAST)
-    assert len(read_capture(folder).frames) == 2 and not (folder / export.UNFINISHED).exists()
+        export_capture(scene, folder, FAST, replace=True)
+    assert contents(folder) == before
     card[0].data.type, card[0].name = "PERSP", "Other"
-    give_up_capture(folder)
-    export_capture(scene, folder, FAST)
+    export_capture(scene, folder, FAST, replace=True)
     assert sorted(path.stem for path in (folder / "images").iterdir()) == ["Other", "Side"]
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def put(folder, *names):
+    """Files of the user, under names that a capture might write or remove."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(f"mine: {name}".encode())
+
+
+def test_files_of_the_user_stay_when_a_capture_is_replaced(scene, card, tmp_path):
+    folder = export_capture(scene, tmp_path / "capture", FAST)
+    put(folder, "images/mine.png", "images/Front.jpg", "depth/notes.txt", "albedo/more/mine.png", "scene.blend", "job.toml", "room.blend")
+    mine = {name: data for name, data in contents(folder).items() if data.startswith(b"mine")}
+    card[0].name = "Other"
+    export_capture(scene, folder, FAST, replace=True)
+    after = contents(folder)
+    assert {name: after.get(name) for name in mine} == mine
+    assert "images/Other.png" in after and "images/Front.png" not in after
+
+
+@pytest.mark.parametrize("taken", ["images/Front.png", "unfinished", "points.ply", "depth/Side.npy"])
+def test_a_file_of_the_user_under_a_needed_name_is_refused(scene, card, tmp_path, taken):
+    put(tmp_path, taken)
+    for replace in (False, True):
+        with pytest.raises(UserError, match=taken.split("/")[0]):
+            export_capture(scene, tmp_path, FAST, replace=replace)
+    assert list(contents(tmp_path)) == [taken]
+
+
+class Killed(BaseException):
+    """Stands for kill -9."""
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_second_try_succeeds_wherever_the_first_was_killed(scene, card, tmp_path, monkeypatch, replace):
+    """Each step on the disk is the last one once: nothing after it happens, neither in handlers of errors."""
+    calls, last = 0, 0
+
+    def dying(work):
+        def call(*arguments, **options):
+            nonlocal calls
+            calls += 1
+            if calls > last:
+                raise Killed
+            return work(*arguments, **options)
+
+        return call
+
+    def shoot(self, pose, lens, seed, picture, albedo):
+        for file in (picture, albedo):
+            file.write_bytes(b"")
+        return frame, np.ones((16, 16), np.float32)
+
+    frame = Camera(16, 16, 10.0, 10.0, 8.0, 8.0, np.eye(4))
+    fast = replace_settings(FAST, seed_points=0)
+    for number in range(200):
+        folder = tmp_path / f"{number}"
+        with monkeypatch.context() as patch:
+            patch.setattr(passes.Studio, "shoot", shoot)
+            if replace:
+                export_capture(scene, folder, fast)
+            put(folder, "images/mine.png", "scene.blend") if replace else put(folder, "scene.blend", "job.toml")
+            mine = {name: data for name, data in contents(folder).items() if data.startswith(b"mine")}
+            calls, last = 0, number
+            for name in ("unlink", "mkdir", "write_text", "write_bytes", "rmdir"):
+                patch.setattr(Path, name, dying(getattr(Path, name)))
+            patch.setattr(os, "replace", dying(os.replace))
+            patch.setattr(export.np, "save", dying(np.save))
+            try:
+                export_capture(scene, folder, fast, replace=replace)
+                finished = True
+            except Killed:
+                finished = False
+        with monkeypatch.context() as patch:
+            patch.setattr(passes.Studio, "shoot", shoot)
+            complete = (folder / "transforms.json").exists()
+            assert not finished or complete
+            if complete and not replace:
+                with pytest.raises(UserError, match="already holds a capture"):
+                    export_capture(scene, folder, fast)
+            else:
+                export_capture(scene, folder, fast, replace=replace)
+        after = contents(folder)
+        assert {name: after.get(name) for name in mine} == mine
+        assert len(read_capture(folder).frames) == 2
+        if finished:
+            break
+    assert finished and number > 8
 
 
 def test_somebodys_pictures_are_not_touched(scene, card, tmp_path):

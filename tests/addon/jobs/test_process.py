@@ -3,6 +3,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -81,8 +82,17 @@ def test_kill_ends_who_does_not_listen(folder):
     assert job.is_alive()
     job.kill()
     state = job.wait(interval=0.02)
-    assert state.status == "failed"
-    assert "ended without a word" in state.message
+    assert (state.status, state.message) == ("stopped", "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
+def test_a_process_killed_by_others_is_a_failure_with_words(folder):
+    job = start(folder, "stubborn")
+    until(job, lambda state: state.step)
+    os.kill(job.pid, signal.SIGKILL)
+    state = job.wait(interval=0.02)
+    assert (state.status, state.message) == ("failed", "The job stopped unexpectedly (signal 9).")
+    assert "Memory may have run out" in state.hint
 
 
 def test_a_folder_where_a_job_runs_takes_no_second(folder):
@@ -207,6 +217,20 @@ def test_another_process_with_the_same_id_is_not_the_job(folder):
     event = {"event": "started", "schema": "1.0", "pid": os.getpid(), "time": time.time() - 90 * 86400}
     (folder / "events.jsonl").write_text(json.dumps(event) + "\n")
     assert process.attach(folder) is None
+
+
+def test_a_later_process_with_the_same_id_is_neither_followed_nor_killed(folder):
+    """As after a restart of the machine. The start that the event records counts, even where its time does not tell."""
+    folder.mkdir()
+    event = {"event": "started", "schema": "1.0", "pid": os.getpid(), "pid_started": time.time() - 90 * 86400, "time": time.time()}
+    (folder / "events.jsonl").write_text(json.dumps(event) + "\n")
+    assert process.attach(folder) is None
+    job = process.Job(folder, pid=os.getpid())
+    job._started -= 3600
+    assert not job.is_alive()
+    job.kill()
+    assert not alive.writer_runs(folder / "events.jsonl", os.getpid(), event["pid_started"])
+    assert alive.writer_runs(folder / "events.jsonl", os.getpid(), 0.0)
 
 
 @pytest.mark.parametrize("pid", [0, -1, 2**40, "x", None, True, 1e400])

@@ -226,6 +226,6 @@ out = "room.blend"
     assert batch.main([str(tmp_path / "job.toml")]) == 0
     assert "--overwrite" in command(tmp_path / "kept" / "chair")
     (tmp_path / "job.toml").write_text("[voxels]\n")
-    assert batch.main([str(tmp_path / "job.toml")]) == 1 and "No picture is chosen" in capsys.readouterr().out
+    assert batch.main([str(tmp_path / "job.toml")]) == 2 and "No picture is chosen" in capsys.readouterr().out
     (tmp_path / "job.toml").write_text("[voxels]\nthreshold = 2.0\n")
     assert batch.main([str(tmp_path / "job.toml")]) == 2 and "voxels.threshold" in capsys.readouterr().out

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+import tomllib
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine.contract.errors import UserError
-from engine.contract.job import job_from_mapping, read_job
+from engine.contract.job import check_job, job_from_mapping, read_job, write_toml
 from engine.contract.presets import PRESETS, with_preset
 from engine.contract.schema import from_mapping
 from engine.contract.settings import TrainSettings
@@ -92,6 +94,29 @@ def test_files_that_are_no_jobs_are_refused(tmp_path):
         read_job(tmp_path / "job.toml")
 
 
+def test_keys_of_many_parts_and_long_files_are_refused(tmp_path):
+    """The parser would take memory by the square of their length."""
+    for text in ("a" + ".a" * 20_000 + " = 1", "a = [" + "1," * 100_000 + "]"):
+        with pytest.raises(UserError, match="dots|characters"):
+            read_job(written(tmp_path, text))
+
+
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+values = st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False) | words
+
+
+@given(st.dictionaries(words, values | st.lists(values, max_size=3) | st.dictionaries(words, values, max_size=3), max_size=4))
+@settings(deadline=None)
+@example({"path": 'C:\\new\\room 🛏 𠮷 "é" \x7f\x00\x1f', "🛏": {"a.b": "\ufeff"}})
+def test_what_is_written_is_read_back(table):
+    assert tomllib.loads(write_toml(table)) == table
+
+
+def test_a_text_that_is_not_unicode_is_refused():
+    with pytest.raises(UserError, match="not valid Unicode"):
+        write_toml({"out": "caf\udce9"})
+
+
 plain = st.recursive(
     st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: (
@@ -105,7 +130,7 @@ plain = st.recursive(
 @settings(deadline=None)
 def test_any_table_gives_a_job_or_a_user_error(tmp_path_factory, table):
     try:
-        job_from_mapping(table, tmp_path_factory.getbasetemp())
+        check_job(job_from_mapping(table, tmp_path_factory.getbasetemp()))
     except UserError:
         pass
 
