@@ -23,7 +23,11 @@ WORLD_AXES = {
     "y-down": np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]),  # COLMAP, OpenCV: x right, y down, z away
 }
 
-Distortion = Sequence[float]  # OpenCV's k1 k2 p1 p2
+# OpenCV's k1 k2 p1 p2 k3 k4 k5 k6, of which trailing zeros may be missing; of a fisheye lens k1 k2 k3 k4.
+Distortion = Sequence[float]
+
+# Fisheye lenses may see behind themselves; a perspective image ends at this angle from the axis.
+_FISHEYE_LIMIT = np.radians(86.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,42 +190,49 @@ def unproject(camera: Camera, depth: np.ndarray) -> np.ndarray:
     return local @ (camera.camera_to_world[:3, :3] @ _FLIP[:3, :3]).T + camera.position
 
 
-def distort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
-    """Applies OpenCV's lens distortion.
+def distort(points: np.ndarray, distortion: Distortion, fisheye: bool = False) -> np.ndarray:
+    """Applies OpenCV's lens distortion: the rational model of calibrateCamera, or the equidistant one of its fisheye module.
 
     Args:
         points: [..., 2] ideal directions as x/z, y/z.
-        distortion: k1, k2, p1, p2.
+        distortion: the coefficients.
+        fisheye: which of the two models they belong to.
 
     Returns:
         [..., 2] where the lens puts them.
     """
-    k1, k2, p1, p2 = distortion
     x, y = points[..., 0], points[..., 1]
+    if fisheye:
+        r = np.hypot(x, y)
+        theta = np.arctan(r)
+        scale = np.where(r > 1e-9, _fisheye_radius(theta, distortion)[0] / np.maximum(r, 1e-9), 1.0)
+        return points * scale[..., None]
+    _, _, p1, p2, *_ = _coefficients(distortion)
     r2 = x * x + y * y
-    radial = 1 + r2 * (k1 + r2 * k2)
+    radial, _ = _radial(r2, distortion)
     return np.stack([x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y], axis=-1)
 
 
-def undistort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
+def undistort(points: np.ndarray, distortion: Distortion, fisheye: bool = False) -> np.ndarray:
     """Undoes :func:`distort` by Newton's method.
 
     Args:
         points: [..., 2] directions as the lens puts them.
-        distortion: k1, k2, p1, p2.
+        distortion, fisheye: as in :func:`distort`.
 
     Returns:
-        [..., 2] ideal directions, NaN where the lens model has none (it folds over for strong distortion far from the middle).
+        [..., 2] ideal directions, NaN where the lens model has none (it folds over for strong distortion far from the middle). What a
+        fisheye lens sees beyond 86° from its axis comes back at 86°.
     """
-    k1, k2, p1, p2 = distortion
     points = np.asarray(points, dtype=np.float64)
+    if fisheye:
+        return _undistort_fisheye(points, distortion)
+    _, _, p1, p2, *_ = _coefficients(distortion)
     ideal = points.copy()
     with np.errstate(all="ignore"):
         for _ in range(30):
             x, y = ideal[..., 0], ideal[..., 1]
-            r2 = x * x + y * y
-            radial = 1 + r2 * (k1 + r2 * k2)
-            slope = 2 * (k1 + 2 * k2 * r2)
+            radial, slope = _radial(x * x + y * y, distortion)
             a = radial + slope * x * x + 2 * p1 * y + 6 * p2 * x
             b = slope * x * y + 2 * p1 * x + 2 * p2 * y
             d = radial + slope * y * y + 6 * p1 * y + 2 * p2 * x
@@ -239,7 +250,48 @@ def undistort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
     return ideal
 
 
-def undistorted_camera(camera: Camera, distortion: Distortion) -> Camera:
+def _coefficients(distortion: Distortion) -> tuple[float, ...]:
+    """k1 k2 p1 p2 k3 k4 k5 k6."""
+    return (*distortion, *(0.0,) * (8 - len(distortion)))
+
+
+def _radial(r2: np.ndarray, distortion: Distortion) -> tuple[np.ndarray, np.ndarray]:
+    """The rational model's radial factor, and twice its derivative by r²."""
+    k1, k2, _, _, k3, k4, k5, k6 = _coefficients(distortion)
+    above, below = 1 + r2 * (k1 + r2 * (k2 + r2 * k3)), 1 + r2 * (k4 + r2 * (k5 + r2 * k6))
+    above_slope, below_slope = k1 + r2 * (2 * k2 + r2 * 3 * k3), k4 + r2 * (2 * k5 + r2 * 3 * k6)
+    radial = above / below
+    return radial, 2 * (above_slope - radial * below_slope) / below
+
+
+def _fisheye_radius(theta: np.ndarray, distortion: Distortion) -> tuple[np.ndarray, np.ndarray]:
+    """How far from the middle a fisheye lens shows an angle from its axis, in focal lengths, and the derivative."""
+    k1, k2, k3, k4 = (*distortion, *(0.0,) * 4)[:4]
+    t2 = theta * theta
+    radius = theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4))))
+    return radius, 1 + t2 * (3 * k1 + t2 * (5 * k2 + t2 * (7 * k3 + t2 * 9 * k4)))
+
+
+def _undistort_fisheye(points: np.ndarray, distortion: Distortion) -> np.ndarray:
+    radius = np.hypot(points[..., 0], points[..., 1])
+    monotone = (_fisheye_radius(np.linspace(0, _FISHEYE_LIMIT, 200), distortion)[1] > 0).all()
+    seen = np.minimum(radius, _fisheye_radius(_FISHEYE_LIMIT, distortion)[0]) if monotone else radius
+    theta = np.minimum(seen, _FISHEYE_LIMIT)
+    with np.errstate(all="ignore"):
+        for _ in range(30):
+            shown, slope = _fisheye_radius(theta, distortion)
+            step = (shown - seen) / slope
+            theta = theta - step
+            if not (np.abs(step) > 1e-13).any():
+                break
+        shown, slope = _fisheye_radius(theta, distortion)
+        lost = ~((np.abs(shown - seen) < 1e-9) & (slope > 0) & (theta >= 0) & (theta < _FISHEYE_LIMIT + 1e-9))
+        ideal = points * np.where(radius > 1e-9, np.tan(theta) / np.maximum(radius, 1e-9), 1.0)[..., None]
+    ideal[lost] = np.nan
+    return ideal
+
+
+def undistorted_camera(camera: Camera, distortion: Distortion, fisheye: bool = False) -> Camera:
     """The camera of the largest upright picture that a distorted one fills once it is undistorted.
 
     The focal lengths stay, so the middle keeps its sharpness; the picture is cropped where the lens bent its edges inwards, and grows
@@ -247,7 +299,7 @@ def undistorted_camera(camera: Camera, distortion: Distortion) -> Camera:
 
     Args:
         camera: the intrinsics of the distorted picture, and its pose.
-        distortion: k1, k2, p1, p2.
+        distortion, fisheye: as in :func:`distort`.
 
     Returns:
         The camera of the undistorted picture.
@@ -263,7 +315,7 @@ def undistorted_camera(camera: Camera, distortion: Distortion) -> Camera:
     def ideal(x: np.ndarray | float, y: np.ndarray | float) -> np.ndarray:
         x, y = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
         rays = np.stack([(x - camera.cx) / camera.fx, (y - camera.cy) / camera.fy], axis=-1)
-        return undistort(rays, distortion) * (camera.fx, camera.fy) + (camera.cx, camera.cy)
+        return undistort(rays, distortion, fisheye) * (camera.fx, camera.fy) + (camera.cx, camera.cy)
 
     left, right = ideal(0.5, down)[:, 0].max(), ideal(w - 0.5, down)[:, 0].min()
     top, bottom = ideal(across, 0.5)[:, 1].max(), ideal(across, h - 0.5)[:, 1].min()
@@ -273,7 +325,14 @@ def undistorted_camera(camera: Camera, distortion: Distortion) -> Camera:
     x1, y1 = int(np.floor(min(right, 1.5 * w) + 0.5)), int(np.floor(min(bottom, 1.5 * h) + 0.5))
     if x1 - x0 < 1 or y1 - y0 < 1:
         raise ValueError("the lens distortion leaves no picture")
-    return camera.cropped(x0, y0, x1 - x0, y1 - y0)
+    cropped = camera.cropped(x0, y0, x1 - x0, y1 - y0)
+    if fisheye:
+        # The corners lie farther from the axis than any edge that was looked at: the lens model must not fold before it reaches them.
+        corners = np.array([(x, y) for x in (0, cropped.width) for y in (0, cropped.height)])
+        rays = (corners - (cropped.cx, cropped.cy)) / (cropped.fx, cropped.fy)
+        if not np.allclose(undistort(distort(rays, distortion, True), distortion, True), rays):
+            raise ValueError("the lens distortion folds the picture over")
+    return cropped
 
 
 def colmap_to_pose(qvec: Sequence[float], tvec: Sequence[float]) -> np.ndarray:

@@ -15,7 +15,8 @@ from torch.nn.functional import grid_sample
 from ..cameras import Camera, distort, undistorted_camera
 from ..contract.capture import Capture, Frame
 from ..contract.errors import UserError
-from .pictures import read_depth, read_mask, read_normals, read_picture, same_shape, unit_normals
+from ..formats.pictures import same_shape
+from .pictures import read_depth, read_mask, read_normals, read_picture, unit_normals
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +91,10 @@ def _load(frame: Frame, scale: float, maps: dict[tuple, tuple[Camera, torch.Tens
     for name, other in (("depth", depth), ("mask", mask), ("normals", normals)):
         if other is not None and not same_shape(other.shape[:-3:-1], width, height):
             raise UserError(f"{name.title()} and picture of {frame.image} have different shapes.", "Export the capture again.")
-    distortion = (frame.k1, frame.k2, frame.p1, frame.p2)
-    if any(distortion):
-        key = (*distortion, width, height, camera.fx, camera.fy, camera.cx, camera.cy)
+    if frame.fisheye or any(frame.distortion):
+        key = (frame.fisheye, *frame.distortion, width, height, camera.fx, camera.fy, camera.cx, camera.cy)
         if key not in maps:
-            maps[key] = _undistortion(camera, distortion, frame)
+            maps[key] = _undistortion(camera, frame)
         ideal, grid = maps[key]
         camera = replace(ideal, camera_to_world=camera.camera_to_world)
         image = _sample_picture(image, grid)
@@ -106,15 +106,16 @@ def _load(frame: Frame, scale: float, maps: dict[tuple, tuple[Camera, torch.Tens
     return shrunk(view, scale) if scale != 1.0 else view
 
 
-def _undistortion(camera: Camera, distortion: tuple[float, ...], frame: Frame) -> tuple[Camera, torch.Tensor]:
+def _undistortion(camera: Camera, frame: Frame) -> tuple[Camera, torch.Tensor]:
     """The undistorted camera, and where each of its pixels lies in the picture: [1, H, W, 2] in grid_sample's coordinates."""
     try:
-        ideal = undistorted_camera(camera, distortion)
+        ideal = undistorted_camera(camera, frame.distortion, frame.fisheye)
     except ValueError as error:
-        raise UserError(f"The camera of {frame.image} is not usable: {error}.", "Calibrate the lens again.") from None
+        hint = "Calibrate the lens again, or undistort the images."
+        raise UserError(f"The camera of {frame.image} is not usable: {error}.", hint) from None
     x = (np.arange(ideal.width) + 0.5 - ideal.cx) / ideal.fx
     y = (np.arange(ideal.height) + 0.5 - ideal.cy) / ideal.fy
-    lens = distort(np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1), distortion)
+    lens = distort(np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1), frame.distortion, frame.fisheye)
     pixels = lens * (camera.fx, camera.fy) + (camera.cx, camera.cy)
     grid = pixels * (2 / camera.width, 2 / camera.height) - 1
     return ideal, torch.from_numpy(grid.astype(np.float32))[None]

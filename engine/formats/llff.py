@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""LLFF's poses_bounds.npy (Mildenhall et al. 2019): cameras of photos that face one scene, and how deep each one sees."""
+"""LLFF's poses_bounds.npy (Mildenhall et al. 2019): cameras of photos that face one scene, and the depth range of each."""
 
 from __future__ import annotations
 
@@ -13,42 +13,43 @@ import numpy as np
 from ..cameras import llff_to_pose
 from ..contract.capture import Frame, check_frame
 from ..contract.errors import UserError
+from .layouts import image_folders, images_in
 from .pictures import picture_size
 
 POSES = "poses_bounds.npy"
 _HINT = "Make it again with LLFF's imgs2poses.py."
-_PICTURES = (".png", ".jpg", ".jpeg")
-_MAX_SIDE = 1 << 16
 
 
 def read_llff(folder: Path) -> list[Frame]:
-    """Reads the frames of an LLFF scene: a row of poses_bounds.npy for each picture of images/, in the order of their names.
+    """Reads the frames of an LLFF scene: a row of poses_bounds.npy for each photo of images/, in the order of their names.
 
-    Where images/ is not there, the largest of images_2, images_4, … is taken; the cameras are for the full size all the same.
+    If images/ is not there, another folder of photos is taken, or the largest of images_2, images_4, …; the cameras are for the full size
+    all the same.
 
     Raises:
-        UserError: the file is damaged, has other rows than there are pictures, or holds an impossible camera.
+        UserError: the file is damaged, has other rows than there are photos, or holds an impossible camera.
     """
     file = folder / POSES
     rows = _rows(file)
-    pictures = _pictures(folder)
-    if len(rows) != len(pictures):
+    choices = [(place, names) for place in image_folders(folder) if (names := images_in(place))]
+    place, names = next((choice for choice in choices if len(choice[1]) == len(rows)), (choices or [(folder / "images", [])])[0])
+    if len(rows) != len(names):
         raise UserError(
-            f"{file} has {len(rows)} cameras, but {pictures[0].parent if pictures else folder / 'images'} holds {len(pictures)} pictures.",
-            "Put the pictures back that it was made for.",
+            f"{file} has {len(rows)} cameras, but {place} holds {len(names)} photos, and cameras belong to photos by their order.",
+            "Put exactly the photos there that it was made of.",
         )
     frames = []
-    for picture, row in zip(pictures, rows, strict=True):
+    for name, row in zip(names, rows, strict=True):
         matrix = row[:15].reshape(3, 5)
         height, width, focal = matrix[:, 4]
         near, far = row[15:]
-        if not np.isfinite(row).all() or not (1 <= width <= _MAX_SIDE and 1 <= height <= _MAX_SIDE):
-            raise UserError(f"{file}: the camera of {picture.name} is not usable.", _HINT)
+        if not np.isfinite(row).all():
+            raise UserError(f"{file}: the camera of {name} is not usable.", _HINT)
         if not 0 < near < far:
-            raise UserError(f"{file}: the depths that {picture.name} reaches are {near:g} to {far:g}.", _HINT)
+            raise UserError(f"{file}: the depths that {name} reaches are {near:g} to {far:g}.", _HINT)
         frame = Frame(
-            name=picture.name,
-            image=picture,
+            name=name,
+            image=place / name,
             transform_matrix=tuple(tuple(map(float, line)) for line in llff_to_pose(matrix[:, :4])),
             w=round(width),
             h=round(height),
@@ -70,7 +71,7 @@ def _rows(file: Path) -> np.ndarray:
         # Mapped first: a header that promises more than the file holds is found out before memory is taken.
         mapped = np.lib.format.open_memmap(file, mode="r")
         if mapped.ndim != 2 or mapped.shape[1] != 17 or mapped.dtype.kind != "f" or not len(mapped):
-            raise UserError(f"{file} does not hold 17 numbers for each picture.", _HINT)
+            raise UserError(f"{file} does not hold 17 numbers for each photo.", _HINT)
         return np.array(mapped, dtype=np.float64)
     except FileNotFoundError:
         raise UserError(f"There is no file {file}.", "Choose the folder of a capture.") from None
@@ -80,23 +81,13 @@ def _rows(file: Path) -> np.ndarray:
         raise UserError(f"{file} cannot be read as numbers.", _HINT) from None
 
 
-def _pictures(folder: Path) -> list[Path]:
-    reduced = sorted((int(path.name[7:]), path) for path in folder.glob("images_*") if path.name[7:].isdecimal() and len(path.name) < 12)
-    for place in (folder / "images", *(path for _, path in reduced)):
-        if place.is_dir():
-            return sorted(path for path in place.iterdir() if path.suffix.lower() in _PICTURES)
-    return []
-
-
 def _fitted(frame: Frame) -> Frame:
-    """LLFF rounds the size when it makes pictures smaller: cameras follow the pictures, as nobody can follow both."""
+    """LLFF rounds the size when it makes photos smaller: cameras follow the photos."""
     width, height = picture_size(frame.image)
-    if max(width, height) > _MAX_SIDE:
-        raise UserError(f"{frame.image} is too large.", "Scale it down.")
     sx, sy = width / frame.w, height / frame.h
     if abs(sx / sy - 1) > 0.02:
         raise UserError(
             f"{frame.image} is {width} × {height} pixels, but its camera is for {frame.w} × {frame.h}.",
-            "Put back the picture that the cameras were made for.",
+            "Put back the photo that the cameras were made for.",
         )
     return replace(frame, w=width, h=height, fl_x=frame.fl_x * sx, fl_y=frame.fl_y * sy, cx=frame.cx * sx, cy=frame.cy * sy)

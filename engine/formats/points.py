@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..contract.capture import MAX_COORDINATE
 from ..contract.errors import UserError
 from .colmap import read_points3d
 from .ply import read_vertices, write_vertices
@@ -33,24 +34,26 @@ class PointCloud:
 
 
 def read_points(file: Path, note: Callable[[str], None] | None = None) -> PointCloud:
-    """Reads a PLY, points3D.bin or points3D.txt. Points that are not finite are left out.
+    """Reads a PLY, points3D.bin or points3D.txt. Points that are not finite, or too far out for float32, are left out.
 
     Args:
         file: the file.
         note: takes sentences on what is ignored.
 
     Raises:
-        UserError: the file is missing, damaged or of another kind.
+        UserError: the file is missing, damaged or of another kind, or none of its points is usable.
     """
     if file.name.lower() in ("points3d.bin", "points3d.txt"):
         cloud = PointCloud(*read_points3d(file))
     else:
         cloud = read_ply_points(file, note)
-    good = np.isfinite(cloud.positions).all(axis=1)
+    good = (np.abs(cloud.positions) <= MAX_COORDINATE).all(axis=1)  # false for NaN
     if good.all():
         return cloud
+    if not good.any():
+        raise UserError(f"{file} has {len(cloud)} points, none of which has usable coordinates.", "Export it again, or remove it.")
     if note is not None:
-        note(f"{int((~good).sum())} of {len(cloud)} points are not finite, and were left out.")
+        note(f"{int((~good).sum())} of {len(cloud)} points are not finite or too far out, and were left out.")
     return PointCloud(*(None if part is None else part[good] for part in (cloud.positions, cloud.colors, cloud.normals)))
 
 
@@ -61,14 +64,14 @@ def write_points(
     normals: np.ndarray | None = None,
     triangles: np.ndarray | None = None,
 ) -> None:
-    """Writes a point cloud as a little-endian PLY, whole or not at all.
+    """Writes a point cloud as a little-endian PLY, completely or not at all.
 
     Args:
         file: the file.
         positions: [N, 3]; float64 is kept, anything else becomes float32.
         colors: [N, 3] uint8 sRGB, or None.
         normals: [N, 3], or None.
-        triangles: [M, 3] numbers of points, where they make a surface.
+        triangles: [M, 3] vertex indices of triangles, if the points make a surface.
 
     Raises:
         UserError: a position is not finite, or the disk is full.
@@ -76,7 +79,7 @@ def write_points(
     positions = np.asarray(positions)
     positions = positions if positions.dtype == np.float64 else positions.astype(np.float32)
     if not np.isfinite(positions).all():
-        raise UserError(f"{file}: a point is not at a finite place.")
+        raise UserError(f"{file}: a point is not finite.")
     columns = {name: positions[:, index] for index, name in enumerate(("x", "y", "z"))}
     if normals is not None:
         columns |= {name: np.asarray(normals)[:, index].astype(np.float32) for index, name in enumerate(("nx", "ny", "nz"))}

@@ -6,10 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from scipy import ndimage
 
 from ..contract.errors import UserError
+from ..data.pictures import read_upright
 from .views import PICTURE
 
 # Share of the picture's side that the object's longer side takes.
@@ -55,16 +56,9 @@ def cut_out(file: Path, mask: Path | None = None) -> np.ndarray:
 
 
 def _read(file: Path) -> Image.Image:
-    try:
-        with Image.open(file) as image:
-            image = ImageOps.exif_transpose(image)
-            if image.mode not in ("RGBA", "RGB", "L"):
-                image = image.convert("RGBA")
-            image.thumbnail((_MOST, _MOST), Image.Resampling.BOX)
-            return image
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = "it is not there" if isinstance(error, FileNotFoundError) else "it is not a picture, or damaged"
-        raise UserError(f"{file} cannot be read: {reason}.", "Give a PNG or JPEG picture.") from None
+    image = read_upright(file)
+    image.thumbnail((_MOST, _MOST), Image.Resampling.BOX)
+    return image
 
 
 def _before_plain(codes: np.ndarray, file: Path) -> np.ndarray:

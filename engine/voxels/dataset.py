@@ -30,6 +30,7 @@ from PIL import Image
 
 from ..contract.errors import UserError
 from ..contract.result import replacing
+from ..data.pictures import read_upright
 from ..formats.binvox import VoxelGrid, read_binvox, write_binvox
 from .cutout import framed
 from .shapes import SIDE
@@ -159,11 +160,7 @@ def _fill(views: np.ndarray, voxels: np.ndarray, folders: list[Path], progress: 
 
 
 def _picture(file: Path) -> np.ndarray:
-    try:
-        with Image.open(file) as image:
-            picture = np.asarray(image.convert("RGBA"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{file} cannot be read as a picture: {error}.", "Remove its shape's folder, and make the data again.") from None
+    picture = np.asarray(read_upright(file).convert("RGBA"))
     if picture.shape != (PICTURE, PICTURE, 4):
         raise UserError(f"{file} is not of {PICTURE}×{PICTURE} pixels.", "Remove its shape's folder, and make the data again.")
     return framed(picture) if (picture[..., 3] > 127).any() else picture

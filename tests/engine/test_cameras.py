@@ -135,11 +135,51 @@ def test_rigid_pose_refuses_matrices_without_direction(matrix):
 lenses = st.tuples(st.floats(-0.15, 0.15), st.floats(-0.05, 0.05), st.floats(-0.01, 0.01), st.floats(-0.01, 0.01))
 
 
-@given(lenses, seeds)
+terms = st.floats(-0.02, 0.02)
+rational = st.builds(lambda lens, *more: (*lens, *more), lenses, terms, terms, terms, terms)
+fisheyes = st.tuples(st.floats(-0.05, 0.1), terms, st.floats(-0.005, 0.005), st.floats(-0.001, 0.001))
+
+
+@given(lenses | rational, seeds)
 @settings(max_examples=50, deadline=None)
 def test_undistort_is_the_inverse_of_distort(lens, seed):
     points = np.random.default_rng(seed).uniform(-0.8, 0.8, (5, 7, 2))
     assert np.allclose(cameras.undistort(cameras.distort(points, lens), lens), points, atol=1e-8)
+
+
+@given(fisheyes, seeds)
+@settings(max_examples=50, deadline=None)
+def test_undistort_is_the_inverse_of_a_fisheye_lens(lens, seed):
+    rng = np.random.default_rng(seed)
+    theta, phi = rng.uniform(0, np.radians(80), 50), rng.uniform(0, 2 * np.pi, 50)
+    points = np.tan(theta)[:, None] * np.stack([np.cos(phi), np.sin(phi)], axis=1)
+    points[0] = 0
+    shown = cameras.distort(points, lens, fisheye=True)
+    # OpenCV's definition: the radius is a polynomial of the angle, the direction stays.
+    radius = theta * (1 + sum(k * theta ** (2 * power + 2) for power, k in enumerate(lens)))
+    assert np.allclose(np.linalg.norm(shown[1:], axis=1), radius[1:])
+    assert np.allclose(cameras.undistort(shown, lens, fisheye=True), points, rtol=1e-7, atol=1e-9)
+
+
+def test_the_rational_model_is_opencvs():
+    k1, k2, p1, p2, k3, k4, k5, k6 = lens = (0.1, -0.02, 0.003, -0.004, 0.05, 0.06, -0.07, 0.008)
+    x, y = 0.3, -0.5
+    r2 = x * x + y * y
+    radial = (1 + k1 * r2 + k2 * r2**2 + k3 * r2**3) / (1 + k4 * r2 + k5 * r2**2 + k6 * r2**3)
+    expected = (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y)
+    assert np.allclose(cameras.distort(np.array([x, y]), lens), expected)
+    assert np.allclose(cameras.distort(np.array([x, y]), lens[:4]), cameras.distort(np.array([x, y]), (*lens[:4], 0, 0, 0, 0)))
+
+
+def test_a_fisheye_image_becomes_a_perspective_one_of_at_most_twice_its_size():
+    """180 degrees across: what lies beyond 86 from the axis is cut off, as no perspective image holds it."""
+    camera = Camera(320, 320, 320 / np.pi, 320 / np.pi, 160.0, 160.0, np.eye(4))
+    ideal = cameras.undistorted_camera(camera, (0, 0, 0, 0), fisheye=True)
+    assert (ideal.width, ideal.height, ideal.cx, ideal.fx) == (640, 640, 320, camera.fx)
+    corner = cameras.distort(np.array([320.0, 320.0]) / ideal.fx, (0, 0, 0, 0), fisheye=True) * camera.fx + 160
+    assert (corner < 320).all()
+    with pytest.raises(ValueError, match="folds"):
+        cameras.undistorted_camera(camera, (-0.3, 0, 0, 0), fisheye=True)
 
 
 def test_undistort_tells_where_the_lens_has_nothing_to_show():

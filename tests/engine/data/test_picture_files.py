@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import io
+import struct
+import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from engine.contract.errors import UserError
-from engine.data.pictures import read_depth, read_mask, read_picture
+from engine.data.pictures import read_depth, read_mask, read_picture, read_upright
 
 relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 RAMP = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
@@ -50,7 +53,7 @@ def test_16_bits_become_8(tmp_path):
 
 
 def test_numbers_instead_of_colours_are_refused(tmp_path):
-    with pytest.raises(UserError, match="display colours"):
+    with pytest.raises(UserError, match="display colors"):
         read_picture(saved(tmp_path, Image.fromarray(RAMP.astype(np.float32)), "a.tif"), 4, 3)
 
 
@@ -69,11 +72,67 @@ def test_exif_orientation_is_followed_only_where_the_camera_needs_it(tmp_path):
         read_picture(turned(tmp_path, 1), 3, 4)
 
 
-def test_bombs_are_refused(tmp_path, monkeypatch):
+def claiming(file, width, height):
+    """A PNG of a few bytes whose header claims any size."""
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    parts = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return file
+
+
+@pytest.mark.parametrize("side", [8001, 10_000, 13_000, 30_000, 65_535])
+def test_sizes_that_a_file_only_claims_are_refused_before_memory_is_taken(tmp_path, side, monkeypatch):
+    file = claiming(tmp_path / "a.png", side, side)
+    monkeypatch.setattr("PIL.Image.Image.load", lambda *_: pytest.fail("it was decoded"))
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda *_: pytest.fail("it was decoded"))
+    for read in (lambda: read_picture(file, side, side), lambda: read_mask(file, side, side), lambda: read_upright(file)):
+        with pytest.raises(UserError, match=f"a.png is too large: its header says {side} × {side} pixels.*as its file has only") as refused:
+            read()
+        assert f"RECONSTRUCT_MAX_MEGAPIXELS to {-(-side * side // 1_000_000)}" in refused.value.hint
+
+
+def test_limits_follow_from_memory_and_from_what_cameras_make(tmp_path, monkeypatch):
+    file = claiming(tmp_path / "a.png", 20_000, 20_000)
+    with open(file, "ab") as stream:
+        stream.truncate(30_000_000)
+    with pytest.raises(UserError, match="at most 256 megapixels are read, as no camera makes more|GB of memory are free"):
+        read_picture(file, 20_000, 20_000)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=0.6e9))
+    with pytest.raises(UserError, match="at most 50 megapixels are read, as 0.6 GB of memory are free"):
+        read_picture(file, 20_000, 20_000)
+
+
+def test_the_limit_can_be_raised(tmp_path, monkeypatch):
     file = saved(tmp_path, Image.fromarray(RAMP))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
-    with pytest.raises(UserError, match="too large"):
+    monkeypatch.setenv("RECONSTRUCT_MAX_MEGAPIXELS", "0.000011")
+    with pytest.raises(UserError, match="as RECONSTRUCT_MAX_MEGAPIXELS says"):
         read_picture(file, 4, 3)
+    monkeypatch.setenv("RECONSTRUCT_MAX_MEGAPIXELS", "0.000012")
+    assert read_picture(file, 4, 3).shape == (3, 4, 3)
+    monkeypatch.setenv("RECONSTRUCT_MAX_MEGAPIXELS", "many")
+    with pytest.raises(UserError, match="RECONSTRUCT_MAX_MEGAPIXELS is 'many'"):
+        read_picture(file, 4, 3)
+
+
+@pytest.mark.parametrize("content", [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 3\n", b"", b"no image", b"GIF89a"])
+def test_what_pillow_would_run_programs_for_is_not_opened(tmp_path, content):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(UserError, match="a.png cannot be read as an image"):
+        read_picture(tmp_path / "a.png", 4, 3)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "LA", "RGBA", "I;16"])
+def test_one_image_by_itself_is_read_as_in_a_capture(tmp_path, mode):
+    image = Image.fromarray(RAMP.astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(RAMP).convert(mode)
+    file = saved(tmp_path, image, "a.tif" if mode == "CMYK" else "a.png")
+    upright = read_upright(file)
+    assert upright.mode == ("RGBA" if mode in ("LA", "RGBA") else "RGB")
+    np.testing.assert_array_equal(np.array(upright), read_picture(file, 4, 3))
+
+
+def test_one_image_by_itself_is_turned_as_its_exif_says(tmp_path):
+    np.testing.assert_array_equal(np.array(read_upright(turned(tmp_path, 6)))[..., 0], np.rot90(RAMP, -1))
 
 
 def encoded(kind) -> bytes:

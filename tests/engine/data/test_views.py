@@ -114,6 +114,29 @@ def test_undistortion_makes_lines_of_the_scene_straight(tmp_path):
     assert set(np.unique(view.mask)) == {0, 255}
 
 
+@pytest.mark.parametrize(
+    ("fisheye", "lens"),
+    [(True, {"k1": 0.05, "k2": -0.01, "k3": 0.002, "k4": -0.001}), (True, {}), (False, {"k1": -0.1, "k3": 0.05, "k4": 0.02, "k6": 0.01})],
+)
+def test_lenses_of_every_model_are_undistorted(tmp_path, fisheye, lens):
+    """An image through the lens comes back as a perspective camera sees the same scene, to the corners."""
+
+    def scene(rays):
+        directions = rays / np.sqrt(1 + (rays * rays).sum(axis=-1, keepdims=True))
+        return np.stack([np.sin(5 * directions[..., 0]), np.cos(4 * directions[..., 1]), directions[..., 0]], axis=-1) * 100 + 128
+
+    x, y = np.meshgrid((np.arange(64) + 0.5 - 31) / 40, (np.arange(48) + 0.5 - 24.5) / 41)
+    keys = ("k1", "k2", "k3", "k4") if fisheye else ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
+    shown = cameras.undistort(np.stack([x, y], axis=-1), [lens.get(key, 0.0) for key in keys], fisheye)
+    images = [np.round(scene(shown)).astype(np.uint8)] * 2
+    head = {"camera_model": "OPENCV_FISHEYE" if fisheye else "FULL_OPENCV", "fl_x": 40.0, "fl_y": 41.0, "cx": 31.0, "cy": 24.5}
+    view = load_views(capture_of(tmp_path, images, **head, **lens), "train")[0]
+    camera = view.camera
+    x, y = (np.arange(camera.width) + 0.5 - camera.cx) / 40, (np.arange(camera.height) + 0.5 - camera.cy) / 41
+    rays = np.stack(np.meshgrid(x, y), axis=-1)
+    assert camera.width >= 60 and np.abs(view.image - scene(rays)).mean() < 1 and np.abs(view.image - scene(rays)).max() < 8
+
+
 def test_normals_stay_unit_vectors_when_views_shrink(tmp_path):
     x, y = np.meshgrid(np.linspace(-1, 1, 64), np.linspace(-1, 1, 48))
     normals = np.stack([x, y, np.full_like(x, 2)], axis=-1).astype(np.float32)

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+import os
 import struct
 
 import numpy as np
@@ -10,7 +11,10 @@ from engine.contract.errors import UserError
 from engine.formats import colmap
 
 relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-MODELS = {"SIMPLE_PINHOLE": (0, 3), "PINHOLE": (1, 4), "SIMPLE_RADIAL": (2, 4), "RADIAL": (3, 5), "OPENCV": (4, 8)}
+MODELS = {
+    "SIMPLE_PINHOLE": (0, 3), "PINHOLE": (1, 4), "SIMPLE_RADIAL": (2, 4), "RADIAL": (3, 5), "OPENCV": (4, 8), "OPENCV_FISHEYE": (5, 8),
+    "FULL_OPENCV": (6, 12), "SIMPLE_RADIAL_FISHEYE": (8, 4), "RADIAL_FISHEYE": (9, 5),
+}  # fmt: skip
 
 
 def random_model(seed: int) -> dict:
@@ -74,14 +78,18 @@ def test_models_are_read(tmp_path_factory, seed, files):
     for name, data in files(model).items():
         (folder / name).write_bytes(data)
     cameras, images, points = colmap.read_model(folder)
-    assert list(cameras) == [camera[0] for camera in model["cameras"]]
+    used = {image[2] for image in model["images"]}
+    assert set(cameras) == used
     for number, name, width, height, values in model["cameras"]:
+        if number not in used:
+            continue
         camera = cameras[number]
-        shared = name in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
-        expected = [values[0], *values] if shared else values
-        read = [camera.fx, camera.fy, camera.cx, camera.cy, camera.k1, camera.k2, camera.p1, camera.p2]
-        assert (camera.width, camera.height) == (width, height)
-        assert read == expected + [0.0] * (8 - len(expected))
+        simple = name.startswith(("SIMPLE", "RADIAL"))
+        keys = ["k1", "k2", "k3", "k4"] if name == "OPENCV_FISHEYE" else ["k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"]
+        focal, center, distortion = ([values[0]] * 2, values[1:3], values[3:]) if simple else (values[:2], values[2:4], values[4:])
+        expected = dict(zip(("w", "h", "fl_x", "fl_y", "cx", "cy"), (width, height, *focal, *center), strict=True))
+        expected |= dict.fromkeys(("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"), 0.0) | dict(zip(keys, distortion, strict=False))
+        assert vars(camera) == {**expected, "fisheye": "FISHEYE" in name}
     assert [(image.name, image.camera, [*image.qvec, *image.tvec]) for image in images] == [(i[3], i[2], i[1]) for i in model["images"]]
     positions, colors = colmap.read_points3d(points)
     assert positions.tolist() == [point[1] for point in model["points"]] and colors.tolist() == [point[2] for point in model["points"]]
@@ -121,16 +129,69 @@ def test_counts_beyond_the_file_are_refused_before_memory_is_taken(tmp_path):
         colmap.read_points3d(tmp_path / "points3D.bin")
 
 
-@pytest.mark.parametrize("model", ["OPENCV_FISHEYE", "FULL_OPENCV", "EQUIRECTANGULAR"])
+def one_camera(folder, lens):
+    (folder / "cameras.txt").write_text(f"7 FOV 10 10 1 1 1 1 1\n3 {lens}\n")  # camera 7 has no image
+    (folder / "images.txt").write_text("1 1 0 0 0 0 0 0 3 a.png\n\n")
+    return colmap.read_model(folder)[0]
+
+
+@pytest.mark.parametrize("model", ["FOV", "EQUIRECTANGULAR", "RAD_TAN_THIN_PRISM_FISHEYE"])
 def test_other_lenses_are_refused_by_name(tmp_path, model):
-    for name, content in text_files(random_model(1)).items():
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "cameras.txt").write_text(f"3 {model} 100 100 1 2 3 4\n6 PINHOLE 10 10 1 1 1 1\n9 PINHOLE 10 10 1 1 1 1\n")
-    with pytest.raises(UserError, match=model):
+    with pytest.raises(UserError, match=f"camera 3 has the lens model {model}"):
+        one_camera(tmp_path, f"{model} 100 100 1 2 3 4 5")
+
+
+def test_lens_models_whose_other_terms_are_zero_are_read(tmp_path):
+    assert one_camera(tmp_path, "THIN_PRISM_FISHEYE 10 10 5 6 5 5 .1 .2 0 0 .3 .4 0 0")[3].k4 == 0.4
+    with pytest.raises(UserError, match="THIN_PRISM_FISHEYE that are not read"):
+        one_camera(tmp_path, "THIN_PRISM_FISHEYE 10 10 5 6 5 5 .1 .2 0 0 .3 .4 0 0.1")
+    with pytest.raises(UserError, match="3 parameters, but the lens model PINHOLE has 4"):
+        one_camera(tmp_path, "PINHOLE 10 10 5 6 5")
+
+
+IMAGE = "{0} 1 0 0 0 {0} 0 0 3 view {0}.png\n"
+
+
+@pytest.mark.parametrize(
+    "after",
+    ["\n", "", "\n\n", "\n \n\t\n", "1.5 2.5 -1\n", "1.5 2.5 -1 3.5 4 17\n\n", "\n1.5 2.5 -1\n", "# points\n1 2 3\n"],
+)
+@pytest.mark.parametrize(
+    "head", ["", "# Image list\n", "\n", "  # indented\n", "# a\n\n\t# b\n\n", "\ufeff# with a byte order mark\n", "\ufeff"]
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_of_images_are_told_from_others(tmp_path, head, after, end):
+    """By hand and by other programs, images.txt is written with blank lines, with comments, and without lines of points."""
+    one_camera(tmp_path, "PINHOLE 10 10 5 6 5 5")
+    for name, start in (("images.txt", head), ("cameras.txt", head + (tmp_path / "cameras.txt").read_text())):
+        lines = "".join(IMAGE.format(number) + after for number in range(1, 6)) if name == "images.txt" else ""
+        (tmp_path / name).write_bytes((start + lines).replace("\n", end).encode())
+    images = colmap.read_model(tmp_path)[1]
+    assert [(image.name, image.tvec[0]) for image in images] == [(f"view {number}.png", number) for number in range(1, 6)]
+
+
+@pytest.mark.parametrize("line", ["2 1 0 0 0 1 0", "2 1 0 0 0 1 0 0 x a.png", "2.5 1.5 -1 3.5", "1.5 2.5 -1 3.5 2.5 1."])
+def test_a_damaged_line_is_named(tmp_path, line):
+    one_camera(tmp_path, "PINHOLE 10 10 5 6 5 5")
+    (tmp_path / "images.txt").write_text(f"# head\n{IMAGE.format(1)}\n\n{line}\n")
+    with pytest.raises(UserError, match="images.txt is cut short or damaged in line 5"):
         colmap.read_model(tmp_path)
+
+
+def test_long_lines_of_points_take_no_time(tmp_path):
+    one_camera(tmp_path, "PINHOLE 10 10 5 6 5 5")
+    (tmp_path / "images.txt").write_text(IMAGE.format(1) + "100.25 200.5 -1 " * 100_000 + "\n" + IMAGE.format(2))
+    assert len(colmap.read_model(tmp_path)[1]) == 2
+
+
+def test_names_that_are_no_utf8_find_their_files(tmp_path):
+    (tmp_path / "cameras.txt").write_text("1 PINHOLE 10 10 5 6 5 5\n")
+    (tmp_path / "images.txt").write_bytes(b"1 1 0 0 0 0 0 0 1 K\xfcche.png\n")
+    name = colmap.read_model(tmp_path)[1][0].name
+    assert os.fsencode(name) == b"K\xfcche.png"
 
 
 def test_a_model_without_images_is_refused(tmp_path):
     (tmp_path / "cameras.bin").write_bytes(struct.pack("<Q", 0))
-    with pytest.raises(UserError, match="no whole COLMAP model"):
+    with pytest.raises(UserError, match="no complete COLMAP model"):
         colmap.read_model(tmp_path)

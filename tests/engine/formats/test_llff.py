@@ -122,6 +122,24 @@ def test_nothing_is_unpickled_and_no_file_raises_anything_else(tmp_path):
             pass
 
 
+def test_photos_in_another_folder_and_suffix(tmp_path):
+    folder = write_llff(tmp_path, some_poses(3), pictures="Input")
+    (folder / "Input" / "IMG_001.png").rename(folder / "Input" / "IMG_001.JPG")
+    (folder / "Input" / "._IMG_001.JPG").write_bytes(b"of a Mac")
+    (folder / "images").mkdir()
+    (folder / "images" / "one.png").write_bytes(b"")
+    assert [frame.name for frame in read_llff(folder)] == ["IMG_000.png", "IMG_001.JPG", "IMG_002.png"]
+
+
+def test_an_image_without_pixels_is_refused(tmp_path):
+    folder = write_llff(tmp_path, some_poses(1))
+    data = bytearray((folder / "images" / "IMG_000.png").read_bytes())
+    data[16:24] = bytes(8)
+    (folder / "images" / "IMG_000.png").write_bytes(data)
+    with pytest.raises(UserError, match="IMG_000.png"):
+        read_capture(folder)
+
+
 def test_missing_pictures_and_pictures_of_another_shape(tmp_path):
     folder = write_llff(tmp_path, some_poses(3))
     Image.new("RGB", (30, 30)).save(folder / "images" / "IMG_001.png")
@@ -129,7 +147,7 @@ def test_missing_pictures_and_pictures_of_another_shape(tmp_path):
         read_capture(folder)
     for picture in (folder / "images").iterdir():
         picture.unlink()
-    with pytest.raises(UserError, match="0 pictures"):
+    with pytest.raises(UserError, match="0 photos"):
         read_capture(folder)
 
 

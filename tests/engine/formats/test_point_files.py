@@ -61,10 +61,22 @@ def test_points_that_are_nowhere_are_left_out_with_their_colours(tmp_path):
     write_vertices(tmp_path / "a.ply", columns)
     notes = []
     cloud = read_points(tmp_path / "a.ply", notes.append)
-    assert notes == ["1 of 3 points are not finite, and were left out."]
+    assert notes == ["1 of 3 points are not finite or too far out, and were left out."]
     assert cloud.positions[:, 0].tolist() == [1, 3] and cloud.colors[:, 0].tolist() == [10, 30]
     with pytest.raises(UserError):
         write_points(tmp_path / "b.ply", np.array([[0, 0, np.inf]]), None)
+
+
+@pytest.mark.parametrize("far", [np.inf, np.nan, 1e300, 1e13])
+def test_points_too_far_for_float32_are_left_out(tmp_path, far):
+    columns = {name: np.array([1, far, -far], np.float64) for name in "xyz"}
+    write_vertices(tmp_path / "a.ply", columns)
+    (tmp_path / "points3D.txt").write_text(f"1 1 1 1 0 0 0 0\n2 1 {far} 1 0 0 0 0\n3 {-far} 1 1 0 0 0 0\n")
+    for name in ("a.ply", "points3D.txt"):
+        assert read_points(tmp_path / name).positions.tolist() == [[1, 1, 1]]
+    write_vertices(tmp_path / "a.ply", {name: column[1:] for name, column in columns.items()})
+    with pytest.raises(UserError, match="a.ply has 2 points, none of which"):
+        read_points(tmp_path / "a.ply")
 
 
 def test_a_ply_without_places_is_refused(tmp_path):

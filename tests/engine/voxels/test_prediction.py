@@ -51,6 +51,17 @@ def test_objects_are_cut_out_and_framed(tmp_path, alpha):
     np.testing.assert_allclose(made[made[..., 3] > 250][:, :3].astype(int), [[200, 30, 30]] * (made[..., 3] > 250).sum(), atol=3)
 
 
+def test_a_gray_image_of_16_bits_is_no_white_one(tmp_path):
+    """Pillow alone clips it to white, in which there is no object."""
+    levels = np.full((150, 200), 60_000, np.uint16)
+    levels[40:120, 60:160] = 20_000
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    Image.fromarray(np.where(levels < 30_000, 65_535, 0).astype(np.uint16)).save(tmp_path / "m.png")
+    for made in (cut_out(tmp_path / "a.png"), cut_out(tmp_path / "a.png", tmp_path / "m.png")):
+        shown = made[made[..., 3] > 250][:, :3]
+        assert len(shown) > 5000 and abs(np.median(shown) - 20_000 / 257) <= 1
+
+
 def test_framing_forgets_where_and_how_large_an_object_was():
     one, other = np.zeros((127, 127, 4), np.uint8), np.zeros((200, 90, 4), np.uint8)
     one[40:120, 5:125], other[0:60, 0:90] = (10, 200, 30, 255), (10, 200, 30, 255)
