@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..cameras import Camera, ray_matrix
+from ..contract.checkpoints import FieldFacts
 from ..contract.errors import UserError
 from .views import View
 
@@ -43,9 +44,9 @@ class Space:
         """What a checkpoint keeps of it, for JSON."""
         return {"center": self.center.tolist(), "radius": self.radius, "rotation": self.rotation.tolist()}
 
-    def is_that_of(self, facts: dict[str, Any]) -> bool:
+    def is_that_of(self, facts: FieldFacts) -> bool:
         """Whether :meth:`facts` were of the same coordinates, but for rounding; what old checkpoints lack counts as the same."""
-        then = self.facts() | {name: facts[name] for name in self.facts() if name in facts}
+        then = self.facts() | {name: value for name in self.facts() if (value := getattr(facts, name)) is not None}
         # As numbers of the field, which do not depend on the world's unit or on where its origin is.
         moved = self.from_world(np.array(then["center"])[None])
         return bool(

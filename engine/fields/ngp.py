@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.saved import saved_array
 from ..kernels import radiance
 from ..kernels.hashgrid import Layout
 from ..kernels.hashgrid.reference import BETA1, BETA2, EPSILON
@@ -91,9 +92,14 @@ class NgpField:
         return {name: part.cpu().numpy() for name, part in self._parts().items()}
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Takes back what :meth:`state` gave."""
+        """Takes back what :meth:`state` gave.
+
+        Raises:
+            UserError: an array is missing or does not fit.
+        """
+        held = {name: saved_array(arrays, name, part.shape) for name, part in self._parts().items()}
         for name, part in self._parts().items():
-            part.copy_(torch.from_numpy(arrays[name]))
+            part.copy_(torch.from_numpy(held[name]))
 
     def _parts(self) -> dict[str, Tensor]:
         return {

@@ -18,14 +18,17 @@ from torch import Tensor
 from .. import acceleration, devices
 from ..cameras import Camera, average_pose, ray_matrix
 from ..contract.capture import Capture
+from ..contract.checkpoints import NerfFacts, NerfFieldFacts
 from ..contract.checks import check_nerf
 from ..contract.errors import UserError, lacks_memory
+from ..contract.parsing import parse_json
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping, to_mapping
 from ..contract.settings import NerfSettings, TrainSettings
 from ..data.bounds import Bounds, check_parallax, facing_points, find_bounds
 from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
+from ..data.saved import check_same_views, saved_array
 from ..data.scene import scene_box, seed_positions
 from ..data.views import View
 from ..fields import light
@@ -131,27 +134,29 @@ def load_nerf_model(folder: Path, result: Result, workers: int) -> NerfModel:
     device = result.device if result.device in devices.devices() else "cpu"
     try:
         with safe_open(folder / path, "pt") as file:
-            facts = json.loads(file.metadata()["field"])
-            settings = from_mapping(NerfSettings, facts["settings"])
-            space = Space(np.array(facts["center"]), float(facts["radius"]), np.array(facts["rotation"]))
+            facts = from_mapping(NerfFieldFacts, parse_json(file.metadata()["field"], "its state"))
+            settings = facts.settings
+            space = Space(np.array(facts.center), facts.radius, np.array(facts.rotation))
             arrays = {name: file.get_tensor(name) for name in file.keys()}
-            others = _others(settings, bool(facts["linear"]), device, np.random.default_rng(0))
+            others = _others(settings, facts.linear, device, np.random.default_rng(0))
             thickness = arrays.pop("thickness", None)
+            if not all(array.isfinite().all() for array in arrays.values()):
+                raise ValueError("it holds a number that is not finite")
             if thickness is None:
-                frustum = None if facts["frustum"] is None else Frustum(*facts["frustum"])
-                renderer = PaperRenderer(settings, frustum, bool(facts["disparity"]), **others)
+                frustum = None if facts.frustum is None else Frustum(*facts.frustum)
+                renderer = PaperRenderer(settings, frustum, facts.disparity, **others)
             else:
                 renderer = SkippingRenderer(settings, len(thickness), **others)
-                if thickness.shape != renderer.grid.thickness.shape:
-                    raise ValueError("its occupancy grid has another shape")
-                renderer.grid.load_state({"thickness": thickness.cpu().numpy()})
+                grid = {"thickness": thickness.cpu().numpy()}
+                saved_array(grid, "thickness", renderer.grid.thickness.shape, allow="infinity")
+                renderer.grid.load_state(grid)
             renderer.load_state_dict(arrays)
-            return NerfModel(renderer, space, Bounds(**facts["bounds"]))
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+            return NerfModel(renderer, space, Bounds(**asdict(facts.bounds)))
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, UserError) as error:
         if lacks_memory(error):
             raise
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserError(f"{folder / path} is damaged: {reason}.", "Train again, or choose another result.") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise UserError(f"{folder / path} is damaged: {reason}.", "Train again, or choose another result.", "damaged") from None
 
 
 def nerf_cost(settings: TrainSettings) -> Cost:
@@ -360,24 +365,29 @@ class NerfTrainer(NerfModel):
 
     def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """See :class:`engine.methods.Trainer`."""
-        if facts["views"] != [view.name for view in self.views]:
-            raise UserError("The capture has other views than when this training began.", "Train anew with --overwrite.")
+        known, now = from_mapping(NerfFacts, facts), self._frustum()
+        check_same_views(known, self.views)
         # Old checkpoints say nothing of it.
-        frustum, now = facts.get("frustum", self._frustum()), self._frustum()
-        same = self.space.is_that_of(facts) and (frustum is None) == (now is None) and np.allclose(frustum or 0, now or 0, rtol=1e-6)
+        frustum = known.frustum if "frustum" in facts else now
+        same = self.space.is_that_of(known) and (frustum is None) == (now is None) and np.allclose(frustum or 0, now or 0, rtol=1e-6)
         if isinstance(self.renderer, SkippingRenderer):
-            same = same and arrays["thickness"].shape == tuple(self.renderer.grid.thickness.shape)
+            thickness = saved_array(arrays, "thickness", (None,) * 4, allow="infinity")
+            same = same and thickness.shape == tuple(self.renderer.grid.thickness.shape)
         if not same:
-            raise UserError("The capture shows another place than when this training began.", "Train anew with --overwrite.")
-        self.steps_done = facts["step"]
-        self.rng.bit_generator.state = facts["rng"]
+            raise UserError("The capture shows another place than when this training began.", code="changed")
+        # By the state dict, because IPEX keeps weights in an order of its own.
+        own = self.renderer.state_dict()
+        kinds = ("", *(f"{kind}." for kind in _MOMENTS)) if known.updates else ("",)
+        held = {f"{kind}{name}": saved_array(arrays, f"{kind}{name}", own[name].shape) for kind in kinds for name in self._names}
+        self.steps_done = known.step
+        self.rng.bit_generator.state = asdict(known.rng)
         if isinstance(self.renderer, SkippingRenderer):
             self.renderer.grid.load_state(arrays)
-        self.renderer.load_state_dict({name: torch.from_numpy(arrays[name]) for name in self._names})
-        if facts["updates"]:
+        self.renderer.load_state_dict({name: torch.from_numpy(held[name]) for name in self._names})
+        if known.updates:
             moments = {
-                index: {"step": torch.tensor(float(facts["updates"]), device="cpu")}
-                | {kind: torch.tensor(arrays[f"{kind}.{name}"], device="cpu") for kind in _MOMENTS}
+                index: {"step": torch.tensor(float(known.updates), device="cpu")}
+                | {kind: torch.tensor(held[f"{kind}.{name}"], device="cpu") for kind in _MOMENTS}
                 for index, name in enumerate(self._names)
             }
             self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})

@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,17 @@ from torch.nn.functional import normalize
 from .. import devices
 from ..cameras import Camera, unproject
 from ..contract.capture import Capture
+from ..contract.checkpoints import NgpFacts, NgpFieldFacts
 from ..contract.checks import check_ngp
 from ..contract.errors import UserError, lacks_memory
+from ..contract.parsing import parse_json
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping
 from ..contract.settings import NgpSettings, TrainSettings
 from ..data.bounds import check_parallax, facing_points
 from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
+from ..data.saved import check_same_views, saved_array
 from ..data.scene import near_distance, scene_box, seed_positions
 from ..data.views import View
 from ..fields import light
@@ -149,11 +153,10 @@ def load_ngp_model(folder: Path, result: Result, workers: int) -> NgpModel:
     try:
         with safe_open(folder / path, "numpy") as tensors:
             arrays = {name: tensors.get_tensor(name) for name in ("table", "weights", "thickness")}
-            facts = json.loads(tensors.metadata()["field"])
-        settings, cascades = from_mapping(NgpSettings, facts["settings"]), facts["cascades"]
-        space = Space(np.array(facts["center"], np.float64), float(facts["radius"]))
-        box = np.array([*space.center, space.radius])
-        if cascades not in range(1, _MOST_CASCADES + 1) or box.shape != (4,) or not np.isfinite(box).all() or space.radius <= 0:
+            facts = from_mapping(NgpFieldFacts, parse_json(tensors.metadata()["field"], "its state"))
+        settings, cascades = facts.settings, facts.cascades
+        space = Space(np.array(facts.center), facts.radius)
+        if cascades > _MOST_CASCADES:
             raise ValueError("its box is none")
         # Before anything of the size that its settings say is made.
         sizes = _layout(settings, cascades).rows, cascades * settings.cells**3
@@ -161,15 +164,15 @@ def load_ngp_model(folder: Path, result: Result, workers: int) -> NgpModel:
             raise ValueError("it does not have the size that its settings say")
         device = result.device if result.device in devices.devices() else "cpu"
         model = NgpModel(settings, cascades, space, result.blend, np.random.default_rng(0), device)
-        model.field.mean_table.copy_(torch.from_numpy(arrays["table"]))
-        model.field.mean_weights.copy_(torch.from_numpy(arrays["weights"]))
-        if arrays["thickness"].shape != tuple(model.grid.thickness.shape):
-            raise ValueError("the occupancy grid has another shape")
+        for name, part in (("table", model.field.mean_table), ("weights", model.field.mean_weights)):
+            part.copy_(torch.from_numpy(saved_array(arrays, name, part.shape)))
+        saved_array(arrays, "thickness", model.grid.thickness.shape, allow="infinity")
         model.grid.load_state(arrays)
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, UserError) as error:
         if lacks_memory(error):
             raise
-        raise UserError(f"{folder / path} is damaged: {error}.", "Train anew with --overwrite.") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise UserError(f"{folder / path} is damaged: {reason}.", "Train again, or choose another result.", "damaged") from None
     return model
 
 
@@ -351,12 +354,13 @@ class NgpTrainer(NgpModel):
 
     def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """See :class:`engine.methods.Trainer`."""
-        if facts["views"] != [view.name for view in self.views]:
-            raise UserError("The capture has other views than when this training began.", "Train anew with --overwrite.")
+        known = from_mapping(NgpFacts, facts)
+        check_same_views(known, self.views)
+        thickness = saved_array(arrays, "thickness", (None,) * 4, allow="infinity")
         # Seed points that came, went or moved change the box, and how many grids there are about it.
-        if not self.space.is_that_of(facts) or arrays["thickness"].shape != tuple(self.grid.thickness.shape):
-            raise UserError("The capture shows another place than when this training began.", "Train anew with --overwrite.")
+        if not self.space.is_that_of(known) or thickness.shape != tuple(self.grid.thickness.shape):
+            raise UserError("The capture shows another place than when this training began.", code="changed")
         self.field.load_state(arrays)
         self.grid.load_state(arrays)
-        self.steps_done, self._rays = facts["step"], facts["rays"]
-        self.rng.bit_generator.state = facts["rng"]
+        self.steps_done, self._rays = known.step, min(known.rays, self.settings.batch)
+        self.rng.bit_generator.state = asdict(known.rng)

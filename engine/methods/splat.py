@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ import numpy as np
 from ..cameras import Camera
 from ..color import srgb_to_linear
 from ..contract.capture import Capture
+from ..contract.checkpoints import SplatFacts
 from ..contract.errors import UserError
 from ..contract.result import SPLATS, SPLATS_LINEAR, Result
+from ..contract.schema import from_mapping
 from ..contract.settings import TrainSettings
+from ..data.saved import check_same_views, saved_array
 from ..data.scene import near_distance, scene_box, seed_cloud
 from ..data.views import View, shrunk
 from ..formats.splats import Splats, read_splats, write_splats
@@ -36,6 +40,8 @@ _QUARTER_SHARE = 0.3
 _LEAST_SIZE = 100
 # Share of the run at which each further degree of the harmonics joins, as 1 000 of 30 000 steps in the paper, stretched for short runs.
 _DEGREE_EVERY = 0.08
+# Radii of the scene within which the center of a checkpoint lies: seed points may have changed since, the place has not.
+_FAR = 100.0
 # Seconds that a gaussian takes to be written, into the checkpoint and the PLYs.
 _WRITING = 3e-5
 # Steps that adapt a linear training's splats to viewers that composite sRGB values: 7 % of the training's, up to a maximum. On a furnished
@@ -258,14 +264,27 @@ class SplatTrainer(SplatModel):
 
     def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """See :class:`engine.methods.Trainer`."""
-        if facts["views"] != [view.name for view in self.views]:
-            raise UserError("The capture has other views than when this training began.", "Train anew with --overwrite.")
-        self.gaussians.center = np.array(facts["center"])
-        self.gaussians.load_state(arrays, facts["step"])
+        known = from_mapping(SplatFacts, facts)
+        check_same_views(known, self.views)
+        if known.degree > self.settings.sh_degree or any(view >= len(self.views) for view in known.order):
+            raise UserError("its degree or its order of views does not fit its settings.", code="damaged")
+        if not np.abs(np.array(known.center) - self.gaussians.center).max() <= _FAR * self.radius:
+            raise UserError("The capture shows another place than when this training began.", code="changed")
+        table = saved_array(arrays, "values", (len(self.gaussians.table), None), allow="any")
+        held = {"values": table} | {name: saved_array(arrays, name, table.shape, allow="any") for name in ("first", "second")}
+        # A gaussian that broke would be pruned sooner or later. It is no reason to lose a training.
+        finite = np.all([np.isfinite(array).all(axis=0) for array in held.values()], axis=0)
+        if not finite.any():
+            raise UserError("it holds no gaussian whose numbers are finite.", code="damaged")
         if self.adc:
-            self.adc.pulls, self.adc.times, self.adc.shares = arrays["pulls"], arrays["times"], arrays["shares"]
-            self.adc.was_reset = facts["was_reset"]
+            held |= {name: saved_array(arrays, name, table.shape[1:]) for name in ("pulls", "times", "shares")}
+        held = {name: np.ascontiguousarray(array[..., finite]) for name, array in held.items()}
         if self.exposure:
             self.exposure.load_state(arrays)
-        self.steps_done, self._order, self.degree = facts["step"], facts["order"], facts["degree"]
-        self.rng.bit_generator.state = facts["rng"]
+        self.gaussians.center = np.array(known.center)
+        self.gaussians.load_state(held, known.step)
+        if self.adc:
+            self.adc.pulls, self.adc.times, self.adc.shares = held["pulls"], held["times"], held["shares"]
+            self.adc.was_reset = known.was_reset
+        self.steps_done, self._order, self.degree = known.step, list(known.order), known.degree
+        self.rng.bit_generator.state = asdict(known.rng)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..contract.errors import UserError
+from ..data.saved import saved_array
 from ..kernels.adam.reference import BETA1, BETA2, EPSILON
 from ..kernels.photometric import cpu as photometric
 
@@ -48,5 +50,12 @@ class Exposure:
         return {"exposure": self.logs, "exposure_first": self._first, "exposure_second": self._second, "exposure_times": self._times}
 
     def load_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Takes back what :meth:`state` gave."""
-        self.logs, self._first, self._second, self._times = (arrays[name].copy() for name in self.state())
+        """Takes back what :meth:`state` gave.
+
+        Raises:
+            UserError: an array is missing or does not fit.
+        """
+        held = [saved_array(arrays, name, own.shape, own.dtype).copy() for name, own in self.state().items()]
+        if (held[-1] < 0).any():
+            raise UserError("exposure_times counts below zero.", code="damaged")
+        self.logs, self._first, self._second, self._times = held

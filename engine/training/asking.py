@@ -10,7 +10,7 @@ from typing import TypeVar
 from ..contract.errors import UserError
 from ..contract.result import Result
 from ..contract.schema import from_mapping
-from .checkpoint import read_checkpoint
+from .checkpoint import read_progress
 
 Settings = TypeVar("Settings")
 
@@ -42,14 +42,14 @@ def resumed(folder: Path, old: Result, given: Settings) -> Settings:
         UserError: it has more steps already, or is finished and no budget is given.
     """
     settings = from_mapping(type(given), old.settings, "settings")
-    saved = read_checkpoint(folder)
+    saved = read_progress(folder)
     if given.steps is not None:
-        if saved is not None and saved[1]["step"] > given.steps:
-            raise UserError(f"{folder} has {saved[1]['step']} steps already.", "Give --steps a larger number.")
+        if saved is not None and saved.step > given.steps:
+            raise UserError(f"{folder} has {saved.step} steps already.", "Ask for more steps (--steps counts all of them).", "enough_steps")
         return replace(settings, steps=given.steps, minutes=None)
     if given.minutes is not None:
-        spent = saved[1]["seconds"] / 60 if saved is not None else 0.0
+        spent = saved.seconds / 60 if saved is not None else 0.0
         return replace(settings, steps=None, minutes=given.minutes + spent)
     if old.status == "done":
-        raise UserError(f"{folder} is finished.", "Give --steps (in all) or --minutes (more) to go on.")
+        raise UserError(f"{folder} is finished.", "To continue, give more time (--minutes) or more steps in all (--steps).", "finished")
     return settings

@@ -47,7 +47,7 @@ from ..kernels import compiling, use_threads
 from ..methods import Trainer, new_trainer
 from ..processes import identity
 from .budget import Budget, Clock, Pace
-from .checkpoint import read_checkpoint, write_checkpoint
+from .checkpoint import read_checkpoint, restore, write_checkpoint
 from .ending import Cancelled, EndRequest, end_requests
 from .lock import LOCK, locked
 from .reporting import Reporter
@@ -162,6 +162,7 @@ def _train(job: Run, asked_to_end: EndRequest) -> Result:
     budget: Budget | None = None
     test: list[View] = []
     try:
+        saved = read_checkpoint(job.folder, settings.method) if job.resume else None
         if not compiling.is_compiled():
             with clock.paused():
                 compiling.compile_all(stage_progress("compile"))
@@ -177,10 +178,9 @@ def _train(job: Run, asked_to_end: EndRequest) -> Result:
             report("note", message=trainer.note)
         transparent = views[0].image.shape[2] == 4
         result = replace(result, antialias=trainer.antialias, background="white" if transparent else "black")
-        saved = read_checkpoint(job.folder) if job.resume else None
         if saved is not None:
-            trainer.load_state(*saved)
-            clock.before = saved[1]["seconds"]
+            restore(trainer, saved)
+            clock.before = saved.progress.seconds
         elif job.resume:
             report("warning", message="There was no checkpoint yet, so training starts from the beginning.")
         budget = Budget(clock, settings.steps, None if settings.minutes is None else settings.minutes * 60)
@@ -235,7 +235,7 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
             view_seconds = last_preview - now
             preview_wait = min(max(_PREVIEW_EVERY, (last_preview - now) / _SHARE), _PREVIEW_WAIT)
         if now - last_checkpoint > checkpoint_wait:
-            _checkpoint(job.folder, trainer, clock)
+            write_checkpoint(job.folder, trainer, clock.seconds())
             last_checkpoint = clock.seconds()
             checkpoint_wait = max(_CHECKPOINT_EVERY, (last_checkpoint - now) / _SHARE)
         if now - last_report > _REPORT_EVERY:
@@ -291,7 +291,7 @@ def _finish(job: Run, trainer: Trainer, test: list[View], clock: Clock, result: 
     report = job.reporter
     # Who ends a training early wants all that can be made of it; who asks later wants the end.
     ended_early = asked_to_end()
-    _checkpoint(job.folder, trainer, clock)
+    write_checkpoint(job.folder, trainer, clock.seconds())
     # What an earlier end of this result left does not belong to what is there now: a mesh that is not made this time, scores.
     result = replace(result, artifacts=(), metrics={}, dimensions=None, bounds=None, step=trainer.steps_done)
     for kind, path in trainer.artifacts(job.folder):
@@ -329,11 +329,6 @@ def _finish(job: Run, trainer: Trainer, test: list[View], clock: Clock, result: 
     for name, value in result.metrics.items():
         report("metric", name=name, value=value)
     return result
-
-
-def _checkpoint(folder: Path, trainer: Trainer, clock: Clock) -> None:
-    arrays, facts = trainer.state()
-    write_checkpoint(folder, arrays, {**facts, "seconds": clock.seconds()})
 
 
 def mark_failed(folder: Path) -> None:

@@ -23,7 +23,7 @@ from ..voxels.make_data import MADE_UP
 from ..voxels.trainer import VoxelTrainer
 from ..voxels.weights import read_weights, write_weights
 from .budget import Budget, Clock
-from .checkpoint import read_checkpoint, write_checkpoint
+from .checkpoint import read_checkpoint, restore, write_checkpoint
 from .ending import Cancelled, EndRequest, end_requests
 from .lock import locked
 from .loop import mark_failed
@@ -98,7 +98,7 @@ def _train(job: VoxelRun, asked_to_end: EndRequest) -> Result:
     cancelled = True
     try:
         # Before data is packed, which takes minutes.
-        saved = read_checkpoint(job.folder) if job.resume else None
+        saved = read_checkpoint(job.folder, METHOD) if job.resume else None
         start = read_weights(Path(settings.start), settings.network)[0] if settings.start and saved is None else None
         shapes = {
             split: load_split(job.data, split, progress("load")) for split in SPLITS if split == "train" or shape_folders(job.data, split)
@@ -109,8 +109,8 @@ def _train(job: VoxelRun, asked_to_end: EndRequest) -> Result:
         if start is not None:
             trainer.start_from(start)
         if saved is not None:
-            trainer.load_state(*saved)
-            clock.before = saved[1]["seconds"]
+            restore(trainer, saved)
+            clock.before = saved.progress.seconds
         elif job.resume:
             report("warning", message="There was no checkpoint yet, so training starts from the beginning.")
         budget = Budget(clock, settings.steps, None if settings.minutes is None else settings.minutes * 60)
@@ -158,14 +158,14 @@ def _loop(job: VoxelRun, trainer: VoxelTrainer, budget: Budget, val: Shapes | No
                 # The end is scored within the time, at the pace of this look.
                 budget.reserve = 1.2 * (last_look - now) * len(test) / len(val)
         if now - last_checkpoint >= _CHECKPOINT_EVERY:
-            _checkpoint(job.folder, trainer, clock)
+            write_checkpoint(job.folder, trainer, clock.seconds())
             last_checkpoint = clock.seconds()
 
 
 def _finish(job, trainer: VoxelTrainer, test: Shapes | None, clock: Clock, result: Result, progress, asked_to_end: EndRequest) -> Result:
     """Writes checkpoint and weights, and scores them unless the user waits for the end."""
     report = job.reporter
-    _checkpoint(job.folder, trainer, clock)
+    write_checkpoint(job.folder, trainer, clock.seconds())
     result = replace(result, artifacts=(), metrics={})
     (job.folder / METRICS).unlink(missing_ok=True)
     found: dict[int, np.ndarray] = {}
@@ -192,8 +192,3 @@ def _finish(job, trainer: VoxelTrainer, test: Shapes | None, clock: Clock, resul
 
 def _scored(shapes: Shapes) -> list[int]:
     return [views for views in SCORED if views <= shapes.views.shape[1]]
-
-
-def _checkpoint(folder: Path, trainer: VoxelTrainer, clock: Clock) -> None:
-    arrays, facts = trainer.state()
-    write_checkpoint(folder, arrays, {**facts, "seconds": clock.seconds()})

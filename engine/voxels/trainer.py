@@ -15,7 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..contract.checkpoints import VoxelFacts
+from ..contract.schema import from_mapping
 from ..contract.voxels import VoxelTrainSettings
+from ..data.saved import saved_array
 from .batches import scoring_batch, training_batch
 from .dataset import Shapes
 from .muon import Muon, matrices
@@ -32,6 +35,8 @@ _OVERLAP = 0.3
 # A gradient of this length or more is cut to it: one shape that nobody expected would undo many steps.
 _LONGEST = 5.0
 _SCORED_AT_ONCE = 8
+# What AdamW and Muon keep of each weight; AdamW's count of steps is a single number.
+_ADAM, _MUON = ("exp_avg", "exp_avg_sq", "step"), ("momentum",)
 
 
 class VoxelTrainer:
@@ -113,12 +118,26 @@ class VoxelTrainer:
         return {name: value.detach().cpu().numpy() for name, value in arrays.items()}, {"step": self.steps_done}
 
     def load_state(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-        """Takes over what :meth:`state` gave."""
+        """Takes over what :meth:`state` gave.
+
+        Raises:
+            UserError: it is damaged, or of another network.
+        """
+        known = from_mapping(VoxelFacts, facts)
+        arrays = {name: np.atleast_1d(value) for name, value in arrays.items()}
+        shapes = {
+            f"{kind}{name}": value.shape
+            for kind, network in (("weights.", self.network), ("mean.", self.mean))
+            for name, value in network.state_dict().items()
+        }
+        for name, values in self.network.named_parameters() if known.step else ():
+            kinds = _ADAM if self._owner(values) is self.optimizers[0] else _MUON
+            shapes |= {f"moments.{name}.{kind}": () if kind == "step" else values.shape for kind in kinds}
+        held = {name: saved_array(arrays, name, tuple(shape) or (1,)) for name, shape in shapes.items()}
         for kind, network in (("weights.", self.network), ("mean.", self.mean)):
-            held = {name: torch.from_numpy(value) for name, value in arrays.items() if name.startswith(kind)}
-            network.load_state_dict({name.removeprefix(kind): value for name, value in held.items()})
+            network.load_state_dict({name: torch.from_numpy(held[f"{kind}{name}"]) for name in network.state_dict()})
         for name, values in self.network.named_parameters():
-            moments = {key.rpartition(".")[2]: value for key, value in arrays.items() if key.startswith(f"moments.{name}.")}
+            moments = {key.rpartition(".")[2]: value for key, value in held.items() if key.startswith(f"moments.{name}.")}
             # Files give Adam's count of steps back as a list of one. Moments lie in memory as their weights do: the fused step (torch 2.13)
             # pairs them up by address.
             self._moments(values).update(
@@ -129,12 +148,15 @@ class VoxelTrainer:
                     for key, value in moments.items()
                 }
             )
-        self.steps_done = facts["step"]
+        self.steps_done = known.step
 
     def _moments(self, weights: Tensor) -> dict[str, Any]:
         """What the optimizer of some weights keeps of them, to read or to fill."""
+        return self._owner(weights).state[weights]
+
+    def _owner(self, weights: Tensor) -> torch.optim.Optimizer:
         (owner,) = (each for each in self.optimizers if any(weights is one for group in each.param_groups for one in group["params"]))
-        return owner.state[weights]
+        return owner
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """What this step learns from. That of the next is put together meanwhile, in a thread of its own: much of it runs on one core."""

@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import nn
 
 from ..contract.errors import UserError, lacks_memory
+from ..contract.parsing import parse_json
 from ..contract.result import WEIGHTS, replacing
 from .networks import new_network
 
@@ -40,15 +41,20 @@ def read_weights(file: Path, named: str = "") -> tuple[nn.Module, dict[str, Any]
     file = file / WEIGHTS if file.is_dir() else file
     try:
         with safe_open(file, "pt") as tensors:
-            facts = json.loads(tensors.metadata()["facts"])
+            facts = parse_json(tensors.metadata()["facts"], "its state")
             network = new_network(facts["network"])
-            network.load_state_dict({name: tensors.get_tensor(name).float() for name in tensors.keys()})
+            arrays = {name: tensors.get_tensor(name).float() for name in tensors.keys()}
+            if not all(array.isfinite().all() for array in arrays.values()):
+                raise ValueError("it holds a number that is not finite")
+            network.load_state_dict(arrays)
     except FileNotFoundError:
         raise UserError(f"There are no weights {file}.", "Train some with: voxels train.") from None
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, UserError) as error:
         if lacks_memory(error):
             raise
-        raise UserError(f"{file} does not hold weights of this program, or is damaged: {str(error).splitlines()[0]}.") from None
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        hint = "Choose the result of another training of voxels, or its weights.safetensors."
+        raise UserError(f"{file} does not hold weights of this program, or is damaged: {reason}.", hint, "damaged") from None
     if named and facts["network"] != named:
         raise UserError(f"{file} holds weights of {facts['network']}, not of {named}.", f"Take --network {facts['network']}.")
     return network.eval(), facts

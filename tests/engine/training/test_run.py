@@ -235,12 +235,16 @@ def test_a_full_disk_is_one_sentence(monkeypatch, tmp_path):
     from engine.contract.errors import UserError
     from engine.training.checkpoint import write_checkpoint
 
+    class Trainer:
+        def state(self):
+            return {"a": np.zeros(3)}, {}
+
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
     (tmp_path / "checkpoint.safetensors").write_text("the last whole one")
     with pytest.raises(UserError, match="disk is full"):
-        write_checkpoint(tmp_path, {"a": np.zeros(3)}, {})
+        write_checkpoint(tmp_path, Trainer(), 0.0)
     assert (tmp_path / "checkpoint.safetensors").read_text() == "the last whole one"
     assert len(list(tmp_path.iterdir())) == 1

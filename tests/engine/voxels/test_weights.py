@@ -44,6 +44,11 @@ def test_damaged_weights_are_refused(tmp_path):
         save(arrays, {"facts": json.dumps({"network": "other"})}),
         save({name: value for name, value in arrays.items() if name != first}, {"facts": json.dumps({"network": "gru-3-small"})}),
         save({**arrays, first: arrays[first].flatten()}, {"facts": json.dumps({"network": "gru-3-small"})}),
+        save({**arrays, first: arrays[first] * torch.nan}, {"facts": json.dumps({"network": "gru-3-small"})}),
+        save({**arrays, first: arrays[first] + torch.inf}, {"facts": json.dumps({"network": "gru-3-small"})}),
+        save(arrays, {"facts": "[" * 50_000}),
+        save(arrays, {"facts": json.dumps({"network": ["gru-3-small"]})}),
+        save(arrays, {"facts": "[]"}),
     ]
     for content in bad:
         file.write_bytes(content)
