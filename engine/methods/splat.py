@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +21,7 @@ from ..contract.settings import TrainSettings
 from ..data.saved import check_same_views, saved_array
 from ..data.scene import near_distance, scene_box, seed_cloud
 from ..data.views import View, shrunk
-from ..formats.splats import Splats, read_splats, write_splats
+from ..formats.splats import read_splats, write_splats
 from ..formats.splats.blending import to_blend
 from ..kernels.photometric import cpu as photometric
 from ..splats import optimizer
@@ -44,9 +43,6 @@ _DEGREE_EVERY = 0.08
 _FAR = 100.0
 # Seconds that a gaussian takes to be written, into the checkpoint and the PLYs.
 _WRITING = 3e-5
-# Steps that adapt a linear training's splats to viewers that composite sRGB values: 7 % of the training's, up to a maximum. On a furnished
-# room (36 views at 400x300, 60 000 gaussians, 1 500 steps) held-out views gain 3 dB over colors refitted one gaussian at a time.
-_ADAPT_SHARE, _MAX_ADAPT_STEPS = 0.07, 200
 
 
 class SplatModel:
@@ -121,8 +117,6 @@ class SplatTrainer(SplatModel):
         self.loss = PhotometricLoss(self.settings.ssim_weight, blend == "linear", self.settings.coverage_weight)
         self.exposure = Exposure(len(views)) if self.settings.exposure else None
         self.steps_done = 0
-        self._step_seconds = 0.0
-        self._seed = settings.seed
         self._order: list[int] = []
 
     @property
@@ -133,7 +127,7 @@ class SplatTrainer(SplatModel):
     @property
     def ending_seconds(self) -> float:
         """See :class:`engine.methods.Trainer`."""
-        return _WRITING * self.count + self._adapt_steps * self._step_seconds
+        return _WRITING * self.count
 
     def step(self, progress: float) -> float:
         """See :class:`engine.methods.Trainer`."""
@@ -141,8 +135,10 @@ class SplatTrainer(SplatModel):
             self._order = self.rng.permutation(len(self.views)).tolist()
         index = self._order.pop()
         view = self._views(progress)[index]
-        background = self._draw_background(self.rng)
-        begin = time.perf_counter()
+        if self.background == "random":
+            background = self.rng.random(3, dtype=np.float32)
+        else:
+            background = np.full(3, 1.0 if self.background == "white" else 0.0, np.float32)
         self.steps_done += 1
         self.degree = min(self.settings.sh_degree, int(progress / _DEGREE_EVERY))
         gains = self.exposure.gains(index) if self.exposure else np.ones(3, np.float32)
@@ -178,14 +174,7 @@ class SplatTrainer(SplatModel):
             self.gaussians.sort()
         if self.mcmc:
             self.mcmc.shake(self.gaussians, float(rates[0]), self.rng)
-        self._step_seconds += 0.05 * (time.perf_counter() - begin - self._step_seconds)
         return loss
-
-    def _draw_background(self, rng: np.random.Generator) -> np.ndarray:
-        """The sRGB background of a step, [3] float32."""
-        if self.background == "random":
-            return rng.random(3, dtype=np.float32)
-        return np.full(3, 1.0 if self.background == "white" else 0.0, np.float32)
 
     def _views(self, progress: float) -> list[View]:
         """Small views first: shapes settle in a fraction of the time, and details have no use before (Chen et al. 2025, DashGaussian)."""
@@ -198,41 +187,13 @@ class SplatTrainer(SplatModel):
         shrinking = self.views[0].camera.width / self._views(progress)[0].camera.width
         return round(self.start + (self.settings.max_gaussians - self.start) / shrinking ** (2 - progress))
 
-    @property
-    def _adapt_steps(self) -> int:
-        return min(int(_ADAPT_SHARE * self.steps_done), _MAX_ADAPT_STEPS) if self.blend == "linear" else 0
-
-    def _for_other_viewers(self, splats: Splats) -> Splats:
-        """Adapts splats that were trained in linear light to viewers that composite sRGB values.
-
-        A refit of each gaussian's colors keeps opaque surfaces. The rest, how translucent gaussians mix, is optimized on the training
-        views: colors, opacities, scales and rotations, at their usual learning rates; means stay.
-        """
-        refitted = to_blend(splats, "srgb")
-        gaussians, renderer = Gaussians.from_splats(refitted), Renderer(self.renderer.workers)
-        photometric_loss = PhotometricLoss(self.settings.ssim_weight, False, self.settings.coverage_weight)
-        # Its own generator: artifacts are written in the middle of a run that is cancelled and resumed later.
-        rng = np.random.default_rng(self._seed)
-        for step in range(self._adapt_steps):
-            index = int(rng.integers(len(self.views)))
-            view, background = self.views[index], self._draw_background(rng)
-            gains = self.exposure.gains(index) if self.exposure else np.ones(3, np.float32)
-            image = renderer.render(gaussians, view.camera, background / gains, degree=refitted.degree, antialias=self.antialias, near=NEAR)
-            _, v_image = photometric_loss(image, view.image, background, view.mask, gains)
-            renderer.backward(v_image)
-            rates = optimizer.rates(self.settings, self.radius, step / self._adapt_steps, len(gaussians.table))
-            rates[:3] = 0
-            renderer.step(gaussians, rates, step + 1)
-        return gaussians.splats("srgb", self.antialias)
-
     def artifacts(self, folder: Path) -> Iterator[tuple[str, str]]:
-        """Writes the splats as trained and, where they were trained in linear light, adapted to other viewers."""
+        """Writes the splats as trained and, where they were trained in linear light, refitted to sRGB for other programs."""
         splats = self.gaussians.splats(self.blend, self.antialias)
         if self.blend == "linear":
             write_splats(folder / SPLATS_LINEAR, splats)
             yield "splats_linear", SPLATS_LINEAR
-            splats = self._for_other_viewers(splats)
-        write_splats(folder / SPLATS, splats)
+        write_splats(folder / SPLATS, to_blend(splats, "srgb"))
         yield "splats", SPLATS
 
     def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
