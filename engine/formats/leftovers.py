@@ -131,15 +131,14 @@ def no_capture(folder: Path) -> UserError:
     for above in folder.parents[:3]:
         if any((above / mark).is_file() for mark in _MARKS) or model_folders(above):
             return UserError(f"{folder} has no cameras, but {above}, in which it lies, is a capture.", f"Choose {above}.")
+    missing = f"no {', no '.join(_MARKS[:3])} and no COLMAP model"
     photos = sum(is_image(os.path.basename(path)) for path in lying)
     videos = [path for path in lying if path.lower().endswith(VIDEO_SUFFIXES)]
     if photos or videos:
         what = f"{photos} photos" if photos else "a video"
-        return UserError(f"{folder} holds {what}, but no cameras.", _cameras_hint(folder if photos else folder / videos[0], not photos))
-    return UserError(
-        f"{folder} is not a capture: it has no {', no '.join(_MARKS[:3])} and no COLMAP model.",
-        "Choose the folder that a capture was written to.",
-    )
+        hint = _cameras_hint(folder if photos else folder / videos[0], not photos)
+        return UserError(f"{folder} holds {what}, but no cameras: {missing}.", hint)
+    return UserError(f"{folder} is not a capture: it has {missing}.", "Choose the folder that a capture was written to.")
 
 
 def _cameras_hint(data: Path, video: bool) -> str:
