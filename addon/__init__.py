@@ -4,11 +4,11 @@
 import bpy
 
 from . import operators, properties, ui
-from .jobs import batch, running
+from .jobs import batch, carrying, running
 from .results import assets
 from .ui.preferences import engine_python
 
-_PIECES = (properties, operators, ui, running, assets)
+_PIECES = (properties, operators, ui, carrying, running, assets)
 _command = None
 
 

@@ -26,6 +26,7 @@ from ..engine.contract.settings import (
     TrainSettings,
 )
 from ..engine.contract.voxels import VoxelSettings, VoxelShape
+from .jobs.folders import CAPTURE, HOME, TRAINED, VOXELS
 from .results.looks import LOOKS, is_lit, looks_of, show, shown_as
 from .results.voxels import is_voxels, reshape, shape_of
 
@@ -96,8 +97,8 @@ _ADVICE = {
     "nerf": "For study and comparison. As published it takes days or weeks, hours with samples only where something is. Brings back a mesh",
 }
 _DEFAULTS = {
-    (CaptureSettings, "out"): "//reconstruct/capture",
-    (TrainStage, "out"): "//reconstruct/result",
+    (CaptureSettings, "out"): f"{HOME}/{CAPTURE}",
+    (TrainStage, "out"): f"{HOME}/{TRAINED}",
     # These may be None; the panel starts from here once the user wants them.
     (TrainSettings, "minutes"): 3.0,
     (TrainSettings, "steps"): 2000,
@@ -283,7 +284,7 @@ class RECONSTRUCT_PG_pictures(bpy.types.PropertyGroup):
     out: bpy.props.StringProperty(
         name="Folder",
         description="Folder that receives a folder for each result",
-        default="//reconstruct/voxels",
+        default=f"{HOME}/{VOXELS}",
         subtype="DIR_PATH",
         options={"PATH_SUPPORTS_BLEND_RELATIVE"},
     )
@@ -298,6 +299,7 @@ class RECONSTRUCT_PG_scene(bpy.types.PropertyGroup):
     import_: bpy.props.PointerProperty(type=_GROUPS[ImportSettings])
     place: bpy.props.PointerProperty(type=_GROUPS[PlaceSettings])
     voxels: bpy.props.PointerProperty(type=RECONSTRUCT_PG_pictures)
+    home: bpy.props.StringProperty(name="Home", description="What the default folders begin with; kept by the add-on", options={"HIDDEN"})
 
 
 def _look_items(self: bpy.types.PropertyGroup, context: bpy.types.Context | None) -> list[tuple[str, str, str, int]]:
@@ -384,7 +386,7 @@ class RECONSTRUCT_PG_window(bpy.types.PropertyGroup):
     message: bpy.props.StringProperty(description="What went wrong")
     hint: bpy.props.StringProperty(description="What to do about it")
     note: bpy.props.StringProperty(description="What the user should know of the job, such as what it costs")
-    warning: bpy.props.StringProperty(description="The newest warning of the job")
+    warning: bpy.props.StringProperty(description="The newest warnings of the job, one per line")
     engine: bpy.props.StringProperty(description="What the last check of the engine found, one line each")
     engine_ok: bpy.props.BoolProperty(description="The last check found a working engine")
 

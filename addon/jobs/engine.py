@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from ...engine.contract.settings import ProxySettings, TrainSettings
 from ...engine.contract.voxels import VoxelSettings
 from . import process
 
-# The folder that holds the package `engine`: `python -m engine` puts the working folder on its path.
+# The folder that holds the package `engine`.
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ("torch", "numba")
 _CHOOSE = "Choose the Python of an environment with torch and Numba."
@@ -102,13 +103,13 @@ def voxels_command(
 
 def start(command: list[str], folder: Path, *, anew: bool = False) -> process.Job:
     """Starts the engine; see :func:`process.start`."""
-    return process.start(command, folder, cwd=ROOT, environment=process.clean_environment(os.environ), anew=anew)
+    return process.start(command, folder, cwd=folder, environment=_environment(), anew=anew)
 
 
 def start_check(python: Path) -> subprocess.Popen:
     """Starts the engine's doctor; :func:`read_check` takes the answer when it has ended."""
     return subprocess.Popen(
-        [str(python), "-m", "engine", "doctor", "--json"], cwd=ROOT, env=process.clean_environment(os.environ), stdin=subprocess.DEVNULL,
+        [str(python), "-m", "engine", "doctor", "--json"], cwd=tempfile.gettempdir(), env=_environment(), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
         creationflags=subprocess.CREATE_NO_WINDOW if os.name == "nt" else 0,
     )  # fmt: skip
@@ -133,6 +134,13 @@ def read_check(doctor: subprocess.Popen, seconds: float = 120.0) -> dict[str, An
         return answer
     last = next((line.strip() for line in reversed(err.splitlines()) if line.strip()), f"exit code {doctor.returncode}")
     raise UserError(f"The engine does not run in {doctor.args[0]}: {last[:200]}", _CHOOSE)
+
+
+def _environment() -> dict[str, str]:
+    """The engine's variables. Its working folder is not the extension's, which Windows could then not replace while the engine runs; so
+    the path names it, and nothing in the working folder is imported.
+    """
+    return {**process.clean_environment(os.environ), "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
 
 
 def _python_at(path: Path) -> Path | None:

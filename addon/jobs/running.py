@@ -7,16 +7,18 @@ One job at a time, because two would share the processor. The panels read only t
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import bpy
 
 from ...engine.contract.errors import UserError
-from . import process
-from .folders import absolute, result_folder
+from . import private, process
+from .folders import is_of_this_file, own_capture, own_result, result_folder
 from .process import Job, State
 
 INTERVAL = 0.3
 _LARGEST = 2**31 - 1
+_MAX_WARNINGS = 3
 
 _job: Job | None = None
 _kind = ""
@@ -39,11 +41,8 @@ def follow(job: Job, kind: str, after: Callable[[State], None] | None = None) ->
     global _job, _kind, _after
     refuse_second()
     _job, _kind, _after = job, kind, after
-    window_manager = bpy.context.window_manager
-    for name in window_manager.reconstruct.bl_rna.properties.keys():
-        if name not in ("rna_type", "name", "engine", "engine_ok"):
-            window_manager.reconstruct.property_unset(name)
-    window_manager.reconstruct.kind = kind
+    forget()
+    bpy.context.window_manager.reconstruct.kind = kind
     _show(job)
     if not bpy.app.timers.is_registered(_tick):
         bpy.app.timers.register(_tick, first_interval=INTERVAL, persistent=True)
@@ -73,23 +72,42 @@ def cancel() -> None:
     redraw()
 
 
-def find_running(scene: bpy.types.Scene) -> None:
-    """Follows the job that an earlier Blender left running in one of the scene's folders; one that is followed is shown again."""
+def forget() -> None:
+    """Shows no job in the panels."""
+    shown = bpy.context.window_manager.reconstruct
+    for name in shown.bl_rna.properties.keys():
+        if name not in ("rna_type", "name", "engine", "engine_ok"):
+            shown.property_unset(name)
+
+
+def find_running(first: bpy.types.Scene) -> None:
+    """Follows the job that an earlier Blender left running in a folder of one of the file's scenes; one that is followed is shown again.
+
+    Args:
+        first: the scene whose folders are looked at first.
+    """
     if (job := current()) is not None:
         # Opening a file empties the window manager's properties.
         bpy.context.window_manager.reconstruct.kind = _kind
         _show(job)
         return
-    settings = scene.reconstruct
-    for kind, folder in (
-        ("train", absolute(settings.train.out)),
-        ("capture", absolute(settings.capture.out)),
-        ("proxy", result_folder(scene)),
-    ):
-        job = process.attach(folder)
-        if job is not None:
-            follow(job, "proxy" if job.state.task else kind)
-            return
+    looked: set[Path] = set()
+    for scene in (first, *bpy.data.scenes):
+        for kind, folder in (("train", own_result(scene)), ("capture", own_capture(scene)), ("proxy", result_folder(scene))):
+            if folder in looked:
+                continue
+            looked.add(folder)
+            if (job := process.attach(folder)) is not None:
+                follow(job, "proxy" if job.state.task else kind)
+                return
+
+
+def show_after_load() -> None:
+    """Shows the panels of another file without the end of a job that was not its own, and looks for one that runs."""
+    shown = bpy.context.window_manager.reconstruct
+    if shown.folder and not is_of_this_file(Path(shown.folder)):
+        forget()
+    find_running(bpy.context.scene)
 
 
 def redraw() -> None:
@@ -117,6 +135,7 @@ def _tick() -> float | None:
     if not job.state.ended:
         return INTERVAL
     _job = _after = None
+    private.sweep()
     if after is not None:
         after(job.state)
     return None
@@ -131,16 +150,17 @@ def _show(job: Job) -> None:
         setattr(shown, name, -1.0 if value is None else value)
     shown.preview = str(state.preview or "")
     shown.message, shown.hint, shown.note = state.message, state.hint, state.note
-    shown.warning = state.warnings[-1] if state.warnings else ""
+    shown.warning = "\n".join(dict.fromkeys(state.warnings[-_MAX_WARNINGS:]))
 
 
 @bpy.app.handlers.persistent
 def _after_load(*_: object) -> None:
     if not bpy.app.background:
-        find_running(bpy.context.scene)
+        show_after_load()
 
 
 def _at_start() -> None:
+    private.sweep()
     _after_load()
 
 

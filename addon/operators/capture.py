@@ -7,7 +7,7 @@ from ...engine.contract.settings import CaptureSettings
 from ..capture.cameras import add_cameras
 from ..capture.export import made_here
 from ..jobs import process, running, stages
-from ..jobs.folders import absolute, named
+from ..jobs.folders import claim, named, own_capture
 from ..properties import to_settings
 from .base import Told, no_job_runs
 
@@ -45,7 +45,7 @@ class RECONSTRUCT_OT_capture(Told, bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self._asked = True
-        if made_here(absolute(context.scene.reconstruct.capture.out)):
+        if made_here(own_capture(context.scene)):
             self.replace = True
             return context.window_manager.invoke_confirm(
                 self,
@@ -59,7 +59,8 @@ class RECONSTRUCT_OT_capture(Told, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> None:
         settings = to_settings(context.scene.reconstruct.capture, CaptureSettings)
-        folder = named(settings.out)
+        claim(context.scene)
+        folder = named(settings.out, context.scene)
         if bpy.app.background:
             process.clear_cancel(folder)
             stages.capture_here(context.scene, folder, settings, replace=self.replace)

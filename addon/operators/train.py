@@ -6,7 +6,7 @@ import bpy
 from ...engine.contract.job import TrainStage
 from ...engine.contract.result import RESULT
 from ..jobs import running, stages
-from ..jobs.folders import absolute, capture_folder, named
+from ..jobs.folders import absolute, capture_folder, claim, named, own_result
 from ..properties import to_settings
 from ..ui import facts
 from ..ui.preferences import engine_python
@@ -35,7 +35,7 @@ class RECONSTRUCT_OT_train(Told, bpy.types.Operator):
         if not no_job_runs(cls):
             return False
         chosen = context.scene.reconstruct.train.capture
-        if not (chosen and absolute(chosen).is_dir() or facts.is_own_capture(capture_folder(context.scene))):
+        if not (chosen and absolute(chosen, context.scene).is_dir() or facts.is_own_capture(capture_folder(context.scene))):
             cls.poll_message_set("There is no capture yet. Capture the scene first, or choose the folder of a capture.")
             return False
         return True
@@ -50,7 +50,7 @@ class RECONSTRUCT_OT_train(Told, bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self._asked = True
-        if self.mode == "REPLACE" and (absolute(context.scene.reconstruct.train.out) / RESULT).exists():
+        if self.mode == "REPLACE" and (own_result(context.scene) / RESULT).exists():
             return context.window_manager.invoke_confirm(
                 self,
                 event,
@@ -70,9 +70,10 @@ class RECONSTRUCT_OT_train(Told, bpy.types.Operator):
 
     def _start(self, context: bpy.types.Context) -> stages.Job:
         stage = to_settings(context.scene.reconstruct.train, TrainStage)
+        claim(context.scene)
         return stages.start_training(
             capture_folder(context.scene),
-            named(stage.out),
+            named(stage.out, context.scene),
             stage.settings,
             chosen_python=engine_python(),
             overwrite=self.mode == "REPLACE",

@@ -13,7 +13,7 @@ from ...engine.contract.result import CANCEL, EVENTS, LOG
 from ...engine.contract.settings import ImportSettings
 from ...engine.contract.voxels import VoxelSettings, check_pictures
 from ..jobs import running, stages
-from ..jobs.folders import absolute, named
+from ..jobs.folders import absolute, claim, named
 from ..jobs.pictures import picture_file
 from ..jobs.process import State
 from ..properties import to_settings, typed
@@ -38,6 +38,7 @@ class _Recognise(Told):
         # One may have been started while the file browser was open.
         running.refuse_second()
         scene = context.scene
+        claim(scene)
         unit = scene.unit_settings.scale_length
         chosen = to_settings(scene.reconstruct.voxels.settings, VoxelSettings)
         weights = str(absolute(chosen.weights)) if chosen.weights else ""
@@ -71,7 +72,7 @@ class RECONSTRUCT_OT_voxels(_Recognise, bpy.types.Operator, ImportHelper):
         if not pictures and self.filepath and not self.filepath.endswith(("/", "\\")):
             pictures = [absolute(self.filepath)]
         check_pictures(len(pictures))
-        self.recognise(context, pictures, _free(named(context.scene.reconstruct.voxels.out), pictures[0].stem))
+        self.recognise(context, pictures, _free(named(context.scene.reconstruct.voxels.out, context.scene), pictures[0].stem))
 
 
 class RECONSTRUCT_OT_voxels_of_image(_Recognise, bpy.types.Operator):
@@ -95,7 +96,7 @@ class RECONSTRUCT_OT_voxels_of_image(_Recognise, bpy.types.Operator):
         image = _image(context)
         chosen = context.scene.reconstruct.voxels
         mask = chosen.mask if image == chosen.image else None
-        out = _free(named(chosen.out), Path(image.name).stem)
+        out = _free(named(chosen.out, context.scene), Path(image.name).stem)
         masks = [picture_file(mask, _copy(out, "_mask"))] if mask is not None else []
         self.recognise(context, [picture_file(image, _copy(out))], out, masks)
 

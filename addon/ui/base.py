@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import bpy
 
+from ..jobs.folders import HOME, moved_home
 from ..properties import advanced_names
+from .text import draw_text
 
 
 class Step:
@@ -35,6 +37,13 @@ def draw_advanced(layout: bpy.types.UILayout, group: bpy.types.PropertyGroup, cl
     column = settings_column(layout)
     for name in advanced_names(cls):
         column.prop(group, name)
+
+
+def draw_folder(layout: bpy.types.UILayout, context: bpy.types.Context, group: bpy.types.PropertyGroup, name: str) -> None:
+    """Draws the setting of a folder in which a scene keeps its data, and where that is after the file or the scene was renamed."""
+    layout.prop(group, name)
+    if getattr(group, name).startswith(HOME) and (moved := moved_home(context.scene)):
+        draw_text(layout, f"Is in {moved}", context, icon="FILE_FOLDER")
 
 
 def draw_button(layout: bpy.types.UILayout, operator: str, text: str, icon: str) -> bpy.types.OperatorProperties:

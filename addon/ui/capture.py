@@ -4,9 +4,9 @@
 import bpy
 
 from ...engine.contract.settings import CaptureSettings
-from ..jobs.folders import absolute
+from ..jobs.folders import own_capture
 from . import facts
-from .base import Advanced, Step, draw_advanced, draw_button, settings_column
+from .base import Advanced, Step, draw_advanced, draw_button, draw_folder, settings_column
 from .job import draw_job
 
 
@@ -31,12 +31,12 @@ class RECONSTRUCT_PT_capture(Step, bpy.types.Panel):
         size.prop(settings, "width")
         size.prop(settings, "height")
         column.prop(settings, "samples")
-        column.prop(settings, "out")
+        draw_folder(column, context, settings, "out")
         if settings.rig != "scene":
             layout.operator("reconstruct.add_cameras", text="Show Cameras", icon="OUTLINER_OB_CAMERA")
         draw_button(layout, "reconstruct.capture", "Capture", "RENDER_STILL")
         draw_job(layout, context, "capture")
-        views = facts.view_count(absolute(settings.out))
+        views = facts.view_count(own_capture(context.scene))
         if views and context.window_manager.reconstruct.status != "running":
             layout.label(text=f"{views} views captured. Next: Train", icon="CHECKMARK")
 

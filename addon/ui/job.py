@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 
+from ..jobs.folders import is_of_this_file
 from .previews import icon_of
 from .text import draw_text, duration
 
@@ -42,6 +45,8 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, kind: str) 
     if shown.kind != kind:
         return
     box = layout.box()
+    if not is_of_this_file(Path(shown.folder)):
+        draw_text(box, f"Of another file: {shown.folder}", context, icon="FILE_FOLDER")
     if shown.status == "running":
         _draw_running(box, shown, context)
     elif shown.status == "failed":

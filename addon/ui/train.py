@@ -4,9 +4,9 @@
 import bpy
 
 from ...engine.contract.settings import NerfSettings, NgpSettings, SplatSettings, TrainSettings
-from ..jobs.folders import absolute, capture_folder
+from ..jobs.folders import capture_folder, own_result
 from . import facts
-from .base import Advanced, Step, draw_advanced, draw_button, settings_column
+from .base import Advanced, Step, draw_advanced, draw_button, draw_folder, settings_column
 from .job import draw_job
 from .text import draw_text
 
@@ -41,8 +41,9 @@ class RECONSTRUCT_PT_train(Step, bpy.types.Panel):
         column.prop(settings, "device")
         for name in _METHODS[settings.method][1]:
             column.prop(getattr(settings, settings.method), name)
-        column.prop(stage, "out")
-        if facts.result_in(absolute(stage.out)) is None:
+        folder = own_result(context.scene)
+        draw_folder(column, context, stage, "out")
+        if facts.result_in(folder) is None:
             draw_button(layout, "reconstruct.train", "Train", "PLAY").mode = "NEW"
         else:
             row = layout.row(align=True)

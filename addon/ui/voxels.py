@@ -5,7 +5,7 @@ import bpy
 
 from ...engine.contract.voxels import VoxelSettings
 from ..results.voxels import is_voxels
-from .base import Advanced, Step, draw_advanced, draw_button, settings_column
+from .base import Advanced, Step, draw_advanced, draw_button, draw_folder, settings_column
 from .job import draw_job
 from .text import draw_text
 
@@ -24,7 +24,7 @@ class RECONSTRUCT_PT_voxels(Step, bpy.types.Panel):
         column = settings_column(layout)
         column.prop(chosen.settings, "dimension", text="Known")
         column.prop(chosen.settings, "length")
-        column.prop(chosen, "out")
+        draw_folder(column, context, chosen, "out")
         draw_button(layout, "reconstruct.voxels", "Choose Pictures …", "FILE_FOLDER")
         layout.template_ID(chosen, "image", open="image.open")
         if chosen.image is not None:

@@ -129,6 +129,39 @@ def test_a_job_is_shown_again_after_another_file_was_opened(shown, tmp_path, fak
     assert (found.kind, found.status) == ("train", "running") and found.step > 0
 
 
+def test_a_job_of_any_scene_of_the_file_is_found(shown, tmp_path, fake_engine):
+    fake_engine("slow")
+    job = start(tmp_path)
+    while process.attach(tmp_path / "result") is None:
+        time.sleep(0.05)
+    bpy.context.scene.reconstruct.train.out = str(tmp_path / "other")
+    bpy.data.scenes.new("Second").reconstruct.train.out = str(tmp_path / "result")
+    running.find_running(bpy.context.scene)
+    assert (shown.kind, shown.status) == ("train", "running")
+    job.kill()
+
+
+def test_the_end_of_another_files_job_is_not_shown(shown, tmp_path):
+    running.follow(start(tmp_path), "train")
+    tick_until(lambda: shown.status == "done")
+    running.show_after_load()
+    assert (shown.kind, shown.status) == ("train", "done"), "it is of this file"
+    bpy.context.scene.reconstruct.train.out = str(tmp_path / "other")
+    running.show_after_load()
+    assert (shown.kind, shown.status, shown.folder, shown.seconds) == ("", "", "", -1)
+
+
+def test_the_engine_runs_outside_of_the_extension(shown, tmp_path):
+    """Windows cannot replace a folder that a process works in; and what lies in the result's folder is not imported."""
+    from reconstruct.addon.jobs import engine
+
+    (tmp_path / "result").mkdir()
+    (tmp_path / "result" / "shutil.py").write_text("raise ImportError('of the result')")
+    (tmp_path / "fake root" / "engine" / "__main__.py").write_text("import os, shutil; print(os.getcwd())")
+    engine.start([sys.executable, "-m", "engine"], tmp_path / "result").wait(interval=0.02)
+    assert (tmp_path / "result" / "log.txt").read_text(encoding="utf-8").splitlines()[-1] == str((tmp_path / "result").resolve())
+
+
 def test_a_folder_that_is_away_for_a_moment_ends_nothing(shown, tmp_path, fake_engine, monkeypatch):
     fake_engine("slow")
     running.follow(start(tmp_path), "train")
