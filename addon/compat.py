@@ -70,6 +70,17 @@ def use_cycles(scene: bpy.types.Scene) -> None:
         raise UserError("Cycles is switched off in this Blender.", "Enable the Cycles add-on in Preferences.") from None
 
 
+def use_denoiser(scene: bpy.types.Scene) -> bool:
+    """Has Cycles denoise a scene's renders; False where this Blender was built without OpenImageDenoise, as some distributions do."""
+    try:
+        scene.cycles.denoiser = "OPENIMAGEDENOISE"
+    except TypeError:
+        scene.cycles.use_denoising = False
+        return False
+    scene.cycles.use_denoising = True
+    return True
+
+
 def set_picture_format(settings: bpy.types.ImageFormatSettings, name: str) -> None:
     """Chooses a still picture's file format; from 5.0 the kind of medium has to be chosen first."""
     if hasattr(settings, "media_type"):

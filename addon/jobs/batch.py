@@ -254,7 +254,7 @@ def _place(objects: list[bpy.types.Object], settings: PlaceSettings) -> None:
 
 def _render(job: Job, scene: bpy.types.Scene, image: Path) -> None:
     _make_folder(image.parent)
-    render_picture(scene, image, job.render)
+    render_picture(scene, image, job.render, lambda message: _say(f"render   {message}"))
     outputs.remember(image)
     _say(f"render   {image}")
 

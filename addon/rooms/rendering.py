@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import bpy
@@ -11,13 +12,16 @@ from ...engine.contract.errors import UserError
 from ...engine.contract.settings import RenderSettings
 from ..compat import set_modifier_input, set_picture_format, use_cycles
 from ..console import quiet
+from ..noise import use_clean_samples
 from ..results.looks import look_modifier
 from ..results.splats import raise_transparent_bounces
 from ..results.tagging import kind_of
 from .building import frame_camera
 
 
-def render_picture(scene: bpy.types.Scene, file: Path, settings: RenderSettings) -> None:
+def render_picture(
+    scene: bpy.types.Scene, file: Path, settings: RenderSettings, report: Callable[[str], None] = lambda message: None
+) -> None:
     """Renders a PNG with Cycles, in the look that results were captured in.
 
     The scene keeps these render settings, so that the picture can be rendered again from the saved file.
@@ -26,6 +30,7 @@ def render_picture(scene: bpy.types.Scene, file: Path, settings: RenderSettings)
         scene: what is rendered.
         file: receives the picture.
         settings: its size, samples and camera. Without a camera one is made that looks at the imported results.
+        report: receives a sentence where this Blender has no denoiser and more samples are rendered.
 
     Raises:
         UserError: there is no camera of that name, Cycles is switched off, or the file is no .png or cannot be written.
@@ -42,9 +47,7 @@ def render_picture(scene: bpy.types.Scene, file: Path, settings: RenderSettings)
     use_cycles(scene)
     render, cycles = scene.render, scene.cycles
     render.resolution_x, render.resolution_y, render.resolution_percentage = settings.width, settings.height, 100
-    cycles.samples = settings.samples
     cycles.use_adaptive_sampling = False
-    cycles.use_denoising = True
     plain_look(scene)
     raise_transparent_bounces(scene)
     set_picture_format(render.image_settings, "PNG")
@@ -52,10 +55,12 @@ def render_picture(scene: bpy.types.Scene, file: Path, settings: RenderSettings)
     before = render.filepath
     # A marker that is bound to a camera would put that one in the place of the named one.
     bound = [(marker, marker.camera) for marker in scene.timeline_markers] if settings.camera else []
-    render.filepath = str(file)
     try:
         for marker, _ in bound:
             marker.camera = None
+        if message := use_clean_samples(scene, settings.samples, [lambda: None], 1):
+            report(message)
+        render.filepath = str(file)
         with quiet():
             bpy.ops.render.render(write_still=True, scene=scene.name)
     except RuntimeError as error:
