@@ -45,6 +45,7 @@ _NAMES = {
     "looks": "Occupancy Looks",
     "mesh_cells": "Mesh Detail",
     "ndc": "Cameras' Perspective",
+    "only_object": "Only This Object",
     "out": "Folder",
     "rate": "Learning Rate",
     "rays": "Rays of a Step",

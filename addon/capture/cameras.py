@@ -4,10 +4,7 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Set
 
 import bpy
 import numpy as np
@@ -16,21 +13,13 @@ from mathutils import Matrix
 from ...engine.cameras import Camera, blender_intrinsics, rigid_pose
 from ...engine.contract.errors import UserError
 from ...engine.contract.settings import CaptureSettings
+from ..results.tagging import is_ours, tag, tagged
 from . import rigs, space
 
 COLLECTION = "Reconstruct cameras"
-TAG = "reconstruct_camera"
+_RIG = "rig"
 # How far room cameras keep from everything, metres; small or low rooms leave less.
 _CLEARANCES = (0.35, 0.2, 0.1)
-
-
-@dataclass(frozen=True)
-class Stand:
-    """A view to be captured: its name, its pose (camera-to-world in metres, [4, 4], rigid), and the camera data that it is seen through."""
-
-    name: str
-    pose: np.ndarray
-    lens: bpy.types.Camera
 
 
 def add_cameras(scene: bpy.types.Scene, settings: CaptureSettings) -> list[bpy.types.Object]:
@@ -52,38 +41,21 @@ def add_cameras(scene: bpy.types.Scene, settings: CaptureSettings) -> list[bpy.t
         raise UserError("The rig is set to the scene's own cameras.", "Choose room, orbit or both to have cameras added.")
     poses = plan(scene, settings)
     remove_cameras(scene)
-    collection = bpy.data.collections.new(COLLECTION)
-    collection[TAG] = _wish(settings)
-    scene.collection.children.link(collection)
-    lens = _lens(scene, settings)
+    # What the user put into our collection keeps it alive.
+    collection = next(_rig_collections(scene), None)
+    if collection is None:
+        collection = bpy.data.collections.new(COLLECTION)
+        scene.collection.children.link(collection)
+    tag(collection, _RIG, name=collection.name, key=rig_key(settings))
+    lens = rig_lens(scene, settings)
     made = []
     for name, pose in poses:
         thing = bpy.data.objects.new(name, lens)
-        thing[TAG] = True
+        tag(thing, _RIG, name=thing.name)
         collection.objects.link(thing)
         thing.matrix_world = Matrix(in_units(pose, scene))
         made.append(thing)
     return made
-
-
-@contextmanager
-def stands(scene: bpy.types.Scene, settings: CaptureSettings) -> Iterator[list[Stand]]:
-    """The views that a capture renders: the scene's cameras, the rig's that were added with the same settings, or else a rig made for it.
-
-    Raises:
-        UserError: nothing renders; no camera, or one that cannot be captured; no free place for a rig.
-    """
-    if not space.renders(scene):
-        raise space.nothing_renders(scene)
-    own = scene_cameras(scene) if settings.rig == "scene" else _added(scene, settings)
-    if own:
-        yield _named([(thing.name, read_camera(scene, thing).camera_to_world, thing.data) for thing in own])
-        return
-    lens = _lens(scene, settings)
-    try:
-        yield [Stand(name, pose, lens) for name, pose in plan(scene, settings)]
-    finally:
-        bpy.data.cameras.remove(lens)
 
 
 def plan(scene: bpy.types.Scene, settings: CaptureSettings) -> list[tuple[str, np.ndarray]]:
@@ -94,7 +66,8 @@ def plan(scene: bpy.types.Scene, settings: CaptureSettings) -> list[tuple[str, n
     Raises:
         UserError: nothing renders, or there is no free place for a camera.
     """
-    place = space.read_space(scene)
+    subject = captured_alone(scene, settings)
+    place = space.read_space(scene, subject)
     across = math.radians(settings.field_of_view)
     aspect = settings.width * scene.render.pixel_aspect_x / (settings.height * scene.render.pixel_aspect_y)
     circling = {"room": 0, "orbit": settings.views, "both": round(settings.views * settings.orbit_share)}[settings.rig]
@@ -109,26 +82,53 @@ def plan(scene: bpy.types.Scene, settings: CaptureSettings) -> list[tuple[str, n
             raise UserError(f"The scene {scene.name} has no free place for a camera.", "Clear some floor, or use the scene's own cameras.")
         poses += [(f"room_{index:03d}", pose) for index, pose in enumerate(found)]
     if circling:
-        low, high = space.object_bounds(scene, settings.orbit_object)
+        low, high = space.bounds(scene, subject or space.subject(scene, settings.orbit_object))
         found = rigs.orbit(place, low, high, circling, across, aspect, settings.seed)
         if not found:
-            raise UserError("The object to circle is hidden from every side.", "Choose an object with free space before it.")
+            raise UserError("The object to circle is hidden from every side.", "Choose an object with free space in front of it.")
         poses += [(f"orbit_{index:03d}", pose) for index, pose in enumerate(found)]
     return poses
 
 
+def captured_alone(scene: bpy.types.Scene, settings: CaptureSettings) -> Set[bpy.types.Object] | None:
+    """The objects that are all a capture shows to its cameras, None where it shows the scene.
+
+    Raises:
+        UserError: the object to circle is not there, or does not render.
+    """
+    if settings.rig != "orbit" or not settings.only_object:
+        return None
+    if not space.renders(scene):
+        raise space.nothing_renders(scene)
+    return space.subject(scene, settings.orbit_object)
+
+
 def remove_cameras(scene: bpy.types.Scene) -> None:
-    """Removes the cameras that :func:`add_cameras` added to the scene, and nothing else."""
+    """Removes the cameras that :func:`add_cameras` added to the scene, and nothing else: a duplicate of one is the user's."""
     lenses = set()
-    for thing in [thing for thing in scene.objects if thing.get(TAG)]:
+    for thing in [thing for thing in scene.objects if is_ours(thing, _RIG)]:
         lenses.add(thing.data)
         bpy.data.objects.remove(thing)
     for lens in lenses:
-        if lens is not None and lens.get(TAG) and lens.users == 0:
+        if lens is not None and is_ours(lens, _RIG) and lens.users == 0:
             bpy.data.cameras.remove(lens)
-    for collection in [c for c in scene.collection.children_recursive if c.get(TAG)]:
+    for collection in list(_rig_collections(scene)):
         if not collection.all_objects and not collection.children:
             bpy.data.collections.remove(collection)
+
+
+def rig_cameras(scene: bpy.types.Scene, settings: CaptureSettings) -> list[bpy.types.Object]:
+    """The cameras in the scene that were added with the same settings, moved by the user or not, and what the user put beside them."""
+    for collection in _rig_collections(scene):
+        if tagged(collection).get("key") == rig_key(settings):
+            return _shown_cameras(collection.objects)
+    return []
+
+
+def ignores_shown_cameras(scene: bpy.types.Scene, settings: CaptureSettings) -> bool:
+    """Whether the scene holds cameras of a rig that a capture with these settings does not use."""
+    keys = [tagged(collection).get("key") for collection in _rig_collections(scene)]
+    return settings.rig != "scene" and bool(keys) and rig_key(settings) not in keys
 
 
 def scene_cameras(scene: bpy.types.Scene) -> list[bpy.types.Object]:
@@ -195,27 +195,10 @@ def in_units(pose: np.ndarray, scene: bpy.types.Scene) -> np.ndarray:
     return matrix
 
 
-def _added(scene: bpy.types.Scene, settings: CaptureSettings) -> list[bpy.types.Object]:
-    """The rig's cameras in the scene, where they were added with the same wishes."""
-    for collection in scene.collection.children_recursive:
-        if collection.get(TAG) == _wish(settings):
-            return _shown_cameras(collection.objects)
-    return []
-
-
-def _shown_cameras(things: Iterable[bpy.types.Object]) -> list[bpy.types.Object]:
-    return sorted((thing for thing in things if thing.type == "CAMERA" and not thing.hide_render), key=lambda thing: thing.name)
-
-
-def _wish(settings: CaptureSettings) -> str:
-    """What a rig depends on, as a text that can be kept with its cameras."""
-    names = ("rig", "views", "orbit_object", "orbit_share", "width", "height", "field_of_view", "eye_height", "seed")
-    return repr([getattr(settings, name) for name in names])
-
-
-def _lens(scene: bpy.types.Scene, settings: CaptureSettings) -> bpy.types.Camera:
+def rig_lens(scene: bpy.types.Scene, settings: CaptureSettings) -> bpy.types.Camera:
+    """New camera data for the cameras of a rig."""
     lens, unit = bpy.data.cameras.new("Reconstruct"), scene.unit_settings.scale_length
-    lens[TAG] = True
+    tag(lens, _RIG, name=lens.name)
     # The field of view is across the picture, whichever side is longer.
     lens.sensor_fit = "HORIZONTAL"
     lens.angle = math.radians(settings.field_of_view)
@@ -223,15 +206,15 @@ def _lens(scene: bpy.types.Scene, settings: CaptureSettings) -> bpy.types.Camera
     return lens
 
 
-def _named(found: list[tuple[str, np.ndarray, bpy.types.Camera]]) -> list[Stand]:
-    """Stands whose names can be file names on every system, each once, also where case does not count."""
-    taken: set[str] = set()
-    result = []
-    for name, pose, lens in found:
-        plain = base = re.sub(r"[^\w.-]+", "_", name).strip("._") or "view"
-        number = 1
-        while plain.lower() in taken:
-            plain, number = f"{base}_{number}", number + 1
-        taken.add(plain.lower())
-        result.append(Stand(plain, pose, lens))
-    return result
+def rig_key(settings: CaptureSettings) -> str:
+    """What a rig depends on, as a text that can be kept with its cameras."""
+    names = ("rig", "views", "orbit_object", "only_object", "orbit_share", "width", "height", "field_of_view", "eye_height", "seed")
+    return repr([getattr(settings, name) for name in names])
+
+
+def _rig_collections(scene: bpy.types.Scene) -> Iterator[bpy.types.Collection]:
+    return (collection for collection in scene.collection.children_recursive if is_ours(collection, _RIG))
+
+
+def _shown_cameras(things: Iterable[bpy.types.Object]) -> list[bpy.types.Object]:
+    return sorted((thing for thing in things if thing.type == "CAMERA" and not thing.hide_render), key=lambda thing: thing.name)

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A whole capture: every view rendered into a folder, the seed cloud, and transforms.json at the very end."""
+"""A complete capture: every view rendered into a folder, the seed cloud, and transforms.json at the very end."""
 
 from __future__ import annotations
 
 import errno
-import json
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +15,20 @@ from ...engine.cameras import Camera
 from ...engine.contract import capture as contract
 from ...engine.contract.errors import UserError
 from ...engine.contract.result import replacing
+from ...engine.contract.schema import to_mapping
 from ...engine.contract.settings import CaptureSettings
 from ...engine.formats.points import write_points
-from ...engine.formats.transforms import TRANSFORMS, write_transforms
-from . import cameras, passes
+from ...engine.formats.transforms import write_transforms
+from ..pixels import read_pixels
+from . import passes, views
+from .fingerprint import fingerprint
+from .journal import ALBEDO, DEPTH, IMAGES, POINTS, Journal, open_journal
 from .seed_points import SeedPoints
 
-IMAGES, DEPTH, ALBEDO, POINTS = "images", "depth", "albedo", "points.ply"
-# Lies in the folder while a capture is being made, and lists its files, so that a later capture removes those and no others. A folder
-# that also holds transforms.json is complete.
-UNFINISHED = "unfinished"
-_HEADER = "A capture is being made here, or was interrupted. Its files:"
-# Version 0.1 listed no files.
-_OLD_HEADERS = ("", "A capture is being made here, or was broken off.")
+# Settings that change no view.
+_NOT_IN_VIEWS = {"out", "overwrite", "seed_points"}
+# Receives the kind of an event, note or warning, and a sentence for the user.
+Report = Callable[[str, str], None]
 
 
 def export_capture(
@@ -40,17 +39,19 @@ def export_capture(
     replace: bool = False,
     progress: Callable[[int, int], None] = lambda step, steps: None,
     cancelled: Callable[[], bool] = lambda: False,
+    report: Report = lambda kind, message: None,
 ) -> Path:
     """Renders the views of a scene into a capture folder. The scene is left as it is.
 
     Args:
         scene: what is captured, at its current frame.
         folder: receives ``images/``, ``depth/``, ``albedo/``, ``points.ply`` and, last, ``transforms.json``. A capture that was
-            interrupted is replaced.
+            interrupted is continued if it is of the same scene and settings, else it is replaced.
         settings: which views, and how.
         replace: also replace a complete capture that this add-on made. Files of others stay.
-        progress: called with the number of finished views and of all.
+        progress: called with the number of finished views and of all, before each view that is rendered and at the end.
         cancelled: asked before each view; once it says so, the unfinished folder is left without ``transforms.json``.
+        report: called with what the user should know.
 
     Returns:
         The folder.
@@ -60,115 +61,58 @@ def export_capture(
             written, a full disk.
     """
     try:
-        with cameras.stands(scene, settings) as stands, passes.studio(scene, settings) as studio:
-            prepare_folder(folder, [_view_files(stand.name) for stand in stands], replace)
-            frames, seeds = [], SeedPoints(settings.seed_points, len(stands), settings.seed)
-            for index, stand in enumerate(stands):
-                progress(index, len(stands))
-                if cancelled():
-                    return folder
-                picture, depth_file = folder / IMAGES / f"{stand.name}.png", folder / DEPTH / f"{stand.name}.npy"
-                albedo = folder / ALBEDO / f"{stand.name}.png"
-                camera, depth = studio.shoot(stand.pose, stand.lens, (settings.seed * 100_003 + index) & 0x7FFFFFFF, picture, albedo)
-                np.save(depth_file, depth, allow_pickle=False)
+        with views.planned(scene, settings) as plan, passes.studio(scene, settings, plan.subject, plan.background) as studio:
+            cameras = [studio.aim(view.pose, view.lens) for view in plan.views]
+            files = [_files_of(view.name) for view in plan.views]
+            key = _key(scene, settings, plan, cameras)
+            journal = open_journal(folder, key, [POINTS, *(name for three in files for name in three)], replace)
+            done = sum(journal.complete.issuperset(three) for three in files)
+            progress(done, len(files))
+            if notes := [*_notes(scene, journal, done), *plan.notes]:
+                report("note", " ".join(notes))
+            if message := _use_clean_samples(studio, plan, journal):
+                report("warning", message)
+            frames, seeds = [], SeedPoints(settings.seed_points, len(files), settings.seed)
+            for index, (view, camera, names) in enumerate(zip(plan.views, cameras, files, strict=True)):
+                image, depth_file, albedo = (folder / name for name in names)
+                if journal.complete.issuperset(names):
+                    depth = np.load(depth_file, allow_pickle=False)
+                else:
+                    if cancelled():
+                        return folder
+                    journal.begin(names)
+                    _, depth = studio.shoot(view.pose, view.lens, (settings.seed * 100_003 + index) & 0x7FFFFFFF, image, albedo)
+                    with replacing(depth_file) as part, open(part, "wb") as stream:
+                        np.save(stream, depth, allow_pickle=False)
+                    journal.end(names)
+                    done += 1
+                    progress(done, len(files))
                 if settings.seed_points:
-                    seeds.add(camera, np.round(passes.read_pixels(picture) * 255).astype(np.uint8), depth)
-                frames.append(frame_of(stand.name, picture, camera, depth_file, albedo))
-        points = seeds.result()
-        if len(points[0]):
-            write_points(folder / POINTS, *points)
-        write_transforms(
-            folder,
-            frames,
-            source="blender",
-            scale="metric",
-            ply_file_path=POINTS if len(points[0]) else None,
-            extra=_record(settings),
-        )
-        (folder / UNFINISHED).unlink()
-        progress(len(stands), len(stands))
+                    seeds.add(camera, np.round(read_pixels(image) * 255).astype(np.uint8), depth)
+                frames.append(frame_of(view.name, image, camera, depth_file, albedo))
+            points = seeds.result()
+            if len(points[0]):
+                journal.begin([POINTS])
+                write_points(folder / POINTS, *points)
+            write_transforms(
+                folder,
+                frames,
+                source="blender",
+                scale="metric",
+                ply_file_path=POINTS if len(points[0]) else None,
+                extra=_record(scene, settings, studio.samples, plan.background),
+            )
+        journal.finish()
     except OSError as error:
         raise unwritable(folder, error) from None
     return folder
 
 
 def unwritable(folder: Path, error: OSError) -> UserError:
-    """What is said where a capture's folder cannot be written."""
+    """The error for a capture's folder that cannot be written."""
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
         return UserError(f"The disk is full: {folder} could not be written.", "Free some space, then capture again.", "disk_full")
     return UserError(f"The folder {folder} cannot be written: {error.strerror or error}.", "Choose another folder.")
-
-
-def made_here(folder: Path) -> bool:
-    """Whether a complete capture that this add-on made lies in a folder."""
-    try:
-        return json.loads((folder / TRANSFORMS).read_text(encoding="utf-8")).get("source") == "blender"
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return False
-
-
-def prepare_folder(folder: Path, views: Iterable[tuple[str, ...]], replace: bool) -> None:
-    """Prepares a folder for a capture: what an earlier one left is removed, files of others stay.
-
-    Args:
-        folder: made where it is missing.
-        views: the files of each view, relative to the folder.
-        replace: whether a complete capture of ours is removed as well.
-
-    Raises:
-        UserError: the folder holds a capture that is not to be replaced, or a file of somebody else under a name that is needed.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    complete = (folder / TRANSFORMS).exists()
-    if complete and not (replace and made_here(folder)):
-        raise UserError(f"{folder} already holds a capture.", "Choose another folder, or delete it first.", "exists")
-    old = _files_of_capture(folder) if complete else _files_of_unfinished(folder)
-    new = {POINTS, *(file for view in views for file in view)}
-    taken = next((file for file in (UNFINISHED, *sorted(new)) if file not in old and (folder / file).exists()), None)
-    if taken is None and not old:
-        # Pictures of somebody, such as a capture by another program: none of ours are put among them.
-        taken = next((name for name in (IMAGES, DEPTH, ALBEDO) if (folder / name).exists()), None)
-    if taken is not None:
-        raise UserError(f"{folder} already holds {taken}, and not from an unfinished capture.", "Choose an empty folder.", "exists")
-    # First the list: whenever this is interrupted, a second try knows what is ours.
-    with replacing(folder / UNFINISHED) as temporary:
-        temporary.write_text("\n".join([_HEADER, *sorted((old | new) - {UNFINISHED}), ""]), encoding="utf-8")
-    (folder / TRANSFORMS).unlink(missing_ok=True)
-    for file in old - {UNFINISHED}:
-        (folder / file).unlink(missing_ok=True)
-    for name in (IMAGES, DEPTH, ALBEDO):
-        (folder / name).mkdir(exist_ok=True)
-
-
-def _view_files(name: str) -> tuple[str, ...]:
-    """The files of a view, relative to the capture's folder."""
-    return f"{IMAGES}/{name}.png", f"{DEPTH}/{name}.npy", f"{ALBEDO}/{name}.png"
-
-
-def _files_of_capture(folder: Path) -> set[str]:
-    """What a complete capture of ours wrote, with the list of one that was interrupted at its very end."""
-    table = json.loads((folder / TRANSFORMS).read_text(encoding="utf-8"))
-    named = {table.get("ply_file_path")}
-    for frame in table.get("frames") or []:
-        named |= {frame.get(key) for key in ("file_path", "depth_file_path", "albedo_file_path")} if isinstance(frame, dict) else set()
-    return _ours(named) | _files_of_unfinished(folder)
-
-
-def _files_of_unfinished(folder: Path) -> set[str]:
-    """What an interrupted capture listed, the list included; empty where there is none."""
-    try:
-        header, *lines = (folder / UNFINISHED).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError):
-        return set()
-    if header == _HEADER:
-        return {UNFINISHED} | _ours(lines)
-    return {UNFINISHED} if header in _OLD_HEADERS else set()
-
-
-def _ours(names: Iterable[object]) -> set[str]:
-    """Those of the names that a capture of ours can have written: nothing outside its folders is ever removed."""
-    pattern = rf"{POINTS}|({IMAGES}|{DEPTH}|{ALBEDO})/[\w.-]*\w"
-    return {name for name in names if isinstance(name, str) and re.fullmatch(pattern, name)}
 
 
 def frame_of(name: str, picture: Path, camera: Camera, depth: Path | None = None, albedo: Path | None = None) -> contract.Frame:
@@ -188,8 +132,52 @@ def frame_of(name: str, picture: Path, camera: Camera, depth: Path | None = None
     )
 
 
-def _record(settings: CaptureSettings) -> dict[str, Any]:
-    """How the pictures came about, for whoever compares them later."""
+def _files_of(view: str) -> tuple[str, str, str]:
+    """The files of a view, relative to the capture's folder."""
+    return f"{IMAGES}/{view}.png", f"{DEPTH}/{view}.npy", f"{ALBEDO}/{view}.png"
+
+
+def _key(scene: bpy.types.Scene, settings: CaptureSettings, plan: views.Plan, cameras: list[Camera]) -> dict[str, Any]:
+    """What the files of views depend on, as JSON values."""
+    return {
+        "settings": {name: value for name, value in to_mapping(settings).items() if name not in _NOT_IN_VIEWS},
+        "scene": fingerprint(scene),
+        "views": [[view.name, *views.describe(camera)] for view, camera in zip(plan.views, cameras, strict=True)],
+        "subject": sorted(thing.name_full for thing in plan.subject or ()),
+        "background": plan.background,
+        "blender": bpy.app.version_string,
+    }
+
+
+def _notes(scene: bpy.types.Scene, journal: Journal, done: int) -> list[str]:
+    """What differs from what the user may expect."""
+    notes = []
+    if done:
+        notes.append(f"{done} views of the interrupted capture are kept.")
+    if journal.discarded:
+        notes.append("The interrupted capture in this folder was of other settings or another scene, so it starts over.")
+    if scene.render.engine != "CYCLES":
+        engine = "EEVEE" if "EEVEE" in scene.render.engine else scene.render.engine.removeprefix("BLENDER_").capitalize()
+        notes.append(f"The scene is set to {engine}; views are rendered by Cycles, and may look different.")
+    if (view := scene.view_settings).view_transform != "Standard" or view.look != "None":
+        look = "" if view.look == "None" else f" with the look {view.look}"
+        notes.append(f"Views are captured in the view transform Standard, without the contrast of the scene's {view.view_transform}{look}.")
+    return notes
+
+
+def _use_clean_samples(studio: passes.Studio, plan: views.Plan, journal: Journal) -> str:
+    """Raises the samples where Blender cannot denoise, as far as the interrupted try did, and says so."""
+    if "samples" in journal.kept:
+        studio.samples = journal.kept["samples"]
+        return journal.kept["message"]
+    message = studio.use_clean_samples(plan.views)
+    journal.keep({"samples": studio.samples, "message": message})
+    return message
+
+
+def _record(scene: bpy.types.Scene, settings: CaptureSettings, samples: int, background: bool) -> dict[str, Any]:
+    """How the views came about, and what the scene itself would have looked like."""
+    view = scene.view_settings
     return {
         "color_management": {
             "display_device": "sRGB",
@@ -199,5 +187,12 @@ def _record(settings: CaptureSettings) -> dict[str, Any]:
             "gamma": 1.0,
             "dither": 0.0,
         },
-        "renderer": {"name": "Cycles", "samples": settings.samples, "blender": bpy.app.version_string},
+        "scene_color_management": {
+            "display_device": scene.display_settings.display_device,
+            "view_transform": view.view_transform,
+            "look": view.look,
+            "exposure": view.exposure,
+            "gamma": view.gamma,
+        },
+        "renderer": {"name": "Cycles", "samples": samples, "background": background, "blender": bpy.app.version_string},
     }

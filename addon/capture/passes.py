@@ -7,8 +7,9 @@ back, whatever goes wrong.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,14 +19,23 @@ from mathutils import Matrix
 
 from ...engine.cameras import Camera
 from ...engine.contract.errors import UserError
+from ...engine.contract.result import replacing
 from ...engine.contract.settings import CaptureSettings
 from .. import compat, console
+from ..noise import use_clean_samples
+from ..pixels import read_pixels, write_pixels
 from .cameras import in_units, read_camera
-from .space import render_layer
+from .space import in_shown_collections, render_layer
+from .views import View
 
 # Cycles writes 1e10 where a ray meets nothing.
 _NOTHING = 1e9
 _DEPTH, _ALBEDO = "depth", "albedo"
+# Drawn over the render whatever is in front.
+_DRAWN_OVER = {"GPENCIL", "GREASEPENCIL"}
+# Noise is measured in so many of the views.
+_TEST_VIEWS = 3
+_RENDER_HINT = "Check the scene and the free disk space."
 
 
 class Studio:
@@ -35,14 +45,45 @@ class Studio:
         self._scene, self._camera, self._folder = scene, camera, folder
         self._lenses: dict[bpy.types.Camera, bpy.types.Camera] = {}
 
-    def shoot(
-        self, pose: np.ndarray, lens: bpy.types.Camera, seed: int, picture: Path, albedo: Path | None = None
-    ) -> tuple[Camera, np.ndarray]:
-        """Renders one view.
+    def use_clean_samples(self, views: list[View]) -> str:
+        """Raises the samples where Blender cannot denoise; says so in a sentence, which is else empty."""
+        tests = [views[index * len(views) // _TEST_VIEWS] for index in range(min(_TEST_VIEWS, len(views)))]
+        aims = [lambda view=view: self.aim(view.pose, view.lens) for view in tests]
+        try:
+            return use_clean_samples(self._scene, self._scene.cycles.samples, aims, len(views))
+        except RuntimeError as error:
+            raise UserError(f"Blender could not render a test view: {str(error).strip()}", _RENDER_HINT) from None
+
+    @property
+    def samples(self) -> int:
+        """Samples a pixel."""
+        return self._scene.cycles.samples
+
+    @samples.setter
+    def samples(self, samples: int) -> None:
+        self._scene.cycles.samples = samples
+
+    def aim(self, pose: np.ndarray, lens: bpy.types.Camera) -> Camera:
+        """Points the camera.
 
         Args:
             pose: camera-to-world in metres, [4, 4], rigid.
             lens: the camera's data; its depth of field is left out.
+
+        Returns:
+            The camera as it will be rendered.
+        """
+        self._camera.data = self._without_blur(lens)
+        self._camera.matrix_world = Matrix(in_units(pose, self._scene))
+        return read_camera(self._scene, self._camera)
+
+    def shoot(
+        self, pose: np.ndarray, lens: bpy.types.Camera, seed: int, picture: Path, albedo: Path | None = None
+    ) -> tuple[Camera, np.ndarray]:
+        """Renders one view. Files appear when they are complete.
+
+        Args:
+            pose, lens: as for :meth:`aim`.
             seed: of Cycles' noise.
             picture: PNG that receives the colours: 8-bit sRGB with straight alpha.
             albedo: PNG that receives the diffuse colours, in the same way; None where they are not wanted.
@@ -54,28 +95,28 @@ class Studio:
             UserError: Blender cannot render the view or write the picture.
         """
         scene = self._scene
-        self._camera.data = self._without_blur(lens)
-        self._camera.matrix_world = Matrix(in_units(pose, scene))
-        camera = read_camera(scene, self._camera)
+        camera = self.aim(pose, lens)
         scene.cycles.seed = seed
-        scene.render.filepath = str(picture)
         for old in self._folder.iterdir():
             old.unlink()
-        picture.unlink(missing_ok=True)
+        rendered = self._folder / "view.png"
+        scene.render.filepath = str(rendered)
         try:
             with console.quiet():
                 bpy.ops.render.render(write_still=True, scene=scene.name)
         except RuntimeError as error:
-            message = f"Blender could not render {picture.name}: {str(error).strip()}"
-            raise UserError(message, "Check the scene and the free disk space.") from None
-        if not picture.is_file() or picture.stat().st_size == 0:
-            raise UserError(f"{picture} could not be written.", "Check the free disk space, or choose another folder.", "disk_full")
+            raise UserError(f"Blender could not render {picture.name}: {str(error).strip()}", _RENDER_HINT) from None
         written = next(self._folder.glob(f"{_DEPTH}*.exr"), None)
-        if written is None:
-            message = f"The depth of {picture.name} could not be written to {self._folder}."
+        if written is None or not rendered.is_file() or rendered.stat().st_size == 0:
+            message = f"{picture.name} and its depth could not be written to {self._folder}."
             raise UserError(message, "Check the free disk space.", "disk_full")
+        with replacing(picture) as part:
+            shutil.copyfile(rendered, part)
         if albedo is not None:
-            self._write_albedo(albedo, picture)
+            made = self._folder / "albedo.png"
+            self._write_albedo(made, picture)
+            with replacing(albedo) as part:
+                shutil.copyfile(made, part)
         depth = read_pixels(written)[..., 0]
         unit = scene.unit_settings.scale_length
         return camera, np.where(depth < _NOTHING, depth * np.float32(unit), np.float32(0))
@@ -94,18 +135,22 @@ class Studio:
 
     def _without_blur(self, lens: bpy.types.Camera) -> bpy.types.Camera:
         if lens not in self._lenses:
-            self._lenses[lens] = lens.copy()
-            self._lenses[lens].dof.use_dof = False
+            copy = self._lenses[lens] = lens.copy()
+            copy.dof.use_dof = False
         return self._lenses[lens]
 
 
 @contextmanager
-def studio(scene: bpy.types.Scene, settings: CaptureSettings) -> Iterator[Studio]:
-    """A place to render the views of a capture in.
+def studio(
+    scene: bpy.types.Scene, settings: CaptureSettings, subject: Set[bpy.types.Object] | None = None, background: bool = False
+) -> Iterator[Studio]:
+    """A copy of the scene that is set up to render the views of a capture.
 
     Args:
         scene: what is captured; it is not changed.
         settings: size, samples and exposure.
+        subject: the objects that cameras see alone, while all others keep their light and shadows; None shows all.
+        background: whether the world shows where nothing else does, instead of being transparent.
 
     Raises:
         UserError: Cycles or the view transform Standard is not there.
@@ -114,12 +159,16 @@ def studio(scene: bpy.types.Scene, settings: CaptureSettings) -> Iterator[Studio
     lens = bpy.data.cameras.new("Reconstruct capture")
     camera = bpy.data.objects.new("Reconstruct capture", lens)
     tree = opened = None
+    collections: list[bpy.types.Collection] = []
     try:
+        if subject is not None:
+            _show_alone(copy, subject, collections)
         copy.collection.objects.link(camera)
         copy.camera = camera
         # A marker that is bound to a camera would put that one in its place at every render.
         copy.timeline_markers.clear()
         _prepare(copy, settings)
+        copy.render.film_transparent = not background
         tree = compat.compositor_tree(copy)
         with tempfile.TemporaryDirectory(prefix="reconstruct-") as folder:
             _write_passes(copy, tree, folder)
@@ -131,37 +180,37 @@ def studio(scene: bpy.types.Scene, settings: CaptureSettings) -> Iterator[Studio
         bpy.data.scenes.remove(copy)
         bpy.data.objects.remove(camera)
         bpy.data.cameras.remove(lens)
+        for collection in collections:
+            bpy.data.collections.remove(collection)
         if opened is not None:
             opened.close()
 
 
-def read_pixels(file: Path) -> np.ndarray:
-    """The stored values of a picture, [H, W, channels] float32, from the top row; 8-bit codes are divided by 255."""
-    image = bpy.data.images.load(str(file), check_existing=False)
-    try:
-        image.colorspace_settings.name = "Non-Color"
-        image.alpha_mode = "CHANNEL_PACKED"
-        width, height = image.size
-        pixels = np.empty(width * height * image.channels, dtype=np.float32)
-        image.pixels.foreach_get(pixels)
-        return pixels.reshape(height, width, -1)[::-1]
-    finally:
-        bpy.data.images.remove(image)
+def _show_alone(scene: bpy.types.Scene, subject: Set[bpy.types.Object], made: list[bpy.types.Collection]) -> None:
+    """Sorts the objects of a scene's copy into collections of its own, of which its cameras see only the one with the subject.
 
-
-def write_pixels(file: Path, pixels: np.ndarray) -> None:
-    """Writes values [H, W, 4], 0 to 1, from the top row, as the codes of an 8-bit PNG."""
-    image = bpy.data.images.new("Reconstruct", pixels.shape[1], pixels.shape[0], alpha=True)
-    try:
-        image.colorspace_settings.name = "Non-Color"
-        image.alpha_mode = "CHANNEL_PACKED"
-        image.pixels.foreach_set(np.ascontiguousarray(pixels[::-1], np.float32).ravel())
-        image.filepath_raw, image.file_format = str(file), "PNG"
-        image.save()
-    except RuntimeError:
-        raise UserError(f"{file} could not be written.", "Check the free disk space, or choose another folder.", "disk_full") from None
-    finally:
-        bpy.data.images.remove(image)
+    Unlike an object's ray visibility, ``indirect_only`` belongs to the view layer of the copy, and for an instance its instancer decides.
+    """
+    shown = in_shown_collections(scene.collection)
+    present = {thing for thing in render_layer(scene).objects if thing.type not in _DRAWN_OVER or thing in subject}
+    for name, members in (
+        ("subject", present & shown & subject),
+        ("rest", present & shown - subject),
+        ("hidden", present - shown),
+    ):
+        collection = bpy.data.collections.new(f"Reconstruct {name}")
+        made.append(collection)
+        for thing in members:
+            collection.objects.link(thing)
+    for child in scene.collection.children.values():
+        scene.collection.children.unlink(child)
+    for thing in scene.collection.objects.values():
+        scene.collection.objects.unlink(thing)
+    for collection in made:
+        scene.collection.children.link(collection)
+    made[2].hide_render = True
+    for layer in scene.view_layers:
+        layer.layer_collection.children[made[1].name].indirect_only = True
 
 
 def _prepare(scene: bpy.types.Scene, settings: CaptureSettings) -> None:
@@ -174,7 +223,7 @@ def _prepare(scene: bpy.types.Scene, settings: CaptureSettings) -> None:
     # The stamp's parts end in the PNG's text chunks even where no stamp is drawn, the .blend's path among them.
     for name in [name for name in render.bl_rna.properties.keys() if name.startswith("use_stamp")]:
         setattr(render, name, False)
-    render.film_transparent, render.dither_intensity = True, 0.0
+    render.dither_intensity = 0.0
     render.use_overwrite, render.use_placeholder, render.use_file_extension = True, False, True
     # Views differ only in the camera, so the scene's search trees are built once.
     render.use_persistent_data = True
@@ -184,13 +233,9 @@ def _prepare(scene: bpy.types.Scene, settings: CaptureSettings) -> None:
 
     cycles = scene.cycles
     cycles.samples, cycles.time_limit, cycles.use_animated_seed = settings.samples, 0.0, False
-    try:
-        cycles.use_denoising, cycles.denoiser, cycles.denoising_input_passes = True, "OPENIMAGEDENOISE", "RGB_ALBEDO_NORMAL"
+    if compat.use_denoiser(scene):
         # The other prefilters denoise albedo and normals in passes of their own: a second a view more, for 1 dB at 8 samples.
-        cycles.denoising_prefilter = "FAST"
-    except TypeError:
-        # Some distributions build Blender without a denoiser.
-        cycles.use_denoising = False
+        cycles.denoising_input_passes, cycles.denoising_prefilter = "RGB_ALBEDO_NORMAL", "FAST"
     cycles.film_transparent_glass, cycles.film_exposure = False, 1.0
     # Depth is the first sample's, which this pattern puts at the pixel's centre.
     cycles.sampling_pattern = "AUTOMATIC"

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
 
 import bpy
 import numpy as np
@@ -29,11 +30,12 @@ _DOWN = np.array((0.0, 0.0, -1.0))
 _ACROSS = np.array([(math.cos(a), math.sin(a), 0.0) for a in np.arange(16) * math.pi / 8])
 
 
-def read_space(scene: bpy.types.Scene) -> rigs.Space:
+def read_space(scene: bpy.types.Scene, members: Set[bpy.types.Object] | None = None) -> rigs.Space:
     """The scene's rendered geometry, ready to be asked.
 
     Args:
         scene: the scene; its view layer is evaluated for the render's visibility.
+        members: objects whose geometry, instances included, is all there is; None takes all objects.
 
     Returns:
         Distances in metres.
@@ -41,7 +43,7 @@ def read_space(scene: bpy.types.Scene) -> rigs.Space:
     Raises:
         UserError: nothing in the scene renders.
     """
-    points, triangles = _triangles(scene)
+    points, triangles = world_triangles(scene, members)
     if len(triangles) == 0:
         raise nothing_renders(scene)
     low, high = points.min(axis=0), points.max(axis=0)
@@ -83,82 +85,125 @@ def render_layer(scene: bpy.types.Scene) -> bpy.types.ViewLayer:
 
 
 def nothing_renders(scene: bpy.types.Scene) -> UserError:
-    """What is said about a scene with nothing to capture."""
-    message = f"Nothing in the scene {scene.name} can be rendered."
-    return UserError(message, "Add furniture or a room, or switch on its visibility in renders.", "empty_scene")
+    """The error for a scene with nothing to capture."""
+    message = f"The scene {scene.name} shows nothing in renders, so there is nothing to capture."
+    hint = "Add a room or furniture, switch on its visibility in renders, or, in a job file, name a .blend that has some as scene."
+    return UserError(message, hint, "empty_scene")
 
 
 def renders(scene: bpy.types.Scene) -> bool:
     """Whether anything of the scene shows in a render, volumes and point clouds included."""
-    return any(thing.type in _SHOWN for thing, _ in _rendered(scene, _SOLID | _SHOWN)) or len(_triangles(scene)[1]) > 0
+    with as_rendered(scene):
+        return any(thing.type in _SHOWN or len(_mesh(thing)[1]) for thing, _ in _rendered(scene, _SOLID | _SHOWN))
 
 
-def object_bounds(scene: bpy.types.Scene, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The bounds of an object with its children, or of a collection, in metres.
+def is_room(scene: bpy.types.Scene) -> bool:
+    """Whether what renders has walls around free floor."""
+    try:
+        return read_space(scene).walled
+    except UserError:
+        return False
+
+
+def subject(scene: bpy.types.Scene, name: str) -> frozenset[bpy.types.Object]:
+    """The object that an orbit is about, with its children, or the objects of a collection. What they instance belongs to them.
 
     Args:
         scene: the scene.
         name: the object or collection; empty takes the active object.
 
-    Returns:
-        low [3], high [3].
-
     Raises:
-        UserError: there is no such thing, or nothing of it renders.
+        UserError: there is no such object or collection, or nothing of it renders.
     """
-    layer = render_layer(scene)
     if name:
-        thing = scene.objects.get(name) or next((c for c in scene.collection.children_recursive if c.name == name), None)
-        if thing is None:
+        found = scene.objects.get(name) or next((c for c in scene.collection.children_recursive if c.name == name), None)
+        if found is None:
             raise UserError(f"The scene has no object or collection named {name}.", "Choose the object that the cameras circle.")
     else:
-        thing = layer.objects.active
-        if thing is None:
+        found = render_layer(scene).objects.active
+        if found is None:
             raise UserError("There is no active object for the cameras to circle.", "Select an object, or name one.")
-    members = set(thing.all_objects) if isinstance(thing, bpy.types.Collection) else {thing, *thing.children_recursive}
-    points, _ = _triangles(scene, members)
-    if len(points) == 0:
-        raise UserError(f"Nothing of {thing.name} can be rendered.", "Choose an object with a surface that is visible in renders.")
+    members = frozenset(found.all_objects if isinstance(found, bpy.types.Collection) else (found, *found.children_recursive))
+    if len(world_triangles(scene, members)[0]) == 0:
+        raise UserError(f"Nothing of {found.name} can be rendered.", "Choose an object with a surface that is visible in renders.")
+    return members
+
+
+def bounds(scene: bpy.types.Scene, members: Set[bpy.types.Object]) -> tuple[np.ndarray, np.ndarray]:
+    """The bounds of what renders of some objects and their instances: low [3] and high [3], in metres."""
+    points, _ = world_triangles(scene, members)
     return points.min(axis=0), points.max(axis=0)
 
 
-def _triangles(scene: bpy.types.Scene, members: set[bpy.types.Object] | None = None) -> tuple[np.ndarray, np.ndarray]:
+@contextmanager
+def as_rendered(scene: bpy.types.Scene) -> Iterator[None]:
+    """Switches on in the viewport what is hidden there only, since Python sees the viewport's state and never the render's."""
+    layer = render_layer(scene)
+    switched: list[tuple[bpy.types.ID | bpy.types.LayerCollection, str]] = []
+    hidden: list[bpy.types.Object] = []
+    try:
+        collections = [layer.layer_collection, *_all_layers(layer.layer_collection)]
+        for owner in (*bpy.data.objects, *bpy.data.collections, scene.collection, *collections):
+            if owner.hide_viewport and not getattr(owner, "hide_render", False):
+                owner.hide_viewport = False
+                switched.append((owner, "hide_viewport"))
+        # The eye in the Outliner, one for each view layer.
+        for thing in layer.objects:
+            if thing.hide_get(view_layer=layer):
+                thing.hide_set(False, view_layer=layer)
+                hidden.append(thing)
+        layer.update()
+        yield
+    finally:
+        for thing in hidden:
+            thing.hide_set(True, view_layer=layer)
+        for owner, name in switched:
+            setattr(owner, name, True)
+        if hidden or switched:
+            layer.update()
+
+
+def _all_layers(layer: bpy.types.LayerCollection) -> Iterator[bpy.types.LayerCollection]:
+    for child in layer.children:
+        yield child
+        yield from _all_layers(child)
+
+
+def world_triangles(scene: bpy.types.Scene, members: Set[bpy.types.Object] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """World points [N, 3] float64 in metres and triangles [M, 3] of what renders, or of some objects and what they instance."""
     unit = scene.unit_settings.scale_length
     all_points, all_triangles, count = [], [], 0
     local: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
-    for thing, matrix in _rendered(scene, _SOLID, members):
-        # Instances come one after another as the same Python object.
-        key = thing.original.as_pointer(), thing.data.as_pointer()
-        if key not in local:
-            local[key] = _mesh(thing)
-        points, triangles = local[key]
-        if len(triangles) == 0:
-            continue
-        all_points.append((points @ matrix[:3, :3].T + matrix[:3, 3]) * unit)
-        all_triangles.append(triangles + count)
-        count += len(points)
+    with as_rendered(scene):
+        for thing, matrix in _rendered(scene, _SOLID, members):
+            # Instances come one after another as the same Python object.
+            key = thing.original.as_pointer(), thing.data.as_pointer()
+            if key not in local:
+                local[key] = _mesh(thing)
+            points, triangles = local[key]
+            if len(triangles) == 0:
+                continue
+            all_points.append((points @ matrix[:3, :3].T + matrix[:3, 3]) * unit)
+            all_triangles.append(triangles + count)
+            count += len(points)
     if not all_points:
         return np.empty((0, 3)), np.empty((0, 3), dtype=int)
     return np.concatenate(all_points), np.concatenate(all_triangles)
 
 
 def _rendered(
-    scene: bpy.types.Scene, types: set[str], members: set[bpy.types.Object] | None = None
+    scene: bpy.types.Scene, types: set[str], members: Set[bpy.types.Object] | None = None
 ) -> Iterator[tuple[bpy.types.Object, np.ndarray]]:
-    """Evaluated objects of some types that show in renders, instances too, with their world matrices [4, 4].
-
-    What is hidden in the viewport but not in renders is missing: Python is not shown the render's own state.
-    """
+    """Evaluated objects of some types that show in renders, instances too, with their world matrices [4, 4]. Use :func:`as_rendered`."""
     layer = render_layer(scene)
-    layer.update()
     shown = in_shown_collections(scene.collection)
     for instance in layer.depsgraph.object_instances:
         thing = instance.object
         owner = (instance.parent if instance.is_instance else thing).original
         if thing.type not in types or thing.original.hide_render or owner.hide_render or owner not in shown or not instance.show_self:
             continue
-        if members is None or owner in members or thing.original in members:
+        # Cycles, too, decides by the instancer what the cameras see.
+        if members is None or owner in members:
             yield thing, np.array(instance.matrix_world)
 
 

@@ -20,7 +20,7 @@ from ...engine.contract.result import PROXY, RESULT, read_result
 from ...engine.contract.settings import PlaceSettings
 from ...engine.formats.transforms import TRANSFORMS
 from .. import console
-from ..capture.export import made_here
+from ..capture.journal import made_here
 from ..results import assets
 from ..results.importing import import_result
 from ..rooms.placing import place
@@ -281,12 +281,15 @@ class _Told:
     """Prints what a job has to say, and what it is doing, where that changed and at most every other second."""
 
     def __init__(self, name: str):
-        self._name, self._said, self._stage, self._next, self._note = name, "", "", 0.0, ""
+        self._name, self._said, self._stage, self._next, self._note, self._warnings = name, "", "", 0.0, "", 0
 
     def __call__(self, state: State) -> None:
         if state.note != self._note:
             self._note = state.note
             _say(f"{self._name:<8} {state.note}")
+        for warning in state.warnings[self._warnings :]:
+            _say(f"{self._name:<8} warning: {warning}")
+        self._warnings = len(state.warnings)
         now, line = time.monotonic(), f"{self._name:<8} {describe(state)}"
         if state.ended or line == self._said or now < self._next and state.stage == self._stage:
             return

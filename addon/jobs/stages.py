@@ -21,7 +21,8 @@ from ...engine.contract.schema import check
 from ...engine.contract.settings import CaptureSettings, ProxySettings, TrainSettings
 from ...engine.contract.voxels import VoxelSettings, check_pictures
 from ...engine.formats.transforms import TRANSFORMS
-from ..capture.export import UNFINISHED, export_capture, unwritable
+from ..capture.export import export_capture, unwritable
+from ..capture.journal import UNFINISHED
 from . import alive, engine, private, process
 from .process import Job, State
 from .scene_copy import copy_scene, missing_in_copy
@@ -55,14 +56,26 @@ def capture_here(
         UserError: the scene cannot be captured, or the folder cannot be written.
     """
     state = State(stage="capture")
-    begin = time.time()
+    begin, first = time.time(), None
     file = folder / EVENTS
 
     def progress(step: int, steps: int) -> None:
+        nonlocal first
+        # Views that an interrupted capture left took no time.
+        if first is None:
+            first = step
         state.step, state.steps, state.seconds = step, steps, time.time() - begin
-        state.eta_seconds = state.seconds / step * (steps - step) if step else None
+        state.eta_seconds = state.seconds / (step - first) * (steps - step) if step > first else None
         values = {name: getattr(state, name) for name in ("stage", "step", "steps", "seconds", "eta_seconds")}
         events.append(file, Event("progress", values))
+        told(state)
+
+    def report(kind: str, message: str) -> None:
+        if kind == "note":
+            state.note = message
+        else:
+            state.warnings.append(message)
+        events.append(file, Event(kind, {"message": message}))
         told(state)
 
     process.refuse_foreign(folder)
@@ -70,7 +83,8 @@ def capture_here(
         folder.mkdir(parents=True, exist_ok=True)
         pid = os.getpid()
         events.append(file, events.started(method="capture", capture=str(folder), pid=pid, pid_started=alive.started_at(pid)))
-        export_capture(scene, folder, settings, replace=replace, progress=progress, cancelled=(folder / CANCEL).exists)
+        cancel = folder / CANCEL
+        export_capture(scene, folder, settings, replace=replace, progress=progress, cancelled=cancel.exists, report=report)
         finished = (folder / TRANSFORMS).exists()
         events.append(file, Event("done", {"seconds": time.time() - begin, "cancelled": not finished}))
     except OSError as error:

@@ -35,3 +35,8 @@ def made_in(item: bpy.types.Object, unit: float) -> float:
 def kind_of(block: bpy.types.ID) -> str:
     """The kind of a block of ours, "" where it is not ours."""
     return tagged(block).get("kind", "")
+
+
+def is_ours(block: bpy.types.ID, kind: str) -> bool:
+    """Whether we made this block as one of a kind. A duplicate that the user made of it carries the tag, but not the name in it."""
+    return kind_of(block) == kind and tagged(block).get("name") == block.name

@@ -12,7 +12,7 @@ import numpy as np
 from ..compat import material_tree
 from ..results.looks import look_modifier
 from ..results.parts import PART, POINTS, values_of
-from ..results.tagging import kind_of, tag, tagged
+from ..results.tagging import is_ours, kind_of, tag
 from ..results.voxels import is_voxels
 from .layouts import measure, viewpoint
 
@@ -115,8 +115,8 @@ def _points_of(objects: Sequence[bpy.types.Object]) -> tuple[np.ndarray, np.ndar
 
 
 def _remove_room(scene: bpy.types.Scene) -> None:
-    for collection in [item for item in scene.collection.children if _is_ours(item)]:
-        for part in [item for item in collection.objects if _is_ours(item)]:
+    for collection in [item for item in scene.collection.children if is_ours(item, "room")]:
+        for part in [item for item in collection.objects if is_ours(item, "room")]:
             data = part.data
             bpy.data.objects.remove(part)
             if not data.users:
@@ -127,11 +127,6 @@ def _remove_room(scene: bpy.types.Scene) -> None:
                 if other not in theirs.values():
                     theirs.link(other)
         bpy.data.collections.remove(collection)
-
-
-def _is_ours(item: bpy.types.Object | bpy.types.Collection) -> bool:
-    """Whether we built it for a room; a duplicate that the user made of it carries our tag, but not the name in it."""
-    return kind_of(item) == "room" and tagged(item).get("name") == item.name
 
 
 def _mesh(name: str, corners: list, faces: list, material: bpy.types.Material) -> bpy.types.Object:

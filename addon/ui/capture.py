@@ -4,10 +4,14 @@
 import bpy
 
 from ...engine.contract.settings import CaptureSettings
+from ..capture.cameras import ignores_shown_cameras
+from ..capture.journal import is_unfinished
 from ..jobs.folders import own_capture
+from ..properties import to_settings
 from . import facts
 from .base import Advanced, Step, draw_advanced, draw_button, draw_folder, settings_column
 from .job import draw_job
+from .text import draw_text
 
 
 class RECONSTRUCT_PT_capture(Step, bpy.types.Panel):
@@ -22,8 +26,11 @@ class RECONSTRUCT_PT_capture(Step, bpy.types.Panel):
         column.prop(settings, "rig", text="Cameras")
         if settings.rig in ("orbit", "both"):
             column.prop_search(settings, "orbit_object", bpy.data, "objects", text="Object")
+        if settings.rig == "orbit":
+            column.prop(settings, "only_object")
+        column.prop(settings, "world")
+        column.prop(settings, "views")
         if settings.rig != "scene":
-            column.prop(settings, "views")
             column.prop(settings, "field_of_view")
         if settings.rig in ("room", "both"):
             column.prop(settings, "eye_height")
@@ -34,10 +41,17 @@ class RECONSTRUCT_PT_capture(Step, bpy.types.Panel):
         draw_folder(column, context, settings, "out")
         if settings.rig != "scene":
             layout.operator("reconstruct.add_cameras", text="Show Cameras", icon="OUTLINER_OB_CAMERA")
+            if ignores_shown_cameras(context.scene, to_settings(settings, CaptureSettings)):
+                draw_text(layout, "Settings changed: the shown cameras are not used", context, icon="ERROR")
         draw_button(layout, "reconstruct.capture", "Capture", "RENDER_STILL")
         draw_job(layout, context, "capture")
-        views = facts.view_count(own_capture(context.scene))
-        if views and context.window_manager.reconstruct.status != "running":
+        if context.window_manager.reconstruct.status == "running":
+            return
+        folder = own_capture(context.scene)
+        views = facts.view_count(folder)
+        if is_unfinished(folder):
+            draw_text(layout, "An interrupted capture is here. Capture with the same settings continues it", context, icon="INFO")
+        elif views:
             layout.label(text=f"{views} views captured. Next: Train", icon="CHECKMARK")
 
 

@@ -22,8 +22,17 @@ class CaptureSettings:
         "room",
         "Where the cameras stand: the scene's own cameras, at eye height about the room, around an object, or both.",
     )
-    views: int = setting(50, "How many views are rendered; the scene's own cameras are all used.", minimum=2, maximum=2000)
+    views: int = setting(
+        50,
+        "How many views are rendered. The scene's own cameras are all used, and of animated ones as many frames as this leaves.",
+        minimum=2,
+        maximum=2000,
+    )
     orbit_object: str = setting("", "Name of the object, or of the collection, that the orbit looks at; empty takes the active object.")
+    only_object: bool = setting(
+        True,
+        "Around an object, show nothing else to the cameras. The rest of the scene is transparent, but keeps its light and shadows.",
+    )
     orbit_share: float = setting(
         0.35, "Share of the views that orbit the object when room and object are both captured.", minimum=0.0, maximum=1.0, advanced=True
     )
@@ -33,7 +42,13 @@ class CaptureSettings:
         75.0, "Horizontal field of view of the cameras that the rig adds.", unit="degrees", minimum=10.0, maximum=140.0
     )
     eye_height: float = setting(1.5, "Height of the room's cameras above the floor.", unit="m", minimum=0.05, maximum=10.0)
-    samples: int = setting(8, "Cycles samples for each pixel; every view is denoised.", minimum=1, maximum=4096)
+    samples: int = setting(
+        8, "Cycles samples of a pixel; views are denoised, or get more samples where Blender has no denoiser.", minimum=1, maximum=4096
+    )
+    world: Literal["auto", "on", "off"] = setting(
+        "auto",
+        "Show the world's background, as the sky through windows, or leave it transparent; auto shows it in rooms and not around objects.",
+    )
     exposure: float = setting(
         0.0, "Exposure of the captured pictures, for dark or very bright scenes.", unit="stops", minimum=-10.0, maximum=10.0, advanced=True
     )

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Cameras are read as Blender renders them, to 0.01 px."""
 
+import dataclasses
 import itertools
 import math
+import unicodedata
 
 import bpy
 import numpy as np
 import pytest
 from mathutils import Matrix
-from reconstruct.addon.capture import cameras, passes
+from reconstruct.addon.capture import cameras, passes, views
 from reconstruct.engine.cameras import project
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.settings import CaptureSettings
@@ -162,36 +164,181 @@ def test_only_our_cameras_are_replaced_and_removed(scene, add_camera, add_mesh):
     assert len(bpy.data.cameras) == 1
 
 
+@pytest.mark.parametrize("linked", [False, True], ids=["Shift+D", "Alt+D"])
+def test_a_duplicate_of_an_added_camera_is_the_users(scene, add_mesh, linked):
+    add_mesh("Thing", [(-1, -1, 0), (1, -1, 0), (0, 1, 1)], [(0, 1, 2)])
+    settings = CaptureSettings(rig="room", views=3)
+    made = cameras.add_cameras(scene, settings)
+    mine = made[0].copy()
+    if not linked:
+        mine.data = mine.data.copy()
+    mine.location = (1.0, 2.0, 3.0)
+    made[0].users_collection[0].objects.link(mine)
+    name, lens = mine.name, mine.data.name
+    for views_wanted in (3, 4):
+        cameras.add_cameras(scene, dataclasses.replace(settings, views=views_wanted))
+        assert scene.objects[name].location[:] == (1.0, 2.0, 3.0) and scene.objects[name].data.name == lens
+        assert sum(thing.type == "CAMERA" for thing in scene.objects) == views_wanted + 1
+        assert [c.name for c in scene.collection.children] == [cameras.COLLECTION]
+    # It lies among the rig's, and is captured with them.
+    with views.planned(scene, dataclasses.replace(settings, views=4)) as plan:
+        assert len(plan.views) == 5
+    cameras.remove_cameras(scene)
+    assert [thing.name for thing in scene.objects if thing.type == "CAMERA"] == [name]
+
+
+def test_a_duplicate_of_the_collection_is_the_users(scene, add_mesh):
+    add_mesh("Thing", [(-1, -1, 0), (1, -1, 0), (0, 1, 1)], [(0, 1, 2)])
+    settings = CaptureSettings(rig="room", views=3)
+    cameras.add_cameras(scene, settings)
+    own = scene.collection.children[0]
+    mine = own.copy()
+    for thing in own.objects.values():
+        mine.objects.unlink(thing)
+        mine.objects.link(thing.copy())
+    scene.collection.children.link(mine)
+    names = {thing.name for thing in mine.objects}
+    cameras.add_cameras(scene, settings)
+    assert {thing.name for thing in mine.objects} == names
+    with views.planned(scene, settings) as plan:
+        assert len(plan.views) == 3
+    cameras.remove_cameras(scene)
+    assert mine in scene.collection.children.values() and {thing.name for thing in mine.objects} == names
+
+
+def test_cameras_added_with_other_settings_are_not_ignored_silently(scene, add_mesh):
+    add_mesh("Thing", [(-1, -1, 0), (1, -1, 0), (0, 1, 1)], [(0, 1, 2)])
+    settings = CaptureSettings(rig="room", views=3)
+    other = dataclasses.replace(settings, eye_height=1.2)
+    assert not cameras.ignores_shown_cameras(scene, settings)
+    cameras.add_cameras(scene, settings)
+    assert not cameras.ignores_shown_cameras(scene, settings) and cameras.ignores_shown_cameras(scene, other)
+    assert not cameras.ignores_shown_cameras(scene, dataclasses.replace(settings, rig="scene"))
+    with views.planned(scene, settings) as plan:
+        assert not plan.notes
+    with views.planned(scene, other) as plan:
+        assert "Show Cameras" in " ".join(plan.notes)
+
+
+def walk(thing, frames, turn=0.2):
+    for frame in frames:
+        thing.location = (3 * math.cos(turn * frame), 3 * math.sin(turn * frame), 1.0)
+        thing.keyframe_insert("location", frame=frame)
+
+
+@pytest.fixture
+def stroll(scene, add_camera, add_mesh):
+    """A camera that walks for 30 frames, seen at frame 7."""
+    add_mesh("Thing", [(-1, -1, 0), (1, -1, 0), (0, 1, 1)], [(0, 1, 2)])
+    thing = add_camera("Walk")
+    walk(thing, range(1, 31))
+    scene.frame_start, scene.frame_end = 1, 30
+    scene.frame_set(7, subframe=0.5)
+    return thing
+
+
+def test_frames_of_an_animated_camera_are_views(scene, stroll, add_camera):
+    still = add_camera("Still", location=(0.0, -5.0, 1.0))
+    scene.timeline_markers.new("Cut", frame=3).camera = still
+    scene.camera = stroll
+    before = np.array(stroll.matrix_world)
+    with views.planned(scene, CaptureSettings(rig="scene")) as plan:
+        assert [view.name for view in plan.views] == ["Still", *(f"Walk_{frame:04d}" for frame in range(1, 31))]
+        for frame, view in enumerate(plan.views[1:], 1):
+            assert np.allclose(view.pose[:3, 3], (3 * math.cos(0.2 * frame), 3 * math.sin(0.2 * frame), 1.0), atol=1e-5)
+        assert "Walk" in plan.notes[0] and "30" in plan.notes[0] and "Still" not in " ".join(plan.notes)
+    assert (scene.frame_current, scene.frame_subframe, scene.camera) == (7, 0.5, stroll)
+    assert np.array_equal(np.array(stroll.matrix_world), before)
+
+
+def test_every_nth_frame_is_a_view_where_there_are_more_than_wanted(scene, stroll):
+    with views.planned(scene, CaptureSettings(rig="scene", views=12)) as plan:
+        assert [view.name for view in plan.views] == [f"Walk_{frame:04d}" for frame in range(1, 31, 3)]
+
+
+@pytest.mark.parametrize("how", ["parent", "constraint", "driver", "lens"])
+def test_a_camera_that_follows_is_animated_too(scene, stroll, add_camera, how):
+    other = add_camera("Other")
+    if how == "parent":
+        other.parent = stroll
+    elif how == "constraint":
+        other.constraints.new("COPY_LOCATION").target = stroll
+    elif how == "driver":
+        other.driver_add("location", 0).driver.expression = "frame / 10"
+    else:
+        for frame in range(1, 31):
+            other.data.lens = 20.0 + frame
+            other.data.keyframe_insert("lens", frame=frame)
+    scene.collection.objects.unlink(stroll)
+    count = len(bpy.data.cameras)
+    with views.planned(scene, CaptureSettings(rig="scene")) as plan:
+        assert len(plan.views) == 30
+        lens, at_end = plan.views[-1].lens, plan.views[-1].pose[:3, 3]
+        if how == "lens":
+            assert lens.lens == 50.0 and lens.animation_data is None
+        elif how != "driver":
+            assert np.allclose(at_end, (3 * math.cos(6.0), 3 * math.sin(6.0), 1.0), atol=1e-5)
+    assert len(bpy.data.cameras) == count
+
+
+def test_an_animation_in_which_the_camera_rests_gives_one_view(scene, add_mesh, add_camera):
+    add_mesh("Thing", [(-1, -1, 0), (1, -1, 0), (0, 1, 1)], [(0, 1, 2)])
+    thing = add_camera("Still")
+    walk(thing, (1, 30), turn=0.0)
+    with views.planned(scene, CaptureSettings(rig="scene")) as plan:
+        assert [view.name for view in plan.views] == ["Still"] and not plan.notes
+
+
+def test_the_frame_is_put_back_also_after_an_error(scene, stroll):
+    lens = stroll.data
+    for frame, kind in ((1, "PERSP"), (20, "ORTHO")):
+        lens.type = kind
+        lens.keyframe_insert("type", frame=frame)
+    scene.frame_set(7)
+    with pytest.raises(UserError, match="orthographic"), views.planned(scene, CaptureSettings(rig="scene")):
+        pass
+    assert scene.frame_current == 7 and len(bpy.data.cameras) == 1
+
+
 def test_added_cameras_are_captured_where_the_user_moved_them(scene, add_mesh):
     add_mesh("Thing", [(-1, -1, 0), (1, -1, 0), (0, 1, 1)], [(0, 1, 2)])
     settings = CaptureSettings(rig="room", views=3)
     made = cameras.add_cameras(scene, settings)
     made[1].location = (7.0, 8.0, 9.0)
-    with cameras.stands(scene, settings) as stands:
-        assert np.allclose(stands[1].pose[:3, 3], (7.0, 8.0, 9.0))
-    with cameras.stands(scene, CaptureSettings(rig="room", views=4)) as stands:
-        assert len(stands) == 4
+    with views.planned(scene, settings) as plan:
+        assert np.allclose(plan.views[1].pose[:3, 3], (7.0, 8.0, 9.0))
+    with views.planned(scene, CaptureSettings(rig="room", views=4)) as plan:
+        assert len(plan.views) == 4
 
 
 def test_names_of_cameras_become_safe_file_names(scene, add_camera, add_mesh):
     add_mesh("Thing", [(-1, -1, 0), (1, -1, 0), (0, 1, 1)], [(0, 1, 2)])
-    for name in ("../../etc", "a/b:c", "Küche", "küche", "..."):
+    given = ("../../etc", "a/b:c", "Küche", "küche", "Ku\u0308che", "...", "\U0001f6cb\ufe0f", "\U0001f6cb", "沙发", "con", "Com1.x", "a ")
+    for name in given:
         add_camera(name)
-    with cameras.stands(scene, CaptureSettings(rig="scene")) as stands:
-        names = [stand.name for stand in stands]
-    assert len({name.lower() for name in names}) == 5
-    assert not any(set(name) & set('/\\:*?"<>|') or name.startswith(".") for name in names)
+    with views.planned(scene, CaptureSettings(rig="scene")) as plan:
+        names = [view.name for view in plan.views]
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in names}) == len(given)
+    assert not any(set(name) & set('/\\:*?"<>| ') or name.startswith(".") or name.endswith(".") for name in names)
+    assert not any(ord(letter) > 0xFFFF for name in names for letter in name)
+    assert not any(name.lower().split(".")[0] in ("con", "com1") for name in names)
+    assert "沙发" in names
+
+
+def test_long_names_leave_room_for_a_suffix():
+    names = views.file_names(["沙发" * 60, "沙发" * 61, "x" * 300])
+    assert len(set(names)) == 3 and all(len(name.encode()) < 160 for name in names)
 
 
 def test_no_camera_and_nothing_to_see(scene, add_camera, add_mesh):
-    with pytest.raises(UserError, match="[Nn]othing"), cameras.stands(scene, CaptureSettings(rig="room")):
+    with pytest.raises(UserError, match="[Nn]othing"), views.planned(scene, CaptureSettings(rig="room")):
         pass
     thing = add_mesh("Thing", [(-1, -1, 0), (1, -1, 0), (0, 1, 1)], [(0, 1, 2)])
-    with pytest.raises(UserError, match="no camera"), cameras.stands(scene, CaptureSettings(rig="scene")):
+    with pytest.raises(UserError, match="no camera"), views.planned(scene, CaptureSettings(rig="scene")):
         pass
-    with pytest.raises(UserError, match="Wardrobe"), cameras.stands(scene, CaptureSettings(rig="orbit", orbit_object="Wardrobe")):
+    with pytest.raises(UserError, match="Wardrobe"), views.planned(scene, CaptureSettings(rig="orbit", orbit_object="Wardrobe")):
         pass
     thing.hide_render = True
     add_camera()
-    with pytest.raises(UserError, match="[Nn]othing"), cameras.stands(scene, CaptureSettings(rig="scene")):
+    with pytest.raises(UserError, match="[Nn]othing"), views.planned(scene, CaptureSettings(rig="scene")):
         pass

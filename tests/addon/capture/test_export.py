@@ -192,6 +192,126 @@ def test_a_cancelled_capture_has_no_transforms_and_can_be_made_again(scene, card
     assert len(read_capture(tmp_path).frames) == 2
 
 
+def interrupt(scene, folder, settings, after=1):
+    """Cancels a capture after some views."""
+    left = iter([False] * after)
+    export_capture(scene, folder, settings, cancelled=lambda: next(left, True))
+    assert len(list((folder / "images").glob("*.png"))) == after and not (folder / "transforms.json").exists()
+
+
+@pytest.fixture
+def rendered(monkeypatch):
+    """Names of the views that are rendered."""
+    names, shoot = [], passes.Studio.shoot
+
+    def count(self, pose, lens, seed, picture, albedo=None):
+        names.append(picture.stem)
+        return shoot(self, pose, lens, seed, picture, albedo)
+
+    monkeypatch.setattr(passes.Studio, "shoot", count)
+    return names
+
+
+def test_an_interrupted_capture_is_continued(scene, card, add_camera, tmp_path, rendered):
+    add_camera("Low", location=(0.0, 0.0, -1.0))
+    whole = contents(export_capture(scene, tmp_path / "whole", FAST))
+    folder = tmp_path / "capture"
+    put(folder, "scene.blend", "job.toml")
+    interrupt(scene, folder, FAST, 2)
+    put(folder, "images/mine.png", "depth/mine.npy", "mine.txt")
+    # What a killed process leaves.
+    (folder / "images" / ".Side.png.123.part").write_bytes(b"half")
+    with open(folder / "unfinished", "a", encoding="utf-8") as stream:
+        stream.write('{"begin": ["images/Side.png", "depth/Side.npy", "albedo/Side.png"]}\n{"end": {"images/Si')
+    del rendered[:]
+    steps, said = [], []
+    export_capture(scene, folder, FAST, progress=lambda *step: steps.append(step), report=lambda *words: said.append(words))
+    assert rendered == ["Side"] and steps == [(2, 3), (3, 3)]
+    assert said[0][0] == "note" and "2 views" in said[0][1]
+    after = contents(folder)
+    for name in whole:
+        if name.endswith(".png"):  # its text holds the time that the render took
+            assert np.array_equal(passes.read_pixels(folder / name), passes.read_pixels(tmp_path / "whole" / name))
+        else:
+            assert after[name] == whole[name]
+    assert sorted(name for name in after if name not in whole) == [
+        *("depth/mine.npy", "images/mine.png", "job.toml", "mine.txt", "scene.blend"),
+    ]
+
+
+def repaint(scene):
+    tree = bpy.data.materials["Card"].node_tree
+    next(node for node in tree.nodes if node.type == "EMISSION").inputs["Strength"].default_value = 2.0
+
+
+def move_camera(scene):
+    bpy.data.objects["Front"].location.x += 0.1
+
+
+@pytest.mark.parametrize("change", [repaint, move_camera, replace_settings])
+def test_an_interrupted_capture_of_something_else_starts_over(scene, card, tmp_path, rendered, change):
+    folder, settings = tmp_path / "capture", FAST
+    interrupt(scene, folder, settings)
+    put(folder, "images/mine.png")
+    if change is replace_settings:
+        settings = replace_settings(settings, exposure=1.0)
+    else:
+        change(scene)
+    del rendered[:]
+    said = []
+    export_capture(scene, folder, settings, report=lambda *words: said.append(words))
+    assert rendered == ["Front", "Side"] and "starts over" in said[0][1]
+    assert contents(folder)["images/mine.png"].startswith(b"mine")
+    assert not (folder / "unfinished").exists()
+
+
+def test_files_of_an_unfinished_capture_that_the_user_changed_are_not_replaced(scene, card, tmp_path, rendered):
+    interrupt(scene, tmp_path, FAST)
+    for taken in ("images/Front.png", "images/Side.png"):
+        kept = (tmp_path / taken).read_bytes() if (tmp_path / taken).exists() else None
+        put(tmp_path, taken)
+        before = contents(tmp_path)
+        with pytest.raises(UserError, match=taken):
+            export_capture(scene, tmp_path, FAST)
+        assert contents(tmp_path) == before
+        (tmp_path / taken).unlink()
+        if kept:
+            (tmp_path / taken).write_bytes(kept)
+    del rendered[:]
+    export_capture(scene, tmp_path, FAST)
+    assert rendered == ["Side"]
+
+
+def test_what_differs_from_the_scenes_own_renders_is_said_and_recorded(scene, card, tmp_path):
+    said = []
+    export_capture(scene, tmp_path / "plain", replace_settings(FAST), report=lambda *words: said.append(words))
+    scene.render.engine = "CYCLES"
+    scene.view_settings.view_transform = "Standard"
+    said.clear()
+    export_capture(scene, tmp_path / "same", FAST, report=lambda *words: said.append(words))
+    assert not said
+    scene.render.engine = "BLENDER_WORKBENCH"
+    scene.view_settings.view_transform, scene.view_settings.exposure = "AgX", 1.5
+    scene.view_settings.look = "AgX - Punchy"
+    export_capture(scene, tmp_path / "other", FAST, report=lambda *words: said.append(words))
+    ((kind, message),) = said
+    assert kind == "note" and "Workbench" in message and "Cycles" in message and "AgX - Punchy" in message
+    table = json.loads((tmp_path / "other" / "transforms.json").read_text())
+    assert table["color_management"]["view_transform"] == "Standard"
+    assert table["scene_color_management"] | {"exposure": 1.5, "gamma": 1.0} == table["scene_color_management"]
+    assert table["scene_color_management"]["view_transform"] == "AgX"
+
+
+def test_notes_and_warnings_are_events(scene, card, tmp_path, monkeypatch):
+    monkeypatch.setattr(passes.Studio, "use_clean_samples", lambda self, views: "More samples.")
+    scene.render.engine = "BLENDER_WORKBENCH"
+    states = []
+    capture_here(scene, tmp_path, FAST, lambda state: states.append((state.note, list(state.warnings))))
+    said = [(event.kind, event.values["message"]) for event in events.read_new(tmp_path / "events.jsonl")[0] if "message" in event.values]
+    assert [kind for kind, _ in said] == ["note", "warning"] and said[1][1] == "More samples."
+    assert states[-1] == (said[0][1], ["More samples."])
+
+
 def test_a_full_disk_is_said_plainly_and_leaves_the_scene_alone(scene, card, tmp_path, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -35,13 +35,15 @@ def dump(owner, depth=0):
 
 def everything(scene):
     data = bpy.data
+    things = [dump(thing) for thing in data.objects]
+    groups = [(c.name, sorted(thing.name for thing in c.objects), c.hide_render, c.hide_viewport) for c in data.collections]
     counts = {
         name: len(getattr(data, name))
         for name in ("scenes", "objects", "cameras", "node_groups", "collections", "meshes", "materials", "worlds")
     }
     layers = [dump(layer) for layer in scene.view_layers]
     owners = (scene.render, scene.cycles, scene.view_settings, scene.display_settings)
-    return counts, [dump(owner) for owner in owners], layers, repr(scene.camera)
+    return counts, [dump(owner) for owner in owners], layers, repr(scene.camera), things, groups
 
 
 def wild(scene):
@@ -120,12 +122,17 @@ def test_albedo_is_the_diffuse_colour_whatever_the_light(scene, card, tmp_path, 
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_the_scene_stays_as_it_is(scene, card, tmp_path, fails):
+@pytest.mark.parametrize("alone", [False, True])
+def test_the_scene_stays_as_it_is(scene, card, tmp_path, fails, alone):
     wild(scene)
     scene.camera = card
+    group = bpy.data.collections.new("Group")
+    scene.collection.children.link(group)
+    group.objects.link(bpy.data.objects["Card"])
+    bpy.context.view_layer.update()
     before = everything(scene)
     try:
-        with passes.studio(scene, SMALL) as studio:
+        with passes.studio(scene, SMALL, {bpy.data.objects["Card"]} if alone else None, background=alone) as studio:
             studio.shoot(pose_of(card), card.data, 0, tmp_path / "view.png")
             if fails:
                 raise RuntimeError("on purpose")
@@ -147,6 +154,116 @@ def test_a_studio_that_cannot_be_set_up_leaves_the_scene_as_it_is(scene, card, m
     with pytest.raises(UserError, match="on purpose"), passes.studio(scene, SMALL):
         pass
     assert (everything(scene), repr(getattr(scene, "compositing_node_group", None))) == before
+
+
+CORNERS = [(-1, 0, -1), (1, 0, -1), (1, 0, 1), (-1, 0, 1)]
+
+
+def glow(add_mesh, name, color, x, y, size=1.0):
+    """A square that glows, upright, facing the camera in the origin."""
+    return add_mesh(name, [tuple(size * value for value in corner) for corner in CORNERS], [(0, 1, 2, 3)], color, location=(x, y, 0.0))
+
+
+def shown(scene, subject, tmp_path, add_camera, **options):
+    """Columns that show something red, green or blue along the middle row, and the depth there."""
+    eye = add_camera(lens=18.0)
+    bpy.context.view_layer.update()
+    with passes.studio(scene, CaptureSettings(width=64, height=48, samples=1), subject, **options) as studio:
+        _, depth = studio.shoot(pose_of(eye), eye.data, 0, tmp_path / "view.png", tmp_path / "albedo.png")
+    row = passes.read_pixels(tmp_path / "view.png")[24]
+    return [(row[:, 3] > 0.9) & (row[:, index] > 0.5) for index in range(3)], row, depth[24]
+
+
+def test_only_the_object_is_seen_with_its_children_and_instances(scene, add_camera, add_mesh, tmp_path):
+    """Red belongs to the object, green does not; blue is an object that both instance."""
+    base = glow(add_mesh, "Base", (1.0, 0.0, 0.0), -2.5, 5.0, 0.4)
+    child = glow(add_mesh, "Child", (1.0, 0.0, 0.0), 1.0, 0.0, 0.4)
+    child.parent = base
+    glow(add_mesh, "Front", (0.0, 1.0, 0.0), 0.0, 2.0, 5.0)
+    glow(add_mesh, "Beside", (0.0, 1.0, 0.0), 3.5, 5.0, 0.4)
+    group = bpy.data.collections.new("Cups")
+    group.objects.link(cup := glow(add_mesh, "Cup", (0.0, 0.0, 1.0), 0.0, 0.0, 0.4))
+    scene.collection.objects.unlink(cup)
+    for parent, x in ((base, 0.0), (None, 1.5)):
+        instancer = bpy.data.objects.new("Instances", None)
+        instancer.instance_type, instancer.instance_collection = "COLLECTION", group
+        instancer.location = (x - (base.location.x if parent else 0.0), 0.0 if parent else 5.0, 0.0)
+        instancer.parent = parent
+        scene.collection.objects.link(instancer)
+    eye = add_camera("Glaring")
+    lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "AREA"))
+    lamp.location, lamp.rotation_euler, lamp.visible_camera, lamp.data.energy = (2.5, 4.0, 0.0), (-math.pi / 2, 0.0, 0.0), True, 1000.0
+    scene.collection.objects.link(lamp)
+    subject = frozenset((base, *base.children_recursive))
+    assert eye not in subject
+    (red, green, blue), row, depth = shown(scene, subject, tmp_path, add_camera)
+    # Half a metre at 5 m is 3.2 pixels with this lens.
+    places = {name: 32 + x / 5 * 32 for name, x in (("base", -2.5), ("child", -1.5), ("own cup", 0.0), ("other cup", 1.5), ("beside", 3.5))}
+    assert red[int(places["base"])] and red[int(places["child"])] and blue[int(places["own cup"])]
+    assert not green.any() and not blue[int(places["other cup"]) - 2 :].any()
+    assert (row[int(places["other cup"]) - 2 :, 3] == 0).all()
+    assert np.array_equal(depth > 0, row[:, 3] > 0.5) and np.allclose(depth[depth > 0], 5.0, atol=1e-3)
+    albedo = passes.read_pixels(tmp_path / "albedo.png")
+    assert np.array_equal(albedo[24, :, 3] > 0.5, depth > 0)
+
+
+def test_instances_of_geometry_nodes_belong_to_their_object(scene, add_camera, add_mesh, tmp_path):
+    red = glow(add_mesh, "Red", (1.0, 0.0, 0.0), 0.0, -9.0, 0.4)
+    for name, x in (("Own", 0.0), ("Other", 2.0)):
+        holder = glow(add_mesh, name, (0.0, 1.0, 0.0), x, 5.0, 0.1)
+        tree = bpy.data.node_groups.new(name, "GeometryNodeTree")
+        tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+        info, out = tree.nodes.new("GeometryNodeObjectInfo"), tree.nodes.new("NodeGroupOutput")
+        info.inputs["Object"].default_value, info.inputs["As Instance"].default_value = red, True
+        tree.links.new(info.outputs["Geometry"], out.inputs[0])
+        holder.modifiers.new("Nodes", "NODES").node_group = tree
+    (seen, _, _), row, _ = shown(scene, {bpy.data.objects["Own"]}, tmp_path, add_camera)
+    assert seen[32] and not row[40:, 3].any()
+
+
+def test_the_rest_keeps_its_light_and_its_shadow(scene, add_camera, add_mesh, tmp_path):
+    """A matt card lit by a glowing wall behind the camera, half of it in the shade of a board."""
+    add_mesh("Card", [(-1.5, 4, -1), (1.5, 4, -1), (1.5, 4, 1), (-1.5, 4, 1)], [(0, 1, 2, 3)])
+    glow(add_mesh, "Light", (8.0, 8.0, 8.0), 0.0, -1.0, 0.5)
+    add_mesh("Board", [(0.0, 3.5, -3), (3, 3.5, -3), (3, 3.5, 3), (0.0, 3.5, 3)], [(0, 1, 2, 3)])
+    eye = add_camera(lens=24.0)
+    bpy.context.view_layer.update()
+    rows = []
+    for subject in (None, {bpy.data.objects["Card"]}):
+        with passes.studio(scene, CaptureSettings(width=64, height=48, samples=64), subject) as studio:
+            studio.shoot(pose_of(eye), eye.data, 0, tmp_path / "view.png")
+        rows.append(passes.read_pixels(tmp_path / "view.png")[24])
+    whole, alone = rows
+    lit, shaded, beside = slice(22, 28), slice(38, 44), slice(58, 64)
+    assert np.abs(whole[lit, :3] - alone[lit, :3]).max() < 0.03 and alone[lit, :3].min() > 0.1
+    assert alone[shaded, :3].max() < 0.6 * alone[lit, :3].min() and (alone[shaded, 3] == 1).all()
+    assert (whole[beside, 3] == 1).all() and (alone[beside, 3] == 0).all()
+
+
+def test_the_subject_of_a_hidden_collection_stays_hidden(scene, add_camera, add_mesh, tmp_path):
+    base = glow(add_mesh, "Base", (1.0, 0.0, 0.0), 0.0, 5.0, 0.4)
+    cup = glow(add_mesh, "Cup", (1.0, 0.0, 0.0), 2.0, 0.0, 0.4)
+    cup.parent = base
+    group = bpy.data.collections.new("Hidden")
+    scene.collection.children.link(group)
+    group.objects.link(cup)
+    scene.collection.objects.unlink(cup)
+    group.hide_render = True
+    (red, _, _), row, _ = shown(scene, {base, cup}, tmp_path, add_camera)
+    assert red[32] and not row[40:, 3].any()
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_the_world_is_seen_where_it_is_asked_for(scene, card, tmp_path, background):
+    world = scene.world = bpy.data.worlds.new("Sky")
+    if world.node_tree is None:  # Blender 4.5; later ones always have a tree
+        world.use_nodes = True
+    world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.0, 0.5, 1.0, 1.0)
+    with passes.studio(scene, SMALL, background=background) as studio:
+        _, depth = studio.shoot(pose_of(card), card.data, 0, tmp_path / "view.png")
+    sky = passes.read_pixels(tmp_path / "view.png")[12, 24]
+    assert depth[12, 24] == 0
+    assert np.allclose(sky, (0.0, 0.7354, 1.0, 1.0) if background else (0.0, 0.0, 0.0, 0.0), atol=0.01)
 
 
 def test_a_marker_with_a_camera_does_not_take_the_picture(scene, card, add_camera, tmp_path):

@@ -5,7 +5,7 @@ import bpy
 import numpy as np
 import pytest
 from mathutils import Vector
-from reconstruct.addon.capture import cameras, space
+from reconstruct.addon.capture import cameras, space, views
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.settings import CaptureSettings
 
@@ -16,6 +16,10 @@ CLOSED = [(3, 2, 1, 0), (4, 5, 6, 7), *SIDES]
 
 def scaled(size):
     return [tuple(a * b for a, b in zip(point, size, strict=True)) for point in BOX]
+
+
+def bounds(scene, name):
+    return space.bounds(scene, space.subject(scene, name))
 
 
 def nearest(scene, place):
@@ -95,18 +99,18 @@ def test_bounds_of_objects_collections_and_children(scene, add_mesh):
     cup = add_mesh("Cup", scaled((0.1, 0.1, 0.1)), CLOSED, location=(0.0, 0.0, 0.8))
     cup.parent = table
     add_mesh("Far", scaled((1.0, 1.0, 1.0)), CLOSED, location=(9.0, 0.0, 0.0))
-    low, high = space.object_bounds(scene, "Table")
+    low, high = bounds(scene, "Table")
     assert np.allclose(low, (-1, -1, 0)) and np.allclose(high, (1, 1, 0.9))
     group = bpy.data.collections.new("Set")
     scene.collection.children.link(group)
     group.objects.link(cup)
-    assert np.allclose(space.object_bounds(scene, "Set"), [(-0.1, -0.1, 0.8), (0.1, 0.1, 0.9)])
+    assert np.allclose(bounds(scene, "Set"), [(-0.1, -0.1, 0.8), (0.1, 0.1, 0.9)])
     bpy.context.view_layer.objects.active = table
-    assert np.allclose(space.object_bounds(scene, "")[1], (1, 1, 0.9))
+    assert np.allclose(bounds(scene, "")[1], (1, 1, 0.9))
     instancer = bpy.data.objects.new("Instance", None)
     instancer.instance_type, instancer.instance_collection, instancer.location = "COLLECTION", group, (0.0, 5.0, 0.0)
     scene.collection.objects.link(instancer)
-    assert np.allclose(space.object_bounds(scene, "Instance"), [(-0.1, 4.9, 0.8), (0.1, 5.1, 0.9)])
+    assert np.allclose(bounds(scene, "Instance"), [(-0.1, 4.9, 0.8), (0.1, 5.1, 0.9)])
 
 
 def test_each_instance_has_its_own_shape(scene, add_mesh):
@@ -118,7 +122,7 @@ def test_each_instance_has_its_own_shape(scene, add_mesh):
     instancer = bpy.data.objects.new("Instance", None)
     instancer.instance_type, instancer.instance_collection = "COLLECTION", group
     scene.collection.objects.link(instancer)
-    points, _ = space._triangles(scene)
+    points, _ = space.world_triangles(scene)
     for index in range(4):
         box = points[np.abs(points[:, 0] - 2.0 * index) < 0.5]
         assert box[:, 2].max() == pytest.approx(1.0 + index)
@@ -154,10 +158,61 @@ def test_what_is_hidden_in_renders_is_not_there(scene, add_mesh, hide):
     assert np.allclose(space.read_space(scene).high, (1, 1, 0.8))
 
 
+def hide(scene, thing, how):
+    """Hides an object, which lies in a collection Group, in the viewport only."""
+    layer = scene.view_layers[0]
+    group = layer.layer_collection.children["Group"]
+    if how == "screen":
+        thing.hide_viewport = True
+    elif how == "eye":
+        thing.hide_set(True, view_layer=layer)
+    elif how == "screen of the collection":
+        group.collection.hide_viewport = True
+    else:
+        group.hide_viewport = True
+
+
+def visibility(scene):
+    layer = scene.view_layers[0]
+    groups = [(c.name, c.collection.hide_viewport, c.hide_viewport) for c in (layer.layer_collection, *layer.layer_collection.children)]
+    return groups, [(thing.name, thing.hide_viewport, thing.hide_get(view_layer=layer)) for thing in layer.objects]
+
+
+@pytest.mark.parametrize("how", ["screen", "eye", "screen of the collection", "eye of the collection"])
+def test_what_is_hidden_in_the_viewport_only_is_there(scene, add_mesh, add_camera, how):
+    group = bpy.data.collections.new("Group")
+    scene.collection.children.link(group)
+    table = add_mesh("Table", scaled((1.0, 1.0, 0.8)), CLOSED, location=(5.0, 0.0, 0.0))
+    eye = add_camera("Eye", location=(1.0, 2.0, 3.0))
+    for thing in (table, eye):
+        group.objects.link(thing)
+        scene.collection.objects.unlink(thing)
+    hide(scene, table, how)
+    hide(scene, eye, how)
+    before = visibility(scene)
+    assert space.renders(scene)
+    assert np.allclose(space.read_space(scene).high, (6, 1, 0.8))
+    assert np.allclose(bounds(scene, "Table")[0], (4, -1, 0))
+    with views.planned(scene, CaptureSettings(rig="scene")) as plan:
+        assert np.allclose(plan.views[0].pose[:3, 3], (1, 2, 3))
+    with views.planned(scene, CaptureSettings(rig="orbit", orbit_object="Table", views=2)) as plan:
+        assert plan.subject == {table}
+    assert visibility(scene) == before
+
+
+def test_an_object_hidden_in_both_ways_is_not_there(scene, add_mesh):
+    table = add_mesh("Table", scaled((1.0, 1.0, 0.8)), CLOSED)
+    table.hide_viewport = table.hide_render = True
+    assert not space.renders(scene)
+    with pytest.raises(UserError, match="nothing to capture"), views.planned(scene, CaptureSettings(rig="room")):
+        pass
+    assert table.hide_viewport
+
+
 def test_the_object_to_circle_has_to_be_there(scene, add_mesh):
     add_mesh("Table", scaled((1.0, 1.0, 0.8)), CLOSED)
     with pytest.raises(UserError, match="Chair"):
-        space.object_bounds(scene, "Chair")
+        bounds(scene, "Chair")
     bpy.context.view_layer.objects.active = None
     with pytest.raises(UserError, match="active"):
-        space.object_bounds(scene, "")
+        bounds(scene, "")
