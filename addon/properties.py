@@ -135,6 +135,17 @@ def _label(cls: type, name: str, unit: str = "") -> str:
     return f"{label} ({_UNITS[unit]})" if unit in _UNITS else label
 
 
+def label_of_flag(flag: str) -> str:
+    """What panels call a setting that the command line has as a flag, such as ``--ngp.ray-steps``; empty where they have none."""
+    *groups, name = flag.removeprefix("--").replace("-", "_").split(".")
+    for cls in (TrainSettings, VoxelSettings):
+        for group in groups:
+            cls = typing.get_type_hints(cls).get(group)
+        if dataclasses.is_dataclass(cls) and name in cls.__dataclass_fields__:
+            return _label(cls, name)
+    return ""
+
+
 def _property(cls: type, field: dataclasses.Field, hint: Any, **more: Any) -> Any:
     """The bpy property of one setting."""
     its = about(field)

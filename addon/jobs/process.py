@@ -269,7 +269,7 @@ def refuse_foreign(folder: Path) -> None:
     """
     first, log = _first_line(folder / EVENTS), _first_line(folder / LOG)
     foreign = {
-        EVENTS: bool(first) and parse(first.decode("utf-8", errors="replace")) is None,
+        EVENTS: bool(first) and not has_events(folder),
         # Logs of version 0.1 have no header.
         LOG: first is None and bool(log) and log != _LOG_HEADER,
         CANCEL: bool(_first_line(folder / CANCEL)),
@@ -277,6 +277,11 @@ def refuse_foreign(folder: Path) -> None:
     for name, is_foreign in foreign.items():
         if is_foreign:
             raise UserError(f"{folder / name} was not made by Reconstruct.", "Choose another folder.", "exists")
+
+
+def has_events(folder: Path) -> bool:
+    """Whether a job wrote its events into a folder."""
+    return parse((_first_line(folder / EVENTS) or b"").decode("utf-8", errors="replace")) is not None
 
 
 def clear_cancel(folder: Path) -> None:

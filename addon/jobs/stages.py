@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 import sys
 import time
@@ -29,6 +30,8 @@ from .scene_copy import copy_scene, missing_in_copy
 
 # Follows the job file on the command line of scripts/batch.py: the file lies in a private folder, which the job owns and removes.
 PRIVATE = "--private"
+# The engine's lock on a result.
+_LOCK = "lock"
 _BATCH = Path(__file__).resolve().parents[2] / "scripts" / "batch.py"
 
 
@@ -163,7 +166,9 @@ def start_training(
     if out.resolve() in (inner, *inner.parents) or any((out / name).exists() for name in (TRANSFORMS, UNFINISHED)):
         raise UserError(f"{out} holds a capture, so no result is written there.", "Choose another folder for the result.", "exists")
     if (out / RESULT).exists() and not overwrite:
-        raise UserError(f"{out} already holds a result.", "Choose another folder, go on with that result, or replace it.", "exists")
+        raise UserError(f"{out} already holds a result.", "Choose another folder, continue that result, or replace it.", "exists")
+    if holds_others(out) or overwrite and (out / RESULT).exists() and not is_replaceable(out):
+        raise UserError(f"{out} holds other files, so no result is written there.", "Choose another folder.", "exists")
     # What a run left that ended before its result was begun is no loss.
     overwrite = overwrite or (out / EVENTS).exists()
     return engine.start(engine.train_command(python, capture, out, settings, overwrite=overwrite), out, anew=overwrite)
@@ -205,6 +210,25 @@ def start_voxels(
         raise UserError(f"{out} already holds a result.", "Choose another folder, or replace it.", "exists")
     command = engine.voxels_command(python, pictures, out, settings, masks=masks, overwrite=(out / RESULT).exists())
     return engine.start(command, out, anew=True)
+
+
+def holds_others(folder: Path) -> bool:
+    """Whether a folder holds anything, and nothing that tells that a training wrote it: no new result goes there."""
+    if (folder / RESULT).exists() or (folder / EVENTS).exists():
+        return False
+    try:
+        with os.scandir(folder) as items:
+            return any(item.name not in (LOG, CANCEL, _LOCK) for item in items)
+    except OSError:
+        return False
+
+
+def is_replaceable(folder: Path) -> bool:
+    """Whether the result in a folder, readable or not, is one that the engine wrote."""
+    with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+        if "schema" in json.loads((folder / RESULT).read_text(encoding="utf-8")):
+            return True
+    return process.has_events(folder)
 
 
 def check_images(files: Sequence[Path]) -> None:

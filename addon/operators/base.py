@@ -10,6 +10,7 @@ import bpy
 from ...engine.contract.errors import UserError
 from ..jobs import running
 from ..jobs.process import Job
+from ..ui.text import in_panel_words
 
 
 class Told:
@@ -24,7 +25,7 @@ class Told:
         try:
             work()
         except UserError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, in_panel_words(str(error)))
             return {"CANCELLED"}
         except OSError as error:
             self.report({"ERROR"}, f"{error.filename or 'A file'}: {error.strerror or error}.")

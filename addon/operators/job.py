@@ -5,7 +5,7 @@ import bpy
 
 from ...engine.contract.errors import UserError
 from ..jobs import running
-from ..jobs.folders import named
+from ..jobs.folders import absolute, named
 from .base import Told
 
 
@@ -26,6 +26,29 @@ class RECONSTRUCT_OT_cancel(Told, bpy.types.Operator):
         running.cancel()
 
 
+class RECONSTRUCT_OT_new_folder(Told, bpy.types.Operator):
+    """Write into a new folder beside the chosen one, which stays as it is"""
+
+    bl_idname = "reconstruct.new_folder"
+    bl_label = "Use Another Folder"
+    bl_options = {"REGISTER", "UNDO"}
+
+    step: bpy.props.EnumProperty(
+        name="Step",
+        items=(("capture", "Capture", "The folder of captures"), ("train", "Train", "The folder of results")),
+        options={"SKIP_SAVE"},
+    )
+
+    def run(self, context: bpy.types.Context) -> None:
+        group = getattr(context.scene.reconstruct, self.step)
+        chosen = group.out.rstrip("/\\")
+        named(chosen, context.scene)
+        number = 2
+        while absolute(f"{chosen}_{number}", context.scene).exists():
+            number += 1
+        group.out = f"{chosen}_{number}"
+
+
 class RECONSTRUCT_OT_open_folder(Told, bpy.types.Operator):
     """Show the folder in the system's file browser"""
 
@@ -41,4 +64,4 @@ class RECONSTRUCT_OT_open_folder(Told, bpy.types.Operator):
         bpy.ops.wm.path_open(filepath=str(folder))
 
 
-CLASSES = (RECONSTRUCT_OT_cancel, RECONSTRUCT_OT_open_folder)
+CLASSES = (RECONSTRUCT_OT_cancel, RECONSTRUCT_OT_new_folder, RECONSTRUCT_OT_open_folder)

@@ -58,7 +58,8 @@ class RECONSTRUCT_OT_make_proxy(Told, bpy.types.Operator):
             return False
         result = facts.result_in(result_folder(context.scene))
         if result is None or result.method == VOXELS:
-            cls.poll_message_set(_NO_RESULT if result is None else "Voxels are a light mesh already.")
+            error = facts.result_error(result_folder(context.scene))
+            cls.poll_message_set(str(error) if error else _NO_RESULT if result is None else "Voxels are a light mesh already.")
             return False
         return True
 

@@ -4,6 +4,7 @@
 import bpy
 
 from ...engine.contract.settings import CaptureSettings
+from ...engine.formats.transforms import TRANSFORMS
 from ..capture.cameras import ignores_shown_cameras
 from ..capture.journal import is_unfinished
 from ..jobs.folders import own_capture
@@ -43,12 +44,16 @@ class RECONSTRUCT_PT_capture(Step, bpy.types.Panel):
             layout.operator("reconstruct.add_cameras", text="Show Cameras", icon="OUTLINER_OB_CAMERA")
             if ignores_shown_cameras(context.scene, to_settings(settings, CaptureSettings)):
                 draw_text(layout, "Settings changed: the shown cameras are not used", context, icon="ERROR")
-        draw_button(layout, "reconstruct.capture", "Capture", "RENDER_STILL")
+        folder = own_capture(context.scene)
+        views = facts.view_count(folder)
+        if (folder / TRANSFORMS).exists() and not facts.is_own_capture(folder):
+            draw_text(layout, f"{folder} holds a capture of another program, which is kept", context, icon="ERROR")
+            draw_button(layout, "reconstruct.new_folder", "Use Another Folder", "NEWFOLDER").step = "capture"
+        else:
+            draw_button(layout, "reconstruct.capture", "Capture", "RENDER_STILL")
         draw_job(layout, context, "capture")
         if context.window_manager.reconstruct.status == "running":
             return
-        folder = own_capture(context.scene)
-        views = facts.view_count(folder)
         if is_unfinished(folder):
             draw_text(layout, "An interrupted capture is here. Capture with the same settings continues it", context, icon="INFO")
         elif views:

@@ -9,7 +9,7 @@ import bpy
 
 from ..jobs.folders import is_of_this_file
 from .previews import icon_of
-from .text import draw_text, duration
+from .text import draw_text, duration, in_panel_words
 
 _STAGES = {
     "start": "Starting",
@@ -50,9 +50,9 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, kind: str) 
     if shown.status == "running":
         _draw_running(box, shown, context)
     elif shown.status == "failed":
-        draw_text(box, shown.message, context, icon="ERROR")
+        draw_text(box, in_panel_words(shown.message), context, icon="ERROR")
         if shown.hint:
-            draw_text(box, shown.hint, context, icon="INFO")
+            draw_text(box, in_panel_words(shown.hint), context, icon="INFO")
     else:
         verb, icon = _ENDS[shown.status]
         took = f" after {duration(shown.seconds)}" if shown.seconds >= 1 and shown.status != "stopped" else ""
@@ -61,7 +61,7 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, kind: str) 
             draw_text(box, _LEFT[kind], context, icon="INFO")
     _draw_numbers(box, shown)
     if shown.warning:
-        draw_text(box, shown.warning, context, icon="ERROR")
+        draw_text(box, in_panel_words(shown.warning), context, icon="ERROR")
     preview = icon_of(shown.preview) if shown.status != "failed" else 0
     if preview:
         box.template_icon(icon_value=preview, scale=9.0)
@@ -80,7 +80,7 @@ def _draw_running(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup, co
     if shown.eta >= 0 and not shown.cancelling:
         layout.label(text=f"About {duration(shown.eta)} left", icon="TIME")
     if shown.note:
-        draw_text(layout, shown.note, context, icon="INFO")
+        draw_text(layout, in_panel_words(shown.note), context, icon="INFO")
 
 
 def _draw_numbers(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup) -> None:

@@ -10,6 +10,7 @@ from ..jobs.folders import result_folder
 from . import facts
 from .base import Advanced, Step, draw_advanced, draw_button, settings_column
 from .job import draw_job
+from .text import draw_text, in_panel_words
 
 _STATUS = {"running": "Still training", "cancelled": "Ended early", "failed": "Failed", "done": "Finished"}
 
@@ -26,7 +27,9 @@ class RECONSTRUCT_PT_results(Step, bpy.types.Panel):
         column = settings_column(layout)
         column.prop(settings, "result", text="Result", placeholder="From step 2")
         result = facts.result_in(folder)
-        if result is None:
+        if (error := facts.result_error(folder)) is not None:
+            draw_text(layout, in_panel_words(str(error)), context, icon="ERROR")
+        elif result is None:
             layout.label(text="No result yet. First train", icon="INFO")
         else:
             status = _STATUS[result.status]

@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 import bpy
+
+from ..properties import label_of_flag
+
+_BUTTONS = {"--resume": "Continue", "--overwrite": "Start Over", "--out": "Folder"}
 
 
 def draw_text(layout: bpy.types.UILayout, text: str, context: bpy.types.Context, icon: str = "NONE") -> None:
@@ -19,6 +24,15 @@ def draw_text(layout: bpy.types.UILayout, text: str, context: bpy.types.Context,
         for line in textwrap.wrap(paragraph, characters) or [""]:
             column.label(text=line, icon=icon if first else "BLANK1" if icon != "NONE" else "NONE")
             first = False
+
+
+def in_panel_words(text: str) -> str:
+    """A message of the engine with the names of buttons and settings in place of the command line's flags."""
+
+    def label(found: re.Match) -> str:
+        return _BUTTONS.get(found[0]) or label_of_flag(found[0]) or found[0]
+
+    return re.sub(r"--[a-z][a-z0-9]*(?:[.-][a-z0-9]+)*", label, text)
 
 
 def duration(seconds: float) -> str:

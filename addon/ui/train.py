@@ -5,10 +5,11 @@ import bpy
 
 from ...engine.contract.settings import NerfSettings, NgpSettings, SplatSettings, TrainSettings
 from ..jobs.folders import capture_folder, own_result
+from ..jobs.stages import holds_others, is_replaceable
 from . import facts
 from .base import Advanced, Step, draw_advanced, draw_button, draw_folder, settings_column
 from .job import draw_job
-from .text import draw_text
+from .text import draw_text, in_panel_words
 
 # The settings of each method, and which of them are changed often: all that are not advanced.
 _METHODS = {
@@ -43,7 +44,17 @@ class RECONSTRUCT_PT_train(Step, bpy.types.Panel):
             column.prop(getattr(settings, settings.method), name)
         folder = own_result(context.scene)
         draw_folder(column, context, stage, "out")
-        if facts.result_in(folder) is None:
+        error = facts.result_error(folder)
+        if error is not None:
+            draw_text(layout, in_panel_words(str(error)), context, icon="ERROR")
+            row = layout.row(align=True)
+            if is_replaceable(folder):
+                draw_button(row, "reconstruct.train", "Start Over", "FILE_REFRESH").mode = "REPLACE"
+            draw_button(row, "reconstruct.new_folder", "Use Another Folder", "NEWFOLDER").step = "train"
+        elif holds_others(folder) and context.window_manager.reconstruct.status != "running":
+            draw_text(layout, f"{folder} holds other files, so no result is written there", context, icon="ERROR")
+            draw_button(layout, "reconstruct.new_folder", "Use Another Folder", "NEWFOLDER").step = "train"
+        elif facts.result_in(folder) is None:
             draw_button(layout, "reconstruct.train", "Train", "PLAY").mode = "NEW"
         else:
             row = layout.row(align=True)

@@ -193,6 +193,42 @@ def test_no_result_is_written_over_a_capture(shown, tmp_path):
         bpy.ops.reconstruct.train()
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": "9.0"}', '{"schema": "1.0", "status": 5}'])
+def test_a_result_that_cannot_be_read_can_be_replaced_or_left(shown, tmp_path, text):
+    assert bpy.ops.reconstruct.train() == {"FINISHED"}
+    file = tmp_path / "result" / "result.json"
+    file.write_text(text)
+    (tmp_path / "result" / "notes.txt").write_text("the user's")
+    with pytest.raises(RuntimeError, match="already holds a result"):
+        bpy.ops.reconstruct.train()
+    assert bpy.ops.reconstruct.new_folder(step="train") == {"FINISHED"}
+    assert bpy.context.scene.reconstruct.train.out == f"{tmp_path / 'result'}_2"
+    assert bpy.ops.reconstruct.train() == {"FINISHED"} and (tmp_path / "result_2" / "result.json").is_file() and file.read_text() == text
+    bpy.context.scene.reconstruct.train.out = str(tmp_path / "result")
+    assert bpy.ops.reconstruct.train(mode="REPLACE") == {"FINISHED"}
+    assert json.loads(file.read_text())["status"] == "done" and (tmp_path / "result" / "notes.txt").read_text() == "the user's"
+
+
+@pytest.mark.parametrize(
+    "name, text", [("photo.png", "the user's"), ("result.json", '{"winner": "the user"}'), ("result.json", "the user's")]
+)
+def test_a_folder_of_the_user_takes_no_result(shown, tmp_path, name, text):
+    (tmp_path / "result").mkdir()
+    (tmp_path / "result" / name).write_text(text)
+    for mode in ("NEW", "REPLACE"):
+        with pytest.raises(RuntimeError, match="holds other files|already holds a result") as caught:
+            bpy.ops.reconstruct.train(mode=mode)
+        assert "--" not in str(caught.value)
+    assert [(file.name, file.read_text()) for file in (tmp_path / "result").iterdir()] == [(name, text)]
+
+
+def test_another_folder_of_the_default_keeps_its_names(shown, tmp_path):
+    bpy.context.scene.reconstruct.property_unset("capture")
+    default = bpy.context.scene.reconstruct.capture.out
+    bpy.ops.reconstruct.new_folder(step="capture")
+    assert bpy.context.scene.reconstruct.capture.out == f"{default}_2"
+
+
 def test_continue_adds_its_steps_to_those_done(shown, tmp_path):
     assert bpy.ops.reconstruct.train() == {"FINISHED"}
     file = tmp_path / "result" / "result.json"
