@@ -138,7 +138,7 @@ def test(arguments: list[str]) -> int:
     paths = [argument for argument in chosen if argument.startswith("tests")]
     options = [argument for argument in chosen if argument not in paths]
     runs = [[path] for path in paths] or (
-        [["tests/engine", "tests/test_imports.py", "tests/test_dev.py", "tests/test_benchmarks.py", "tests/test_voxel_benchmarks.py"]]
+        [["tests/engine", "tests/fuzz", *(f"tests/test_{name}.py" for name in ("imports", "dev", "benchmarks", "voxel_benchmarks"))]]
         + ([] if engine_only else [["tests/addon"], ["tests/blender"]])
     )
     marks = [] if any(option.startswith("-m") for option in options) else ["-m", "not slow"]

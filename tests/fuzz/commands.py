@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line on damaged files: captures, results, checkpoints, files of splats, photos and weights."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+from engine import cli
+from engine.contract.errors import UserError
+
+from .corpus import Source
+
+_SMALL = {
+    "splat": ["--splat.max-gaussians", "500", "--splat.init-points", "200"],
+    "ngp": ["--ngp.log2-table", "10", "--ngp.cells", "16", "--ngp.mesh-cells", "16", "--ngp.batch", "512"],
+    "nerf": [
+        *("--nerf.network", "simple", "--nerf.width", "16", "--nerf.depth", "2", "--nerf.rays", "64", "--nerf.coarse-samples", "8"),
+        *("--nerf.fine-samples", "8", "--nerf.points", "100", "--nerf.mesh-cells", "16"),
+    ],
+}
+# What each command reads besides the files of a capture.
+_FILES = {
+    "splat": ["checkpoint.safetensors", "result.json", "splats.ply"],
+    "ngp": ["checkpoint.safetensors", "result.json", "field.safetensors"],
+    "nerf": ["checkpoint.safetensors", "result.json", "field.safetensors"],
+}
+
+
+class Fault(Exception):
+    """A command that ended otherwise than done or refused in a sentence."""
+
+
+def build(folder: Path, sources: list[Source]) -> list[Source]:
+    """Trains a small result by each method on a capture of the corpus; what the commands read of them."""
+    # What takes seconds to load is there in every process that is forked.
+    for name in ("training.loop", "methods.splat", "methods.ngp", "methods.nerf", "rendering.files", "shapes.proxy", "shapes.surface"):
+        importlib.import_module(f"engine.{name}")
+    capture = next(source.folder for source in sources if source.file == "transforms_train.json")
+    made = [Source("convert", source.folder, source.file) for source in sources if source.reader == "splats"]
+    made += [Source("train", source.folder, source.file) for source in sources if source.reader == "capture"]
+    for method, files in _FILES.items():
+        out = folder / method
+        # Not here: threads that have run once are missing in a process that is forked.
+        command = [sys.executable, "-m", "engine", "train", capture, "--out", out, "--method", method, "--steps", "2", *_SMALL[method]]
+        subprocess.run(command, check=True, capture_output=True)
+        for file in files:
+            # A command for each file that it reads; checkpoints, which hold most, more often.
+            commands = ["resume"] * 3 if "checkpoint" in file else ["render", "eval", "surface", "proxy", "resume"]
+            made += [Source(command, out, file) for command in commands]
+    return made
+
+
+def run(*arguments: object) -> None:
+    """Runs a command.
+
+    Raises:
+        Fault: it left a traceback, or ended with an exit code of its own.
+        UserError: it refused; with its last line.
+    """
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = cli.main([str(argument) for argument in arguments])
+    lines = said.getvalue().splitlines()
+    if code not in (0, 1, 2) or any("Traceback" in line or "fault of its own" in line for line in lines):
+        places = [line.strip() for line in lines if line.strip().startswith("File ") and "/engine/" in line]
+        raise Fault(f"exit code {code}: {lines[-1][:200] if lines else ''} {places[-1] if places else ''}")
+    if code:
+        raise UserError(lines[-1] if lines else "")
+
+
+COMMANDS = {
+    "convert": lambda folder, file: run("convert", file, folder / "out.ply"),
+    "train": lambda folder, file: run("train", folder, "--out", folder / "out", "--steps", "1", *_SMALL["splat"]),
+    "resume": lambda folder, file: run("train", "--resume", folder, "--steps", "3"),
+    "render": lambda folder, file: run("render", folder, "--out", folder / "out", "--width", "8"),
+    "eval": lambda folder, file: run("eval", folder),
+    "surface": lambda folder, file: run("surface", folder),
+    "proxy": lambda folder, file: run("proxy", folder, "--texture", "64"),
+}
