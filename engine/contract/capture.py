@@ -16,6 +16,8 @@ Matrix = tuple[tuple[float, float, float, float], ...]
 MAX_COORDINATE = 1e12
 # Pixels on a side of an image.
 MAX_SIDE = 1 << 16
+# Focal lengths and principal points beyond these, in pixels, are mistakes that overflow later.
+_MIN_FOCAL, _MAX_PIXELS = 1e-6, 1e9
 _HINT = "Export the cameras again."
 
 
@@ -101,8 +103,10 @@ def check_frame(frame: Frame, file: Path) -> None:
         raise UserError(f"{file}: the camera of {frame.name} holds a number that is not finite.", _HINT)
     if not (1 <= frame.w <= MAX_SIDE and 1 <= frame.h <= MAX_SIDE):
         raise UserError(f"{file}: width and height of {frame.name} are not between 1 and {MAX_SIDE} pixels.", _HINT)
-    if frame.fl_x <= 0 or frame.fl_y <= 0:
-        raise UserError(f"{file}: the focal length of {frame.name} is not positive.", _HINT)
+    if not (_MIN_FOCAL <= frame.fl_x <= _MAX_PIXELS and _MIN_FOCAL <= frame.fl_y <= _MAX_PIXELS):
+        raise UserError(f"{file}: the focal length of {frame.name} is not positive, or not one of a camera.", _HINT)
+    if max(abs(frame.cx), abs(frame.cy)) > _MAX_PIXELS:
+        raise UserError(f"{file}: the principal point of {frame.name} is far outside of its image.", _HINT)
     if max(abs(tx), abs(ty), abs(tz)) > MAX_COORDINATE:
         raise UserError(f"{file}: the camera of {frame.name} is farther than {MAX_COORDINATE:g} from the origin.", _HINT)
     off = max(

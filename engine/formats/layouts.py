@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
@@ -29,6 +29,8 @@ _LAYOUT_NAMES = ("sparse", "colmap", "dense", "distorted", "undistorted")
 
 _MAX_DEPTH = 5
 _MAX_ENTRIES = 500_000
+# More files of one name in folders of one name are not told apart.
+_MAX_SAME_NAMES = 16
 
 
 def is_image(name: str) -> bool:
@@ -118,7 +120,7 @@ class CaptureFiles:
         # Names that led nowhere, and the file that was taken instead.
         self.replaced: list[tuple[str, str]] = []
         self._below: list[str] | None = None
-        self._by_name: dict[str, list[str]] | None = None
+        self._index: dict[tuple[str | None, str], list[str]] = {}
         self._links: dict[str, str] = {}
 
     def images(self, names: Sequence[str]) -> list[str | None]:
@@ -126,16 +128,12 @@ class CaptureFiles:
         found = {name: self._direct(name, ("", ".png", ".jpg")) for name in dict.fromkeys(names)}
         lost = [name for name, path in found.items() if path is None and _parts(name)]
         if lost:
-            by_stem: dict[str, list[str]] = {}
-            for path in self.below():
-                if is_image(name := os.path.basename(path)):
-                    by_stem.setdefault(_stem(name), []).append(path)
-            stems = Counter(_stem(_parts(name)[-1]) for name in found if _parts(name))
+            stems = Counter(_stem(parts[-1]) for name in found if (parts := _parts(name)))
             taken = {path for path in found.values() if path is not None}
             for name in lost:
                 stem = _stem(_parts(name)[-1])
                 # Where photos share file names (cam0/1.png, cam1/1.png), the folder has to match as well.
-                found[name] = self._best(name, by_stem.get(stem, ()), taken, alone=stems[stem] == 1)
+                found[name] = self._best(name, stem, taken, alone=stems[stem] == 1)
         return [found[name] for name in names]
 
     def other(self, name: str) -> str | None:
@@ -143,11 +141,7 @@ class CaptureFiles:
         path = self._direct(name, ("",))
         if path is not None or not _parts(name):
             return path
-        if self._by_name is None:
-            self._by_name = {}
-            for below in self.below():
-                self._by_name.setdefault(os.path.basename(below).lower(), []).append(below)
-        return self._best(name, self._by_name.get(_parts(name)[-1], ()), set(), alone=len(_parts(name)) == 1)
+        return self._best(name, _parts(name)[-1], set(), alone=len(_parts(name)) == 1)
 
     def below(self) -> list[str]:
         """The files below the folder, relative to it; at most half a million, the nearest first."""
@@ -176,23 +170,31 @@ class CaptureFiles:
             self._links[place] = _followed(place) if rest else place
         return os.path.join(self._links[place], rest) if self._links[place] != place else None
 
-    def _best(self, name: str, candidates: Iterable[str], taken: set[str], alone: bool) -> str | None:
+    def _best(self, name: str, last: str, taken: set[str], alone: bool) -> str | None:
+        """The file below the folder that fits a name best.
+
+        Args:
+            name: as in the capture's file.
+            last: what the file has to be called, in lower case: a name, or an image's without suffix.
+            taken: files that belong to other names.
+            alone: whether the file's name without its folder can be enough.
+        """
         parts = _parts(name)
+        candidates = self._called(parts[-2], last) if len(parts) > 1 else []
+        if not candidates and alone:
+            candidates = self._called(None, last)
         relative = len(parts) > 1 and not name.startswith(("/", "\\")) and not parts[0].endswith(":")
         ranked = []
-        for path in candidates:
-            own = path.lower().split("/")
+        for below in candidates[:_MAX_SAME_NAMES]:
+            own, path = below.lower().split("/"), os.path.join(self.folder, below)
             shared = 0
             while shared + 1 < min(len(own), len(parts)) and own[-2 - shared] == parts[-2 - shared]:
                 shared += 1
-            aside = any(part in (*MASK_FOLDERS, *UNNAMED_FOLDERS) for part in own[:-1])
             rank = _rank(own[-2]) if len(own) > 1 else 98
+            aside = any(part in (*MASK_FOLDERS, *UNNAMED_FOLDERS) for part in own[:-1])
             # A name without its folder says enough if that folder was another machine's, or if photos are usually kept where this one is.
-            enough = alone and not aside and (rank is not None or not relative)
-            path = os.path.join(self.folder, path)
-            if path in taken or not (shared or enough):
-                continue
-            ranked.append(((-shared, own[-1] != parts[-1], 99 if rank is None else rank, len(own)), path))
+            if path not in taken and (shared or (not aside and (rank is not None or not relative))):
+                ranked.append(((-shared, own[-1] != parts[-1], 99 if rank is None else rank, len(own)), path))
         ranked.sort()
         if not ranked or (len(ranked) > 1 and ranked[0][0] == ranked[1][0]):
             return None
@@ -200,6 +202,16 @@ class CaptureFiles:
         taken.add(found)
         self.replaced.append((name, found))
         return found
+
+    def _called(self, parent: str | None, last: str) -> list[str]:
+        """The files below with a name, or a name without an image's suffix; in a folder of a name, or in any."""
+        if not self._index:
+            for path in self.below():
+                *_, folder, name = ("", *path.lower().rsplit("/", 2))
+                for called in {name, _stem(name)} if is_image(name) else {name}:
+                    self._index.setdefault((folder, called), []).append(path)
+                    self._index.setdefault((None, called), []).append(path)
+        return self._index.get((parent, last), [])
 
 
 def _listed(folder: str | Path) -> list[str]:

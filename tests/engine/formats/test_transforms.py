@@ -148,6 +148,9 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, key, value):
     [
         {"fl_x": 0},
         {"fl_x": -5},
+        {"fl_x": 1e-300},
+        {"fl_y": 1e300},
+        {"cx": -1e300},
         {"fl_x": "50"},
         {"w": 0},
         {"w": 1e9},
