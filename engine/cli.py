@@ -89,18 +89,17 @@ def train(
             capture_folder, given = Path(old.capture), resumed(folder, old, given)
         else:
             from . import devices
+            from .formats.capture import capture_folder as folder_of
             from .training.loop import DEFAULT_MINUTES, prepare_folder
 
             # Before anything is written: a folder left behind would stand in the way of the next try.
             check_together(given)
             devices.choose(given.method, given.device)
-            folder, capture_folder = Path(out).resolve(), Path(capture).resolve()
+            folder, capture_folder = Path(out).resolve(), folder_of(Path(capture))
             if given.minutes is None and given.steps is None:
                 preset = with_preset({"preset": given.preset})
                 budget = {name: preset[name] for name in ("minutes", "steps") if name in preset}
                 given = dataclasses.replace(given, **(budget or {"minutes": DEFAULT_MINUTES}))
-            if not capture_folder.is_dir():
-                raise UserError(f"There is no capture folder {capture_folder}.", "Give the folder that holds the pictures and cameras.")
             prepare_folder(folder, overwrite)
         reporter = Reporter(folder / EVENTS, stream)
         from .training.loop import Run, run

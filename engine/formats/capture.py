@@ -31,20 +31,14 @@ def read_capture(folder: Path) -> Capture:
     else every 8th by name. What is left out, taken from elsewhere or not understood gets a sentence in ``warnings``.
 
     Args:
-        folder: the capture's folder, a transforms.json, or the folder of a COLMAP model.
+        folder: the capture's folder, the folder of a COLMAP model in it, or its transforms file.
 
     Raises:
         UserError: nothing readable is there, a file is damaged, a camera is impossible, or no photo is left.
     """
-    folder = Path(folder)
-    file = None
-    if folder.suffix.lower() == ".json" and folder.is_file():
-        folder, file = folder.parent, folder.name if folder.name not in (TRANSFORMS, _TRAIN, _TEST, _VAL) else None
-    if not folder.is_dir():
-        raise no_folder(folder)
-    folder = folder.resolve()
-    if file or (folder / TRANSFORMS).is_file():
-        return _nerfstudio(folder, file or TRANSFORMS)
+    folder = capture_folder(folder)
+    if (folder / TRANSFORMS).is_file():
+        return _nerfstudio(folder)
     if (folder / _TRAIN).is_file():
         return _nerf_synthetic(folder)
     # In front of COLMAP, whose model LLFF's own scenes hold as well: only this file has the depths that each camera reaches.
@@ -54,6 +48,20 @@ def read_capture(folder: Path) -> Capture:
     if not models:
         raise no_capture(folder)
     return _colmap(folder, _models(folder, models))
+
+
+def capture_folder(path: Path) -> Path:
+    """The absolute path of the folder that a capture is named by, or that its transforms file is in.
+
+    Raises:
+        UserError: it is neither.
+    """
+    path = Path(path)
+    if path.name in (TRANSFORMS, _TRAIN, _TEST, _VAL) and path.is_file():
+        path = path.parent
+    if not path.is_dir():
+        raise no_folder(path)
+    return path.resolve()
 
 
 @dataclass
@@ -78,9 +86,9 @@ class _Model:
         return sum(path is not None for path in self.paths) - len(self.files.replaced if self.files else ()), len(self.images)
 
 
-def _nerfstudio(folder: Path, name: str) -> Capture:
-    found = read_transforms(folder / name)
-    frames = _checked(found.frames, found.missing, folder, folder / name, found.notes)
+def _nerfstudio(folder: Path) -> Capture:
+    found = read_transforms(folder / TRANSFORMS)
+    frames = _checked(found.frames, found.missing, folder, folder / TRANSFORMS, found.notes)
     points = found.points or _point_file([folder])
     for model in _models(folder, model_folders(folder)):
         if points is None and _same_poses(model, frames):
@@ -88,9 +96,9 @@ def _nerfstudio(folder: Path, name: str) -> Capture:
         if len(model.images) > len(found.frames) + len(found.missing):
             found.notes.append(
                 f"{below(model.folder, folder)} holds a COLMAP model of {len(model.images)} photos, which is not used; "
-                f"{name} has {len(frames)}."
+                f"{TRANSFORMS} has {len(frames)}."
             )
-    found.notes += [f"{other} is not used; {name} is." for other in (_TRAIN, _TEST) if (folder / other).is_file()]
+    found.notes += [f"{other} is not used; {TRANSFORMS} is." for other in (_TRAIN, _TEST) if (folder / other).is_file()]
     return finished(
         Capture(
             folder=folder,
@@ -253,10 +261,18 @@ def _checked(frames: list[Frame], missing: list[str], folder: Path, file: Path, 
     if not frames:
         raise UserError(
             f"None of the {len(missing)} photos that {file} names is there; the first is {shown(missing[0])}.",
-            f"Put them where it names them, or into {folder / 'images'}.",
+            _broken_link(folder) or f"Put them where it names them, or into {folder / 'images'}.",
         )
     _missing_note(missing, frames, file, notes)
     return _unique(frames, file, notes)
+
+
+def _broken_link(folder: Path) -> str:
+    """A hint about a link in a folder that leads nowhere."""
+    for path in folder.iterdir():
+        if path.is_symlink() and not path.exists():
+            return f"{path} is a link to {shown(os.readlink(path))}, which is not there; mend it."
+    return ""
 
 
 def _missing_note(missing: list[str], frames: list[Frame], file: Path, notes: list[str]) -> None:

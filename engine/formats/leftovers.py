@@ -116,7 +116,8 @@ def no_folder(folder: Path) -> UserError:
     video = folder.suffix.lower() in VIDEO_SUFFIXES
     if is_image(folder.name) or video:
         return UserError(f"{folder} is a single file without cameras.", _cameras_hint(folder if video else folder.parent, video))
-    return UserError(f"{folder} is a file, not a capture's folder.", f"Choose {folder.parent}.")
+    called = ", in which its cameras have to be called transforms.json" if folder.suffix.lower() == ".json" else ""
+    return UserError(f"{folder} is a file, not a capture's folder.", f"Choose {folder.parent}{called}.")
 
 
 def no_capture(folder: Path) -> UserError:

@@ -32,6 +32,8 @@ _LENS_KEYS = frozenset((*_INTRINSICS, *_DISTORTION, "camera_angle_x", "camera_an
 _PANORAMAS = ("latlong", "equirectangular", "is_equirectangular", "ftheta_p0", "orthographic", "is_orthographic")
 # What a key that is not read says about the lens, by its name.
 _LENS_LIKE = re.compile(r"[kpsb]\d+|.*(distort|fisheye|shutter|lens|ortho|fov|focal|principal|skew|panoram|ftheta|latlong|equirect).*")
+# Values that say so under any key.
+_OTHER_LENSES = ("fisheye", "FISHEYE", "OPENCV_FISHEYE", "equirectangular", "EQUIRECTANGULAR", "spherical", "panorama")
 _SPLITS = ("train_filenames", "val_filenames", "test_filenames")
 
 # A list or an object of JSON takes about 72 bytes in memory, whatever it holds; no capture comes near these sizes.
@@ -104,6 +106,8 @@ def read_transforms(file: Path, *, test: bool = False, pictures: bool = True) ->
         found.points = Path(cloud) if cloud else None
         if cloud is None:
             found.notes.append(f"{file.name} names the points {shown(points)}, which are not there.")
+    elif points:
+        found.notes.append(f"{file.name} names no file by ply_file_path, which is not read.")
     return found
 
 
@@ -212,13 +216,13 @@ class _FrameReader:
 
     def __init__(self, file: Path, table: dict[str, Any], files: CaptureFiles, found: Transforms):
         self.file, self.files, self.found = file, files, found
-        self.shared = {key: value for key, value in table.items() if key in _LENS_KEYS or _LENS_LIKE.fullmatch(key)}
+        self.shared = {key: value for key, value in table.items() if key in _LENS_KEYS}
         # Frames without a lens of their own share one for each size of image.
         self.lenses: dict[tuple[int, int] | None, dict[str, Any]] = {}
         self.unread: dict[str, bool] = {}
         self.unused: Counter[tuple[str, str]] = Counter()
-        for key in self.shared:
-            self._unread(key, self.shared[key])
+        for key in table.keys() - _HEAD_KEYS:
+            self._unread(key, table[key])
 
     def read(self, entry: dict[str, Any], name: str, image: str | None, test: bool) -> Frame:
         matrix = _matrix(entry.get("transform_matrix"), name, self.file)
@@ -263,7 +267,7 @@ class _FrameReader:
             given = value not in (None, False, 0, "", []) and not (isinstance(value, list) and not any(value))
             if given and key in _PANORAMAS:
                 raise UserError(f"{self.file}: {key} says that the images are no perspective ones.", _UNDISTORT)
-            self.unread[key] = given and _LENS_LIKE.fullmatch(key) is not None
+            self.unread[key] = given and (_LENS_LIKE.fullmatch(key) is not None or value in _OTHER_LENSES)
 
     def _other(self, name: Any, key: str) -> Path | None:
         path = self.files.other(name) if isinstance(name, str) and name else None
@@ -278,6 +282,7 @@ class _FrameReader:
 
 
 _FRAME_KEYS = _LENS_KEYS | {*_OTHERS, "file_path", "transform_matrix"}
+_HEAD_KEYS = _LENS_KEYS | {*_SPLITS, "frames", "ply_file_path"}
 _UNDISTORT = "Undistort the images to perspective ones."
 
 

@@ -241,9 +241,19 @@ def test_points_of_a_colmap_model_in_the_same_world_are_used(tmp_path, captures)
     assert "sparse/0 holds a COLMAP model of 9 photos" in capture.warnings[0]
 
 
-def test_other_files_may_be_named_instead_of_the_folder(tmp_path, captures):
+def test_files_may_be_named_instead_of_the_folder(tmp_path, captures):
+    assert len(read_capture(captures.nerfstudio(tmp_path) / "transforms.json").frames) == 9
+    for name, hint in (("cameras.txt", f"Choose {tmp_path}."), ("other.json", f"Choose {tmp_path}, in which its cameras")):
+        (tmp_path / name).write_text("{}")
+        with pytest.raises(UserError, match="a file, not a capture's folder") as refused:
+            read_capture(tmp_path / name)
+        assert refused.value.hint.startswith(hint)
+
+
+def test_links_that_lead_nowhere_are_named(tmp_path, captures):
     captures.nerfstudio(tmp_path)
-    captures.nerfstudio(tmp_path, count=5, file="transforms_clean.json")
-    assert len(read_capture(tmp_path / "transforms_clean.json").frames) == 5
-    with pytest.raises(UserError, match="a file, not a capture's folder"):
-        read_capture(captures.colmap(tmp_path) / "sparse" / "0" / "cameras.txt")
+    shutil.rmtree(tmp_path / "images")
+    os.symlink("/gone/images", tmp_path / "images")
+    with pytest.raises(UserError, match="None of the 9 photos") as refused:
+        read_capture(tmp_path)
+    assert refused.value.hint == f"{tmp_path / 'images'} is a link to /gone/images, which is not there; mend it."

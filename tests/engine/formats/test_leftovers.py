@@ -80,6 +80,8 @@ def test_points_that_are_not_used(tmp_path, captures):
     assert the_warning(read_capture(tmp_path)) == "fused.ply is not used; training starts from points.ply."
     captures.nerfstudio(tmp_path, ply_file_path="gone.ply")
     assert "gone.ply, which are not there" in read_capture(tmp_path).warnings[0]
+    captures.nerfstudio(tmp_path, ply_file_path=["points.ply"])
+    assert "no file by ply_file_path" in read_capture(tmp_path).warnings[0]
 
 
 def test_named_files_that_are_not_read(tmp_path, captures):
@@ -92,7 +94,9 @@ def test_named_files_that_are_not_read(tmp_path, captures):
     assert "9 of 9 files that transforms.json names by normal_file_path are not there" in told
 
 
-@pytest.mark.parametrize(("key", "value"), [("s1", 0.1), ("rolling_shutter", [0, 0, 1, 0]), ("principal_point", [0.4, 0.5]), ("fov", 60)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("s1", 0.1), ("rolling_shutter", [0, 0, 1, 0]), ("principal_point", [0.4, 0.5]), ("fov", 60), ("type", "fisheye")]
+)
 def test_keys_of_the_lens_that_are_not_read(tmp_path, captures, key, value):
     assert key in the_warning(read_capture(captures.nerfstudio(tmp_path, **{key: value})))
     capture = read_capture(captures.nerfstudio(tmp_path, change=lambda index: {key: value} if index == 5 else {}))
