@@ -106,6 +106,40 @@ def start(command: list[str], folder: Path, *, anew: bool = False) -> process.Jo
     return process.start(command, folder, cwd=folder, environment=_environment(), anew=anew)
 
 
+def convert(python: Path, source: Path, target: Path, axes: str | None = None, seconds: float = 300.0) -> list[str]:
+    """Has the engine write splats to another file, and waits for it.
+
+    Args:
+        python: runs the engine.
+        source: file of splats.
+        target: its suffix names the format.
+        axes: a key of cameras.WORLD_AXES, None for those of the format.
+        seconds: how long it may take.
+
+    Returns:
+        Sentences on what was ignored or left out.
+
+    Raises:
+        UserError: the file is refused, or the engine does not run.
+    """
+    command = [str(python), "-m", "engine", "convert", str(source), str(target), "--from-axes", axes or "auto"]
+    try:
+        done = subprocess.run(
+            command, cwd=tempfile.gettempdir(), env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            encoding="utf-8", errors="replace", timeout=seconds, check=False,
+            creationflags=subprocess.CREATE_NO_WINDOW if os.name == "nt" else 0,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise UserError(f"The engine did not convert {source} within {seconds:.0f} seconds.", "Export it as another format.") from None
+    except OSError as error:
+        raise UserError(f"The engine's Python {python} does not start: {error.strerror or error}.", _CHOOSE) from None
+    if done.returncode:
+        said = next((line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()), f"exit code {done.returncode}")
+        raise UserError(f"The engine could not convert {source}: {said[:500]}")
+    # The last line says what was written.
+    return done.stdout.splitlines()[:-1]
+
+
 def start_check(python: Path) -> subprocess.Popen:
     """Starts the engine's doctor; :func:`read_check` takes the answer when it has ended."""
     return subprocess.Popen(

@@ -97,7 +97,7 @@ class RECONSTRUCT_OT_import_file(Told, bpy.types.Operator, ImportHelper):
     def run(self, context: bpy.types.Context) -> None:
         settings = to_settings(context.scene.reconstruct.import_, ImportSettings)
         axes = None if self.axes == "auto" else self.axes
-        _bring(self, context, settings, lambda scene: import_file(scene, absolute(self.filepath), settings, axes))
+        _bring(self, context, settings, lambda scene: import_file(scene, absolute(self.filepath), settings, axes, engine_python()))
 
 
 class RECONSTRUCT_OT_export_camera_path(Told, bpy.types.Operator, ExportHelper):

@@ -7,6 +7,7 @@ is what is rendered.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,7 +27,9 @@ from ...engine.formats.points import PointCloud, read_points
 from ...engine.formats.proxies import Proxy, read_proxy
 from ...engine.formats.splats import Splats, holds_splats, read_splats
 from ...engine.formats.splats.rotation import moved
+from ...engine.formats.splats.spz import NO_ZSTANDARD
 from ...engine.formats.voxels import read_voxels
+from ..jobs import engine
 from ..jobs.alive import writer_runs
 from ..rooms.layouts import Extent, measure
 from .assets import make_asset
@@ -119,7 +122,9 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
     return [_add(scene, held, folder.resolve().name or "Result", files[first], settings, result)]
 
 
-def import_file(scene: bpy.types.Scene, file: Path, settings: ImportSettings, axes: str | None = None) -> list[bpy.types.Object]:
+def import_file(
+    scene: bpy.types.Scene, file: Path, settings: ImportSettings, axes: str | None = None, chosen_python: str = ""
+) -> list[bpy.types.Object]:
     """Brings a file of splats, or a PLY of points, into a scene; its scale is not known.
 
     Args:
@@ -127,6 +132,7 @@ def import_file(scene: bpy.types.Scene, file: Path, settings: ImportSettings, ax
         file: PLY, SPZ, .splat or GLB.
         settings: as for a result; what the file does not hold is not asked for.
         axes: a name of cameras.WORLD_AXES, None for those that the format has.
+        chosen_python: the engine's Python of the preferences, which unpacks SPZ 4 where Blender's own cannot.
 
     Returns:
         The objects that were made.
@@ -139,8 +145,26 @@ def import_file(scene: bpy.types.Scene, file: Path, settings: ImportSettings, ax
     if file.suffix.lower() == ".ply" and not holds_splats(read_header(file).properties):
         held = _Held(points=read_points(file, notes.append)).turned(WORLD_AXES[axes or "z-up"])
     else:
-        held = _Held(splats=read_splats(file, axes, notes.append))
+        try:
+            splats = read_splats(file, axes, notes.append)
+        except UserError as error:
+            if error.code != NO_ZSTANDARD:
+                raise
+            splats = _unpacked(file, axes, notes, chosen_python)
+        held = _Held(splats=splats)
     return [_add(scene, held, file.stem, file, settings, None, notes)]
+
+
+def _unpacked(file: Path, axes: str | None, notes: list[str], chosen_python: str) -> Splats:
+    """Splats of SPZ 4, unpacked by the engine, whose Python has the library that Blender's lacks."""
+    try:
+        python = engine.interpreter(chosen_python)
+    except UserError as error:
+        raise UserError(f"{file} is SPZ of version 4, which the engine unpacks. {error.message}", error.hint, error.code) from None
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "splats.ply"
+        notes += engine.convert(python, file, made, axes)
+        return read_splats(made, note=notes.append)
 
 
 def _add(

@@ -3,6 +3,8 @@
 
 import json
 import os
+import struct
+import sys
 
 import bpy
 import numpy as np
@@ -280,6 +282,36 @@ def test_splats_that_cloudcompare_saved_come_in_as_splats(scene, splats, tmp_pat
     write_vertices(tmp_path / "sofa.ply", {name if name in "xyz" else f"scalar_{name}": column for name, column in columns.items()})
     (made,) = import_file(scene, tmp_path / "sofa.ply", ImportSettings())
     assert "splats" in looks_of(made) and tagged(made)["count"] == 2
+
+
+def spz4(file, count=5):
+    """SPZ 4 of opaque white splats at (0, 0, 0), (0, 1, 0), … in its own axes, where y is up."""
+    zstandard = pytest.importorskip("zstandard")
+    places = b"".join(bytes(3) + (index << 12).to_bytes(3, "little") + bytes(3) for index in range(count))
+    parts = [places, b"\xff" * count, b"\xff" * 3 * count, b"\x80" * 3 * count, struct.pack("<I", 3 << 30) * count]
+    packed = [zstandard.ZstdCompressor().compress(part) for part in parts]
+    table = b"".join(struct.pack("<QQ", len(small), len(part)) for small, part in zip(packed, parts, strict=True))
+    file.write_bytes(struct.pack("<IIIBBBBI12x", 0x5053474E, 4, count, 0, 12, 0, 5, 32) + table + b"".join(packed))
+
+
+def test_the_engine_unpacks_spz_4_where_blender_cannot(scene, tmp_path, monkeypatch):
+    spz4(tmp_path / "sofa.spz")
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    monkeypatch.setenv("RECONSTRUCT_PYTHON", sys.executable)
+    (made,) = import_file(scene, tmp_path / "sofa.spz", ImportSettings())
+    assert made.name == "sofa" and tagged(made)["file"] == "sofa.spz"
+    np.testing.assert_allclose(places(made)[:, 2], np.arange(5), atol=1e-4)
+    (tmp_path / "sofa.spz").write_bytes((tmp_path / "sofa.spz").read_bytes()[:-3])
+    with pytest.raises(UserError, match="could not convert.*sofa.spz.*cut short"):
+        import_file(scene, tmp_path / "sofa.spz", ImportSettings())
+
+
+def test_without_an_engine_spz_4_says_what_it_needs(scene, tmp_path, monkeypatch):
+    spz4(tmp_path / "sofa.spz")
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    monkeypatch.setenv("RECONSTRUCT_PYTHON", str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match="SPZ of version 4, which the engine unpacks.*nowhere.*Choose"):
+        import_file(scene, tmp_path / "sofa.spz", ImportSettings())
 
 
 def spoil(folder, kind):
