@@ -38,18 +38,18 @@ def examine(method: str | None = None) -> dict[str, Any]:
 def plain(facts: dict[str, Any]) -> str:
     """The facts in words."""
     state = "compiled" if facts["kernels"]["compiled"] else "compiled at the first training, which takes a minute"
-    lines = [
-        f"Reconstruct engine {facts['engine']}",
-        f"Processor   {facts['processor']}; {facts['threads']} threads; {facts['memory_gib']} GiB of memory",
-        f"Devices     {', '.join(facts['devices'])}",
-        *(f"Method {name:5}uses {choice['device']}: {choice['reason']}" for name, choice in facts["methods"].items()),
-        f"Networks    {facts['numbers']['words']}",
-        f"Libraries   {', '.join(f'{name} {number}' for name, number in facts['libraries'].items())}",
-        f"Kernels     {state}; {facts['kernels']['cache']}",
+    rows = [
+        ("Processor", f"{facts['processor']}; {facts['threads']} threads; {facts['memory_gib']} GiB of memory"),
+        ("Devices", ", ".join(facts["devices"])),
+        *((f"Method {name}", f"uses {choice['device']}: {choice['reason']}") for name, choice in facts["methods"].items()),
+        ("Networks", facts["numbers"]["words"]),
+        ("Libraries", ", ".join(f"{name} {number}" for name, number in facts["libraries"].items())),
+        ("Kernels", f"{state}; {facts['kernels']['cache']}"),
     ]
     if "cost" in facts:
-        lines.append(f"Cost        {facts['cost']['words']}")
-    return "\n".join(lines)
+        rows.append(("Cost", facts["cost"]["words"]))
+    width = max(len(name) for name, _ in rows) + 2
+    return "\n".join([f"Reconstruct engine {facts['engine']}", *(f"{name:{width}}{words}" for name, words in rows)])
 
 
 def _numbers(device: str, full: bool) -> dict[str, Any]:
