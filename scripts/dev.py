@@ -54,7 +54,18 @@ def main(arguments: list[str]) -> int:
 
 
 def setup(folder: str = ".venv", groups: tuple[str, ...] = ("blender", "test"), profile: str = "") -> Path:
-    """Makes a virtual environment with the engine's packages and the optional groups of pyproject.toml, and compiles the kernels.
+    """Makes a virtual environment as :func:`environment` does, and compiles the kernels, which takes minutes.
+
+    Returns:
+        Its Python. What is there already is not done again.
+    """
+    python = environment(folder, groups, profile)
+    _run([python, "-m", "engine", "doctor", "--compile"], quiet=True)
+    return python
+
+
+def environment(folder: str = ".venv", groups: tuple[str, ...] = ("blender", "test"), profile: str = "") -> Path:
+    """Makes a virtual environment with the engine's packages and the optional groups of pyproject.toml.
 
     A profile's packages take the place of those that have the same name.
 
@@ -80,7 +91,6 @@ def setup(folder: str = ".venv", groups: tuple[str, ...] = ("blender", "test"), 
         _make_environment(home)
         _install(python, packages)
         mark.write_text(wanted)
-    _run([python, "-m", "engine", "doctor", "--compile"], quiet=True)
     return python
 
 
@@ -152,25 +162,30 @@ def test(arguments: list[str]) -> int:
 
 def lint(_: list[str]) -> int:
     """Style, unused imports and names, likely bugs."""
-    return subprocess.call([str(setup()), "-m", "ruff", "check", "."], cwd=ROOT)
+    return subprocess.call([str(environment()), "-m", "ruff", "check", "."], cwd=ROOT)
 
 
 def package(_: list[str]) -> int:
     """Builds the extension with Blender's own tool, and validates it."""
-    python = setup()
-    found = subprocess.run(
-        [str(python), "-c", "import bpy, os; print(os.path.dirname(bpy.__file__))"], capture_output=True, text=True, env=_environment()
-    )
+    python = environment()
+    tool = _extension_tool(python)
+    (ROOT / "dist").mkdir(exist_ok=True)
+    _run([python, tool, "build", "--source-dir", ROOT, "--output-dir", ROOT / "dist"])
+    for file in (ROOT / "dist").glob("*.zip"):
+        _run([python, tool, "validate", file])
+    return 0
+
+
+def _extension_tool(python: Path) -> Path:
+    """Blender's own builder of extensions. Where the Blender module keeps its scripts differs from release to release, so it is asked."""
+    code = "import bpy; print(bpy.utils.system_resource('SCRIPTS'))"
+    found = subprocess.run([str(python), "-c", code], capture_output=True, text=True, env=_environment())
     if found.returncode != 0:
         raise Stop("the Blender module does not start; delete .venv and try again.")
-    tools = sorted(Path(found.stdout.strip().splitlines()[-1]).glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py"))
-    if not tools:
-        raise Stop("the Blender module holds no extension tool.")
-    (ROOT / "dist").mkdir(exist_ok=True)
-    _run([python, tools[-1], "build", "--source-dir", ROOT, "--output-dir", ROOT / "dist"])
-    for file in (ROOT / "dist").glob("*.zip"):
-        _run([python, tools[-1], "validate", file])
-    return 0
+    tool = Path(found.stdout.strip().splitlines()[-1]) / "addons_core/bl_pkg/cli/blender_ext.py"
+    if not tool.is_file():
+        raise Stop(f"the Blender module holds no extension tool: {tool} is missing.")
+    return tool
 
 
 def bench(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 """The set-up script's words where a machine lacks something."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,30 @@ def test_an_unknown_profile_is_refused_in_one_sentence(dev, capsys):
     assert dev.main(["setup", "gpu"]) == 1
     said = capsys.readouterr().err.strip()
     assert said.count("\n") == 0 and "gpu" in said and "ipex" in said
+
+
+@pytest.mark.parametrize("command", ["package", "lint"])
+def test_building_the_extension_and_linting_compile_no_kernels(dev, monkeypatch, tmp_path, command):
+    """Kernels take minutes, and neither needs them."""
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    monkeypatch.setattr(dev, "environment", lambda *_: Path(sys.executable))
+    monkeypatch.setattr(dev, "_extension_tool", lambda _: Path("blender_ext.py"))
+    ran = []
+    monkeypatch.setattr(dev, "_run", lambda command, **_: ran.append(command))
+    monkeypatch.setattr(dev.subprocess, "call", lambda command, **_: ran.append(command) or 0)
+    assert dev.main([command]) == 0
+    assert ran and not [words for words in ran if "doctor" in words]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("bpy") is None, reason="no Blender module")
+def test_the_extension_tool_is_where_the_blender_module_says(dev):
+    tool = dev._extension_tool(Path(sys.executable))
+    done = subprocess.run([sys.executable, tool, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "build" in done.stdout and "validate" in done.stdout
+
+
+def test_a_blender_module_without_the_tool_is_named(dev, monkeypatch, tmp_path):
+    answer = subprocess.CompletedProcess([], 0, f"noise\n{tmp_path}\n", "")
+    monkeypatch.setattr(dev.subprocess, "run", lambda *_, **__: answer)
+    with pytest.raises(dev.Stop, match=re.escape(str(tmp_path))):
+        dev._extension_tool(Path(sys.executable))
