@@ -166,7 +166,7 @@ class SplatTrainer(SplatModel):
         if due and self.adc:
             self.adc.refine(self.gaussians, self._most(progress), self.rng)
             # What a reset made transparent needs time to come back, and refinements to be pruned by.
-            if self.steps_done % self.settings.reset_every == 0 and progress < 0.8 * self.settings.refine_stop:
+            if self._reset_due() and progress < 0.8 * self.settings.refine_stop:
                 self.adc.reset_opacities(self.gaussians)
         if due and self.mcmc:
             self.mcmc.refine(self.gaussians, progress, self.rng)
@@ -175,6 +175,12 @@ class SplatTrainer(SplatModel):
         if self.mcmc:
             self.mcmc.shake(self.gaussians, float(rates[0]), self.rng)
         return loss
+
+    def _reset_due(self) -> bool:
+        """Whether this refinement is the first one at or after a multiple of ``reset_every``."""
+        last = self.steps_done - self.settings.refine_every
+        last = last if last >= self.settings.refine_start else 0
+        return self.steps_done // self.settings.reset_every > last // self.settings.reset_every
 
     def _views(self, progress: float) -> list[View]:
         """Small views first: shapes settle in a fraction of the time, and details have no use before (Chen et al. 2025, DashGaussian)."""

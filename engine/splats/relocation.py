@@ -64,6 +64,8 @@ class Relocation:
             gaussians: changed in place. rate: the learning rate of the places.
             rng: the source of randomness.
         """
+        # The noise has the shape and opacity of now: gaussians out of view may owe steps.
+        gaussians.settle()
         offset = int(rng.integers(len(_NORMAL) // simd.WIDTH)) * simd.WIDTH
         noise.shake(gaussians.table, _NORMAL, offset, rate * self.settings.noise)
 
