@@ -56,10 +56,11 @@ class Vertices:
 
 @dataclass(frozen=True)
 class Header:
-    """What a PLY says of itself: the names of its vertices' properties, none where it has no vertices, and its comments."""
+    """What a PLY says of itself: names of its vertices' properties, none where it has no vertices; comments; counts of its elements."""
 
     properties: tuple[str, ...]
     comments: tuple[str, ...]
+    counts: dict[str, int]
 
 
 @dataclass
@@ -89,7 +90,8 @@ def read_header(file: Path) -> Header:
         UserError: the file is missing or is not a PLY.
     """
     with _opened(file) as (_, _, elements, comments, _):
-        return Header(tuple(name for element in elements if element.name == "vertex" for name, _ in element.properties), comments)
+        properties = tuple(name for element in elements if element.name == "vertex" for name, _ in element.properties)
+        return Header(properties, comments, {element.name: element.count for element in elements})
 
 
 def read_element(file: Path, name: str) -> Vertices | None:

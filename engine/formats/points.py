@@ -13,7 +13,7 @@ import numpy as np
 from ..contract.capture import MAX_COORDINATE
 from ..contract.errors import UserError
 from .colmap import read_points3d
-from .ply import read_vertices, write_vertices
+from .ply import read_header, read_vertices, write_vertices
 
 # Names of the columns of red, green and blue; capitals make no difference.
 _COLORS = (("red", "green", "blue"), ("diffuse_red", "diffuse_green", "diffuse_blue"), ("r", "g", "b"))
@@ -47,6 +47,9 @@ def read_points(file: Path, note: Callable[[str], None] | None = None) -> PointC
         cloud = PointCloud(*read_points3d(file))
     else:
         cloud = read_ply_points(file, note)
+        faces = read_header(file).counts.get("face", 0)
+        if faces and note is not None:
+            note(f"Its faces ({faces}) were ignored; Blender's own import brings it in as a mesh.")
     good = (np.abs(cloud.positions) <= MAX_COORDINATE).all(axis=1)  # false for NaN
     if good.all():
         return cloud

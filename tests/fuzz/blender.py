@@ -17,7 +17,9 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import bpy
 
@@ -33,14 +35,15 @@ ROOT = Path(__file__).resolve().parents[2]
 _ARTIFACTS = {"splats": "splats.ply", "points": "points.ply", "mesh": "mesh.glb", "proxy": "proxy.glb", "voxels": "voxels.npz"}
 
 
-def _load() -> None:
-    """Registers the checkout as the add-on."""
+def _load() -> ModuleType:
+    """Registers the checkout as the add-on, and returns it."""
     spec = importlib.util.spec_from_file_location("reconstruct", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)])
     module = importlib.util.module_from_spec(spec)
     sys.modules["reconstruct"] = module
     spec.loader.exec_module(module)
     bpy.ops.wm.read_factory_settings(use_empty=True)
     module.register()
+    return module
 
 
 def _counts() -> list[int]:
@@ -81,7 +84,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--bombs", action="store_true")
     given = parser.parse_args(arguments)
-    _load()
+    addon = _load()
     found: list[str] = []
     with tempfile.TemporaryDirectory() as made:
         chosen = list(_cases(Path(made), given.count, given.seed, given.bombs))
@@ -104,11 +107,13 @@ def main(arguments: list[str]) -> int:
             if wrong:
                 found.append(f"{wrong}  ({name})")
             _clear()
+    # A Blender that is a Python module crashes at its end where properties of an add-on are left.
+    addon.unregister()
     print(f"{len(chosen)} inputs: {len(found)} findings", *found, sep="\n")
     return 1 if found else 0
 
 
-def _cases(made: Path, count: int, seed: int, with_bombs: bool):
+def _cases(made: Path, count: int, seed: int, with_bombs: bool) -> Iterator[tuple[str, str, Path, str, Callable[[], bytes]]]:
     """Name, reader, folder, file and what makes its content."""
     sources = [source for source in corpus.build(made / "corpus") if source.reader in _ARTIFACTS]
     targets = [source for source in sources if source.reader in ("splats", "points") and not source.file.startswith("points3D")]

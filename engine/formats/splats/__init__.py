@@ -57,7 +57,7 @@ def read_splats(file: Path, axes: str | None = None, note: Note | None = None) -
         note(f"{int((~drawable).sum())} of {len(splats)} splats hold numbers that are not finite, and were left out.")
         splats = splats.select(drawable)
     splats.check(str(file))
-    return splats if axes == "z-up" else moved(splats, WORLD_AXES[axes])
+    return splats if axes == "z-up" else moved(splats, WORLD_AXES[axes], in_place=True)
 
 
 def write_splats(file: Path, splats: Splats, axes: str | None = None, spz_version: int | None = None) -> None:

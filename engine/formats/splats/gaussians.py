@@ -115,13 +115,21 @@ def splat_bytes(degree: int) -> int:
     return 4 * (3 + 3 + 4 + 1 + 3 * (degree + 1) ** 2)
 
 
-def in_blocks(count: int, make: Callable[[slice], Splats]) -> Splats:
-    """Joins what ``make`` returns for consecutive parts of ``count`` gaussians. Only one part's temporaries exist at a time."""
+def in_blocks(count: int, make: Callable[[slice], Splats], into: Splats | None = None) -> Splats:
+    """Joins what ``make`` returns for consecutive parts of ``count`` gaussians. Only one part's temporaries exist at a time.
+
+    Args:
+        count: of the gaussians.
+        make: called with each part in turn.
+        into: its arrays receive the gaussians, where they have the same shapes; ``make`` may read its part of them.
+    """
     first = make(slice(0, min(count, _BLOCK)))
     if count <= _BLOCK:
         return first
-    arrays = {field.name: value for field in fields(first) if isinstance(value := getattr(first, field.name), np.ndarray)}
-    joined = {name: np.empty((count, *value.shape[1:]), value.dtype) for name, value in arrays.items()}
+    parts = {field.name: value for field in fields(first) if isinstance(value := getattr(first, field.name), np.ndarray)}
+    joined = {
+        name: getattr(into, name) if into is not None else np.empty((count, *value.shape[1:]), value.dtype) for name, value in parts.items()
+    }
     for start in range(0, count, _BLOCK):
         part = slice(start, min(start + _BLOCK, count))
         made = first if start == 0 else make(part)

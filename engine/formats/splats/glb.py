@@ -30,15 +30,22 @@ def read_glb(file: Path, note: Note | None = None) -> Splats:
     """
     with opened(file, note) as glb:
         found: list[Splats] = []
+        others, unknown = 0, set()
         for primitive, matrix in glb.primitives():
             if _EXTENSION not in primitive.get("extensions", {}):
+                others += 1
                 continue
+            unknown |= _unknown(primitive["extensions"][_EXTENSION])
             found.append(_placed(_primitive(glb, primitive), matrix))
             # A splat takes 44 bytes at least: nodes may share splats, but not without end.
             if sum(len(part) for part in found) > len(glb.body):
                 raise UserError("shows the same splats too many times.", HINT)
     if not found:
         raise UserError(f"{file} holds no splats.", f"Choose a GLB with {_EXTENSION}.")
+    if note is not None and others:
+        note(f"Its primitives that are no splats ({others}) were ignored.")
+    if note is not None and unknown:
+        note(f"Its {' and '.join(sorted(unknown))} of splats is not known, and was ignored.")
     return _joined(found)
 
 
@@ -127,6 +134,12 @@ def _primitive(glb: Glb, primitive: dict[str, Any]) -> Splats:
         sh=sh.astype(np.float32),
         blend=next((blend for blend, space in _SPACES.items() if facts.get("colorSpace") == space), None),
     )
+
+
+def _unknown(facts: dict[str, Any]) -> set[str]:
+    """What the extension says of splats that is not drawn here."""
+    known = {"kernel": ("ellipse",), "colorSpace": tuple(_SPACES.values()), "projection": ("perspective",)}
+    return {f"{name} {str(facts[name])[:40]}" for name, values in known.items() if name in facts and facts[name] not in values}
 
 
 def _joined(parts: list[Splats]) -> Splats:

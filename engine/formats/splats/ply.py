@@ -90,18 +90,21 @@ def write_ply(file: Path, splats: Splats, axes: str = "z-up") -> None:
     """
     columns: dict[str, np.ndarray] = {}
 
-    def add(names: list[str], values: np.ndarray) -> None:
-        for index, name in enumerate(names):
-            columns[name] = values[:, index].astype(np.float32)
+    def add(name: str, values: np.ndarray) -> None:
+        for index in range(values.shape[1]):
+            columns[f"{name}_{index}"] = np.asarray(values[:, index], np.float32)
 
-    add(["x", "y", "z"], splats.means)
-    add(["nx", "ny", "nz"], np.zeros((len(splats), 3), dtype=np.float32))
-    add(["f_dc_0", "f_dc_1", "f_dc_2"], splats.sh[:, 0])
-    rest = 3 * (splats.sh.shape[1] - 1)
-    add([f"f_rest_{index}" for index in range(rest)], splats.sh[:, 1:].transpose(0, 2, 1).reshape(len(splats), rest))
-    add(["opacity"], splats.opacity_logits[:, None])
-    add(["scale_0", "scale_1", "scale_2"], splats.log_scales)
-    add(["rot_0", "rot_1", "rot_2", "rot_3"], unit_quats(splats.quats))
+    for index, axis in enumerate("xyz"):
+        columns[axis] = np.asarray(splats.means[:, index], np.float32)
+    columns |= dict.fromkeys(("nx", "ny", "nz"), np.broadcast_to(np.float32(0), len(splats)))
+    add("f_dc", splats.sh[:, 0])
+    # All of red's harmonics, then green's, then blue's, without a copy.
+    higher = splats.sh[:, 1:]
+    for index in range(3 * higher.shape[1]):
+        columns[f"f_rest_{index}"] = np.asarray(higher[:, index % higher.shape[1], index // higher.shape[1]], np.float32)
+    columns["opacity"] = np.asarray(splats.opacity_logits, np.float32)
+    add("scale", splats.log_scales)
+    add("rot", unit_quats(splats.quats).astype(np.float32))
     comments = [f"axes {axes}"]
     if splats.blend is not None:
         comments.append(f"blend {splats.blend}")

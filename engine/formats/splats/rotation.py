@@ -11,7 +11,9 @@ from .gaussians import Splats, in_blocks, unit_quats
 from .harmonics import harmonics
 
 
-def moved(splats: Splats, rotation: np.ndarray, scale: float = 1.0, translation: np.ndarray | None = None) -> Splats:
+def moved(
+    splats: Splats, rotation: np.ndarray, scale: float = 1.0, translation: np.ndarray | None = None, *, in_place: bool = False
+) -> Splats:
     """Rotates splats about the origin, scales them from it, then translates them.
 
     Args:
@@ -19,6 +21,7 @@ def moved(splats: Splats, rotation: np.ndarray, scale: float = 1.0, translation:
         rotation: [3, 3], orthonormal; a left-handed one mirrors.
         scale: above 0.
         translation: [3], in the unit of the result.
+        in_place: whether arrays of ``splats``, all float32, may be overwritten, which takes half the memory.
 
     Returns:
         The transformed splats; unchanged parts are passed on as they are.
@@ -46,7 +49,7 @@ def moved(splats: Splats, rotation: np.ndarray, scale: float = 1.0, translation:
         return replace(out, quats=_product(quat, unit_quats(chosen.quats)).astype(np.float32), sh=sh)
 
     if turn:
-        return in_blocks(len(splats), transform)
+        return in_blocks(len(splats), transform, splats if in_place else None)
     return transform(slice(None))
 
 

@@ -75,7 +75,9 @@ def read_spz(file: Path, note: Note | None = None) -> Splats:
             read = _read_streams if header.version == 4 else _read_plain
             parts, extensions = read(file, stream, size, header)
     splats = in_blocks(header.count, lambda part: _decode(header, parts, part))
-    return _extended(file, splats, extensions, note) if header.flags & _EXTENDED else splats
+    if header.degree > 3 and note is not None:
+        note(f"Its harmonics of degree {header.degree} were cut to degree 3.")
+    return _extended(splats, extensions, note) if header.flags & _EXTENDED else splats
 
 
 def write_spz(file: Path, splats: Splats, version: int = 3) -> None:
@@ -131,9 +133,8 @@ def _parse_header(file: Path, data: bytes, packed: int) -> _Header:
     unpacked = sum(header.sizes())
     if unpacked > _MAX_GROWTH * (packed + 1024):
         raise _cut_short(file)
-    # What is unpacked with its splats, or the splats and the same turned.
-    splats = count * splat_bytes(min(degree, 3))
-    check_memory(file, max(unpacked, splats) + splats, _PLAUSIBLE_GROWTH * packed)
+    # With as much again for what is made of the splats.
+    check_memory(file, unpacked + 2 * count * splat_bytes(min(degree, 3)), _PLAUSIBLE_GROWTH * packed)
     return header
 
 
@@ -229,14 +230,14 @@ def _read_streams(file: Path, stream: BinaryIO, size: int, header: _Header) -> t
     return [*parts, np.empty(0, np.uint8)][:6], extensions
 
 
-def _extended(file: Path, splats: Splats, data: bytes, note: Note | None) -> Splats:
+def _extended(splats: Splats, data: bytes, note: Note | None) -> Splats:
     """Splats as the extensions of a file say: the axes that it is stored in are used, and ``note`` takes the others."""
     while len(data) >= 8:
         kind, length = struct.unpack_from("<II", data)
         content, data = data[8 : 8 + length], data[8 + length :]
         axes = struct.unpack("<I", content)[0] if kind == _AXES and len(content) == 4 else 17
         if axes <= 16:
-            splats = moved(splats, _stored_axes(axes)) if axes else splats
+            splats = moved(splats, _stored_axes(axes), in_place=True) if axes else splats
         elif note is not None:
             name = {_ORBIT: "SPZ_ADOBE_safe_orbit_camera", _AXES: "SPZ_ADOBE_coordinate_system"}.get(kind, f"0x{kind:08X}")
             note(f"Its extension {name} was ignored.")

@@ -55,6 +55,13 @@ def test_colors_that_are_not_understood_are_named(tmp_path, name, said):
     assert [name in note for note in notes] == [True] * said
 
 
+def test_faces_of_a_mesh_are_ignored_with_a_sentence(tmp_path):
+    write_points(tmp_path / "a.ply", np.eye(3), None, triangles=np.array([[0, 1, 2]]))
+    notes = []
+    assert len(read_points(tmp_path / "a.ply", notes.append)) == 3
+    assert len(notes) == 1 and "faces (1)" in notes[0]
+
+
 def test_points_that_are_nowhere_are_left_out_with_their_colours(tmp_path):
     columns = {name: np.array([1, np.nan, 3], np.float32) for name in "xyz"}
     columns |= {name: np.array([10, 20, 30], np.uint8) for name in ("red", "green", "blue")}

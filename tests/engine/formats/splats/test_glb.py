@@ -215,6 +215,16 @@ def test_required_extensions_are_named(changed):
         read_splats(file)
 
 
+def test_what_is_no_splat_or_not_known_of_splats_is_said(changed):
+    def edit(document):
+        document["meshes"][0]["primitives"].append({"attributes": {"POSITION": 0}})
+        document["meshes"][0]["primitives"][0]["extensions"][EXTENSION] |= {"kernel": "cube", "colorSpace": "p3"}
+
+    notes = []
+    read_splats(changed(edit)[1], note=notes.append)
+    assert len(notes) == 2 and "no splats (1)" in notes[0] and "colorSpace p3 and kernel cube" in notes[1]
+
+
 def test_numbers_that_are_shared_without_end_are_refused(changed, monkeypatch):
     def edit(document):
         document["meshes"][0]["primitives"] *= 50
