@@ -5,10 +5,10 @@ import bpy
 
 from . import operators, properties, ui
 from .jobs import batch, carrying, running
-from .results import assets
+from .results import assets, edits
 from .ui.preferences import engine_python
 
-_PIECES = (properties, operators, ui, carrying, running, assets)
+_PIECES = (properties, operators, ui, carrying, running, assets, edits)
 _command = None
 
 

@@ -58,6 +58,11 @@ def output_float_exr(tree: bpy.types.NodeTree, socket: bpy.types.NodeSocket, fol
     tree.links.new(socket, node.inputs[0])
 
 
+def has_cycles() -> bool:
+    """Whether Cycles is there: it is an add-on, and may be switched off."""
+    return hasattr(bpy.types.Scene, "cycles")
+
+
 def use_cycles(scene: bpy.types.Scene) -> None:
     """Has a scene rendered by Cycles.
 
@@ -103,13 +108,19 @@ def use_wildcard(node: bpy.types.Node) -> None:
         node.inputs["Pattern Mode"].default_value = "Wildcard"
 
 
+def has_modifier_input(modifier: bpy.types.NodesModifier, name: str) -> bool:
+    """Whether the node group of a modifier has an input of this name, and its menu if it is one."""
+    item = _input(modifier, name)
+    return item is not None and (item.socket_type != "NodeSocketMenu" or bool(_choices(modifier)))
+
+
 def modifier_input(modifier: bpy.types.NodesModifier, name: str) -> object:
     """The value of an input of a Geometry Nodes modifier; of a menu what is chosen in it."""
     item = _input(modifier, name)
     if hasattr(modifier, "properties"):
         return getattr(modifier.properties.inputs, item.identifier).value
     value = modifier[item.identifier]
-    return _choices(modifier, name)[value] if item.socket_type == "NodeSocketMenu" else value
+    return _choices(modifier)[value] if item.socket_type == "NodeSocketMenu" else value
 
 
 def set_modifier_input(modifier: bpy.types.NodesModifier, name: str, value: object) -> None:
@@ -118,7 +129,7 @@ def set_modifier_input(modifier: bpy.types.NodesModifier, name: str, value: obje
     if hasattr(modifier, "properties"):
         getattr(modifier.properties.inputs, item.identifier).value = value
     else:
-        modifier[item.identifier] = _choices(modifier, name).index(value) if item.socket_type == "NodeSocketMenu" else value
+        modifier[item.identifier] = _choices(modifier).index(value) if item.socket_type == "NodeSocketMenu" else value
     modifier.id_data.update_tag()
 
 
@@ -131,14 +142,15 @@ def draw_modifier_input(layout: bpy.types.UILayout, modifier: bpy.types.NodesMod
         layout.prop(modifier, f'["{item.identifier}"]', text=text)
 
 
-def _input(modifier: bpy.types.NodesModifier, name: str) -> bpy.types.NodeTreeInterfaceSocket:
-    return next(item for item in modifier.node_group.interface.items_tree if item.name == name and item.in_out == "INPUT")
+def _input(modifier: bpy.types.NodesModifier, name: str) -> bpy.types.NodeTreeInterfaceSocket | None:
+    items = modifier.node_group.interface.items_tree
+    return next((item for item in items if item.name == name and item.item_type == "SOCKET" and item.in_out == "INPUT"), None)
 
 
-def _choices(modifier: bpy.types.NodesModifier, name: str) -> list[str]:
+def _choices(modifier: bpy.types.NodesModifier) -> list[str]:
     """What a menu offers, in the order of its numbers, which a modifier kept before 5.2."""
-    node = next(node for node in modifier.node_group.nodes if node.bl_idname == "GeometryNodeMenuSwitch")
-    return [item.name for item in node.enum_items]
+    node = next((node for node in modifier.node_group.nodes if node.bl_idname == "GeometryNodeMenuSwitch"), None)
+    return [] if node is None else [item.name for item in node.enum_items]
 
 
 def has_native_splats() -> bool:

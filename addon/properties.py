@@ -176,6 +176,31 @@ def _property(cls: type, field: dataclasses.Field, hint: Any, **more: Any) -> An
     return bpy.props.FloatVectorProperty(size=len(typing.get_args(hint)), default=default, precision=2, **common, **bounds)
 
 
+def _shown_length(cls: type, field: dataclasses.Field, hint: Any) -> Any:
+    """A length as the panels show it: in the scene's units, where the setting itself is in meters."""
+    vector = typing.get_origin(hint) is tuple
+
+    def get(self: bpy.types.PropertyGroup) -> Any:
+        unit = self.id_data.unit_settings.scale_length
+        value = getattr(self, field.name)
+        return [side / unit for side in value] if vector else value / unit
+
+    def put(self: bpy.types.PropertyGroup, value: Any) -> None:
+        unit = self.id_data.unit_settings.scale_length
+        setattr(self, field.name, [typed(side * unit) for side in value] if vector else typed(value * unit))
+
+    common = {"name": _label(cls, field.name), "description": about(field).help.rstrip("."), "options": set(), "get": get, "set": put}
+    if not vector:
+        return bpy.props.FloatProperty(subtype="DISTANCE", precision=3, **common)
+    subtype = "TRANSLATION" if field.name == "location" else "XYZ_LENGTH"
+    return bpy.props.FloatVectorProperty(size=len(typing.get_args(hint)), subtype=subtype, precision=3, **common)
+
+
+def shown_name(group: bpy.types.PropertyGroup, name: str) -> str:
+    """The property that a panel draws for a setting."""
+    return f"{name}_shown" if f"{name}_shown" in group.bl_rna.properties else name
+
+
 def _take_preset(group: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     """Shows what the chosen preset sets; what any other preset sets goes back to its default."""
     settings = from_mapping(TrainSettings, with_preset({"preset": group.preset}))
@@ -203,6 +228,8 @@ def _group_class(cls: type, groups: dict[type, type]) -> type:
             annotations[field.name] = bpy.props.PointerProperty(type=groups[hint])
             continue
         annotations[field.name] = _property(cls, field, hint)
+        if about(field).unit == "m" and not issubclass(cls, VoxelShape):
+            annotations[f"{field.name}_shown"] = _shown_length(cls, field, hint)
         if optional and cls is not TrainSettings:
             annotations[f"use_{field.name}"] = bpy.props.BoolProperty(
                 name=f"Set {_label(cls, field.name)}", description=about(field).help.rstrip("."), options=set()
@@ -331,6 +358,7 @@ def _look(where: str) -> Any:
         get=lambda self: LOOKS.index(shown_as(self.id_data, where)) if looks_of(self.id_data) else 0,
         set=choose,
         options=set(),
+        override={"LIBRARY_OVERRIDABLE"},
     )
 
 
@@ -352,9 +380,9 @@ def _live(field: dataclasses.Field, hint: Any) -> Any:
             value = choices[value] if choices else min(max(value, about(field).minimum), about(field).maximum)
             # A surface that is too large stays as it was, and so does the slider.
             with contextlib.suppress(UserError):
-                reshape(self.id_data, bpy.context.scene.unit_settings.scale_length, **{field.name: value})
+                reshape(self.id_data, **{field.name: value})
 
-    return _property(VoxelShape, field, hint, get=get, set=choose)
+    return _property(VoxelShape, field, hint, get=get, set=choose, override={"LIBRARY_OVERRIDABLE"})
 
 
 class RECONSTRUCT_PG_object_voxels(bpy.types.PropertyGroup):
@@ -366,7 +394,7 @@ class RECONSTRUCT_PG_object_voxels(bpy.types.PropertyGroup):
 class RECONSTRUCT_PG_object(bpy.types.PropertyGroup):
     """What an imported result is shown as, which the object's modifier keeps, and what is made of its voxels."""
 
-    voxels: bpy.props.PointerProperty(type=RECONSTRUCT_PG_object_voxels)
+    voxels: bpy.props.PointerProperty(type=RECONSTRUCT_PG_object_voxels, override={"LIBRARY_OVERRIDABLE"})
 
     viewport: _look("Viewport")
     render: _look("Render")
@@ -376,6 +404,7 @@ class RECONSTRUCT_PG_object(bpy.types.PropertyGroup):
         get=lambda self: bool(looks_of(self.id_data)) and is_lit(self.id_data),
         set=_light,
         options=set(),
+        override={"LIBRARY_OVERRIDABLE"},
     )
 
 
@@ -418,7 +447,9 @@ def register() -> None:
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.Scene.reconstruct = bpy.props.PointerProperty(type=RECONSTRUCT_PG_scene, name="Reconstruct")
-    bpy.types.Object.reconstruct = bpy.props.PointerProperty(type=RECONSTRUCT_PG_object, name="Reconstruct")
+    bpy.types.Object.reconstruct = bpy.props.PointerProperty(
+        type=RECONSTRUCT_PG_object, name="Reconstruct", override={"LIBRARY_OVERRIDABLE"}
+    )
     bpy.types.WindowManager.reconstruct = bpy.props.PointerProperty(type=RECONSTRUCT_PG_window, options={"SKIP_SAVE"})
 
 

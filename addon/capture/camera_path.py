@@ -13,8 +13,9 @@ import numpy as np
 from ...engine.cameras import Camera, rigid_pose
 from ...engine.contract.errors import UserError
 from ...engine.formats.transforms import TRANSFORMS, write_transforms
-from ..results.tagging import made_in, tagged
-from ..rooms.layouts import Extent
+from ..results.edits import applied_transform
+from ..results.measuring import captured_origin
+from ..results.tagging import tagged
 from .cameras import read_camera
 from .export import IMAGES, frame_of, unwritable
 from .space import render_layer
@@ -86,16 +87,15 @@ def _from_result(scene: bpy.types.Scene, camera: Camera, result: bpy.types.Objec
     if result is None:
         return camera
     values, unit = tagged(result), scene.unit_settings.scale_length
-    matrix = np.array(result.evaluated_get(render_layer(scene).depsgraph).matrix_world, dtype=np.float64)
+    matrix = np.array(result.evaluated_get(render_layer(scene).depsgraph).matrix_world, dtype=np.float64) @ applied_transform(result)
     axes = matrix[:3, :3]
     size = np.cbrt(np.linalg.det(axes))
     if not size > 0 or np.abs(axes.T @ axes - size**2 * np.eye(3)).max() > _EVEN * size**2:
         raise UserError(f"{result.name} is mirrored, or not scaled alike in all directions.", "Give it one scale for all three axes.")
-    # The object's origin is the foot of what was captured.
-    foot = Extent(np.array(values["low"]), np.array(values["high"])).foot
     upright = np.reshape(values.get("turn", np.eye(3)), (3, 3))
     pose = camera.camera_to_world.copy()
     pose[:3, :3] = upright.T @ (axes.T / size @ pose[:3, :3])
-    pose[:3, 3] = upright.T @ (axes.T @ (camera.position / unit - matrix[:3, 3]) / size**2 * made_in(result, unit) + foot)
+    seen = axes.T @ (camera.position / unit - matrix[:3, 3]) / size**2 * values.get("unit", unit)
+    pose[:3, 3] = upright.T @ (seen + captured_origin(result))
     # The object's matrix has 32 bits, a pose in a file is rigid to more.
     return replace(camera, camera_to_world=rigid_pose(pose))

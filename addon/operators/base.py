@@ -14,7 +14,9 @@ from ..ui.text import in_panel_words
 
 
 class Told:
-    """Mix-in of an operator whose ``run(context)`` may raise UserError or OSError: a sentence is reported, nothing else happens."""
+    """Mix-in of an operator whose ``run(context)`` may raise UserError, OSError, MemoryError, or RuntimeError, as Blender's own operators
+    do: a sentence is reported, nothing else happens.
+    """
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         """Runs to the end; for scripts and -b."""
@@ -29,6 +31,12 @@ class Told:
             return {"CANCELLED"}
         except OSError as error:
             self.report({"ERROR"}, f"{error.filename or 'A file'}: {error.strerror or error}.")
+            return {"CANCELLED"}
+        except MemoryError:
+            self.report({"ERROR"}, "There is not enough memory. Close other programs, or choose a smaller file.")
+            return {"CANCELLED"}
+        except RuntimeError as error:
+            self.report({"ERROR"}, str(error).strip().removeprefix("Error: "))
             return {"CANCELLED"}
         return {"FINISHED"}
 

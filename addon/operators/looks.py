@@ -65,7 +65,7 @@ class RECONSTRUCT_OT_make_asset(Told, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if not any(kind_of(item) == "result" and item.is_editable for item in context.selected_objects):
-            cls.poll_message_set("Select a result that you imported.")
+            cls.poll_message_set("Select an imported result.")
             return False
         return True
 

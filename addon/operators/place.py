@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Step 4: what was imported stands in a room."""
+"""Step 4: imported results get their place and their size."""
+
+from dataclasses import replace
 
 import bpy
 
 from ...engine.contract.settings import PlaceSettings
-from ..properties import to_settings
-from ..results.tagging import kind_of
+from ..properties import to_settings, typed
+from ..results.measuring import size_of
+from ..results.tagging import kind_of, tagged
 from ..rooms.placing import place
 from .base import Told
 
 
 class RECONSTRUCT_OT_place(Told, bpy.types.Operator):
-    """Move the selected results to their place"""
+    """Move the selected results to where the settings say"""
 
     bl_idname = "reconstruct.place"
     bl_label = "Place"
@@ -19,13 +22,73 @@ class RECONSTRUCT_OT_place(Told, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not any(kind_of(item) == "result" for item in context.selected_objects):
-            cls.poll_message_set("Select a result that you imported.")
+        if not _results(context):
+            cls.poll_message_set("Select an imported result.")
             return False
         return True
 
     def run(self, context: bpy.types.Context) -> None:
-        place(list(context.selected_objects), to_settings(context.scene.reconstruct.place, PlaceSettings))
+        chosen, results = context.scene.reconstruct.place, _results(context)
+        settings = to_settings(chosen, PlaceSettings)
+        if all(tagged(item).get("scale") != "unknown" for item in results):
+            # It was meant for another result. These have a size, which only Set Length changes.
+            settings = replace(settings, known_length=0.0)
+        if settings == PlaceSettings(room_size=settings.room_size):
+            self.report({"WARNING"}, "Nothing to do. Turn on On Floor, Move, Turn or Build a Room, then press Place.")
+            return
+        place(results, settings)
+        # A length is for one object and one press.
+        chosen.known_length = 0.0
+        self.report({"INFO"}, f"Placed {_with_sizes(context, results)}.")
 
 
-CLASSES = (RECONSTRUCT_OT_place,)
+class RECONSTRUCT_OT_set_length(Told, bpy.types.Operator):
+    """Scale the selected result so that its longest side has a given length"""
+
+    bl_idname = "reconstruct.set_length"
+    bl_label = "Set Length"
+    bl_options = {"REGISTER", "UNDO"}
+
+    length: bpy.props.FloatProperty(
+        name="Length", description="Real length of its longest side", subtype="DISTANCE", min=0.0, options={"SKIP_SAVE"}
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if len(_results(context)) != 1:
+            cls.poll_message_set("Select one imported result.")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        def ask() -> None:
+            unit = context.scene.unit_settings.scale_length
+            self.length = size_of(_results(context)[0], unit).max() / unit
+            context.window_manager.invoke_props_dialog(self)
+
+        return {"RUNNING_MODAL"} if self.guard(ask) == {"FINISHED"} else {"CANCELLED"}
+
+    def run(self, context: bpy.types.Context) -> None:
+        results = _results(context)
+        place(results, PlaceSettings(known_length=typed(self.length * context.scene.unit_settings.scale_length)))
+        self.report({"INFO"}, f"{_with_sizes(context, results)}.")
+
+
+def _results(context: bpy.types.Context) -> list[bpy.types.Object]:
+    return [item for item in context.selected_objects if kind_of(item) == "result"]
+
+
+def _with_sizes(context: bpy.types.Context, results: list[bpy.types.Object]) -> str:
+    """Names and sizes of results, in meters, or feet and inches where the scene has these."""
+    units = context.scene.unit_settings
+
+    def words(item: bpy.types.Object) -> str:
+        sides = size_of(item, units.scale_length)
+        if units.system != "IMPERIAL":
+            return f"{item.name}, {' × '.join(f'{side:.2f}' for side in sides)} m"
+        return f"{item.name}, {' × '.join(bpy.utils.units.to_string('IMPERIAL', 'LENGTH', float(side), precision=3) for side in sides)}"
+
+    return "; ".join(map(words, results))
+
+
+CLASSES = (RECONSTRUCT_OT_place, RECONSTRUCT_OT_set_length)

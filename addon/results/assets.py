@@ -11,11 +11,15 @@ import bpy
 import mathutils
 import numpy as np
 
-from ..compat import set_picture_format, use_cycles
+from ...engine.contract.errors import UserError
+from ..compat import has_cycles, set_picture_format, use_cycles
 from ..console import quiet
+from .edits import applied_transform
 from .looks import look_modifier, looks_of
+from .measuring import extent_of, has_known_scale, size_of
+from .parts import PART, POINTS, PROXY, values_of
 from .splats import raise_transparent_bounces
-from .tagging import kind_of, made_in, tag, tagged
+from .tagging import kind_of, tagged, update_tag
 
 CATALOGUE = "2f7f1c4e-6c0e-4d0b-9a35-7f5d0c1b8e52"
 _FILE = "blender_assets.cats.txt"
@@ -41,8 +45,12 @@ def make_asset(item: bpy.types.Object, unit: float) -> None:
     Args:
         item: an imported result.
         unit: metres in a Blender unit.
+
+    Raises:
+        UserError: no picture can be rendered, or nothing is left of the result.
     """
-    pixels = _picture(item, unit)
+    check_pictures()
+    pixels = _picture(item)
     item.asset_mark()
     about = item.asset_data
     about.catalog_id = CATALOGUE
@@ -54,22 +62,31 @@ def make_asset(item: bpy.types.Object, unit: float) -> None:
     preview.image_pixels_float.foreach_set(pixels)
 
 
+def check_pictures() -> None:
+    """Whether the picture of an asset can be rendered now.
+
+    Raises:
+        UserError: another render is running, or Cycles is switched off.
+    """
+    if bpy.app.is_job_running("RENDER"):
+        raise UserError("A render is running, and an asset needs one for its picture.", "Wait until it is finished, then try again.")
+    if not has_cycles():
+        raise UserError("Cycles is switched off, and an asset needs it for its picture.", "Enable the Cycles add-on in Preferences.")
+
+
 def describe(item: bpy.types.Object, unit: float) -> None:
-    """Has an asset of ours say how large it is now, and what it is made of."""
-    facts = tagged(item)
-    points = f"{facts['count']:,} points" if "count" in facts else ""
-    item.asset_data.description = "; ".join(filter(None, (size_of(item, unit), points, _faces(facts))))
-
-
-def size_of(item: bpy.types.Object, unit: float) -> str:
-    """Width, depth and height of a result as it stands in a scene of units of ``unit`` metres, "" where its scale is not known."""
-    facts = tagged(item)
-    scale = [factor * unit / made_in(item, unit) for factor in item.matrix_world.to_scale()]
-    # What was placed by a known length has another scale than it was captured in.
-    if facts.get("scale") == "unknown" and all(abs(factor - 1) < 1e-6 for factor in scale):
-        return ""
-    size = np.subtract(facts["high"], facts["low"]) * scale
-    return " × ".join(f"{side:.2f}" for side in size) + " m"
+    """Writes how large an asset of ours is now, and what it is made of, into its description."""
+    parts = [" × ".join(f"{side:.2f}" for side in size_of(item, unit)) + " m"] if has_known_scale(item, unit) else []
+    if PART in item.data.attributes:
+        part = values_of(item.data, PART)
+        parts.append(f"{(part == POINTS).sum():,} points")
+        if (part == PROXY).any():
+            first = np.empty(len(item.data.polygons), dtype=np.int32)
+            item.data.polygons.foreach_get("loop_start", first)
+            corners = np.empty(len(item.data.loops), dtype=np.int32)
+            item.data.loops.foreach_get("vertex_index", corners)
+            parts.append(f"proxy of {(part[corners[first]] == PROXY).sum():,} faces")
+    item.asset_data.description = "; ".join(parts)
 
 
 def write_catalogue(blend: str) -> None:
@@ -91,12 +108,10 @@ def _library(folder: Path) -> Path:
     return next((root for root in roots if root == folder or root in folder.parents), folder)
 
 
-def _faces(facts: dict) -> str:
-    return f"proxy of {facts['faces']:,} faces" if "faces" in facts else ""
-
-
-def _picture(item: bpy.types.Object, unit: float) -> np.ndarray:
+def _picture(item: bpy.types.Object) -> np.ndarray:
     """RGBA [4 · 256²] of the result alone, as it is rendered."""
+    extent, applied = extent_of(item), applied_transform(item)
+    box = extent.turned(applied[:3, :3])
     scene = bpy.data.scenes.new("Reconstruct preview")
     twin = item.copy()
     made: list[bpy.types.ID] = [twin]
@@ -105,9 +120,7 @@ def _picture(item: bpy.types.Object, unit: float) -> np.ndarray:
         twin.parent = None
         twin.constraints.clear()
         twin.matrix_world = mathutils.Matrix.Identity(4)
-        facts = tagged(item)
-        size = np.subtract(facts["high"], facts["low"]) / unit
-        made += _stage(scene, mathutils.Vector((0, 0, size[2] / 2)), float(np.linalg.norm(size)) / 2)
+        made += _stage(scene, mathutils.Vector(box.middle + applied[:3, 3]), max(float(np.linalg.norm(box.size)) / 2, 1e-6))
         use_cycles(scene)
         scene.cycles.samples, scene.cycles.use_denoising = _SAMPLES, True
         raise_transparent_bounces(scene)
@@ -126,6 +139,8 @@ def _picture(item: bpy.types.Object, unit: float) -> np.ndarray:
             image.pixels.foreach_get(pixels)
             bpy.data.images.remove(image)
         return pixels
+    except RuntimeError as error:
+        raise UserError(f"The picture of {item.name} could not be rendered: {str(error).strip()}") from None
     finally:
         for block in made:
             data = block.data if isinstance(block, bpy.types.Object) and block is not twin else None
@@ -173,7 +188,7 @@ def _after_appending(context: bpy.types.BlendImportContext, *_: object) -> None:
         if item.library is None and before != unit:
             item.location *= before / unit
             item.scale *= before / unit
-            tag(item, **{**tagged(item), "stands_in": unit})
+            update_tag(item, stands_in=unit)
     if any(look_modifier(item) and "splats" in looks_of(item) for item in objects):
         raise_transparent_bounces(bpy.context.scene)
 

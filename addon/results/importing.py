@@ -29,13 +29,16 @@ from ...engine.formats.splats import Splats, holds_splats, read_splats
 from ...engine.formats.splats.rotation import moved
 from ...engine.formats.splats.spz import NO_ZSTANDARD
 from ...engine.formats.voxels import read_voxels
+from ..compat import has_native_splats
 from ..jobs import engine
 from ..jobs.alive import writer_runs
 from ..rooms.layouts import Extent, measure
-from .assets import make_asset
+from .assets import check_pictures, make_asset
 from .looks import look_object, show
+from .measuring import gaussian_weights
+from .parts import MESH, POINTS, PROXY, SOLID
 from .splats import MINIMUM_ALPHA, most_visible, opacities_of, raise_transparent_bounces, splat_part, training_views
-from .surfaces import box_part, cloud_part, mesh_part, proxy_extent, proxy_part
+from .surfaces import cloud_part, mesh_part, proxy_part
 from .tagging import tag
 from .voxels import voxel_object
 
@@ -56,6 +59,8 @@ class _Held:
     points: PointCloud | None = None
     mesh: Mesh | None = None
     proxy: Proxy | None = None
+    # What the cameras of the capture saw, where that is known.
+    bounds: Extent | None = None
     # What turned them upright, from how they were captured.
     turn: np.ndarray = field(default_factory=lambda: np.eye(3))
 
@@ -73,6 +78,7 @@ class _Held:
             points=None if self.points is None else _turned_points(self.points, turn),
             mesh=None if self.mesh is None else Mesh(_turned_points(self.mesh.vertices, turn), self.mesh.triangles),
             proxy=proxy,
+            bounds=None if self.bounds is None else self.bounds.turned(turn),
             turn=turn @ self.turn,
         )
 
@@ -84,7 +90,7 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
     """Brings a result into a scene, upright, at the place and size where it was captured.
 
     Args:
-        scene: receives a collection named after the result.
+        scene: receives the object.
         folder: the result.
         settings: what it is brought in as.
 
@@ -116,7 +122,8 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
         raise UserError(f"The result in {folder} holds no {settings.look}.", made)
     # The points of splats are the splats' own.
     read = {"splats": read_splats, "mesh": read_mesh, "proxy": read_proxy} | ({} if "splats" in files else {"points": read_points})
-    held = _Held(**{kind: read[kind](file) for kind, file in files.items() if kind in read})
+    bounds = None if result.bounds is None else Extent(*np.array(result.bounds))
+    held = _Held(**{kind: read[kind](file) for kind, file in files.items() if kind in read}, bounds=bounds)
     held = held.turned(uprighted(result.up or (0.0, 0.0, 1.0)))
     first = next(kind for kind in _BEST if kind in files)
     return [_add(scene, held, folder.resolve().name or "Result", files[first], settings, result)]
@@ -128,7 +135,7 @@ def import_file(
     """Brings a file of splats, or a PLY of points, into a scene; its scale is not known.
 
     Args:
-        scene: receives a collection named after the file.
+        scene: receives the object.
         file: PLY, SPZ, .splat or GLB.
         settings: as for a result; what the file does not hold is not asked for.
         axes: a name of cameras.WORLD_AXES, None for those that the format has.
@@ -182,6 +189,8 @@ def _add(
         held = replace(held, points=_corners(held, file))
     if held.mesh is not None and not len(held.mesh.triangles):
         raise UserError(f"{file} holds no triangles.", "Make the mesh again, or choose another result.")
+    if settings.asset:
+        check_pictures()
     unit = scene.unit_settings.scale_length
     extent = _extent(held)
     place = extent.foot, unit
@@ -193,20 +202,22 @@ def _add(
         parts = [splat_part(held.splats, blend, views, *place)]
     else:
         parts = [cloud_part(held.points, *place)]
-    tags["count"] = len(parts[0].positions)
-    notes = [*notes, raise_transparent_bounces(scene) if held.splats is not None else ""]
+    notes = [*notes, raise_transparent_bounces(scene) if held.splats is not None else "", _colors_note(scene)]
     if held.mesh is not None:
         parts.append(mesh_part(held.mesh, *place))
     if held.proxy is not None:
         parts.append(proxy_part(name, held.proxy, *place))
-        tags["faces"] = len(held.proxy.triangles)
         if settings.lit and held.proxy.albedo is None:
             notes.append("The capture holds no albedo, so the room's lights fall on the proxy's captured colours.")
-    shown = look_object(name, [*parts, box_part(extent, *place)], [*held.looks(), "box"])
+    measured = next(part for part in parts if part.number == _measured(held))
+    measured.attributes[SOLID] = ("BOOLEAN", extent.moved(-extent.foot).scaled(1 / unit).holds(measured.positions))
+    if held.bounds is not None:
+        tags["bounds"] = [*held.bounds.low.tolist(), *held.bounds.high.tolist()]
+    shown = look_object(name, parts, [*held.looks(), "box"])
     shown.location = extent.foot / unit
     looks = _looks(held, settings.look)
     show(shown, *looks, lit=settings.lit and "proxy" in looks)
-    _collect(scene, shown)
+    scene.collection.objects.link(shown)
     tag(
         shown,
         "result",
@@ -216,10 +227,9 @@ def _add(
         # Metres in the units of its data, and in those of the scene that it stands in.
         unit=unit,
         stands_in=unit,
-        # What turned it upright from how it was captured, and where its solid part stood then, in metres.
+        # What turned it upright from how it was captured, and where the object's origin was then, in metres.
         turn=held.turn.ravel().tolist(),
-        low=extent.low.tolist(),
-        high=extent.high.tolist(),
+        origin=extent.foot.tolist(),
         note=" ".join(filter(None, notes)),
         **tags,
     )
@@ -232,20 +242,14 @@ def _add_voxels(scene: bpy.types.Scene, file: Path, folder: Path, settings: Impo
     """Voxels as a mesh whose threshold, smoothness and size can be changed; at first as the result was made."""
     known = {name: value for name, value in result.settings.items() if name in VoxelShape.__dataclass_fields__}
     shape = from_mapping(VoxelShape, known, str(folder / RESULT))
+    if settings.asset:
+        check_pictures()
     unit = scene.unit_settings.scale_length
     item = voxel_object(folder.resolve().name or "Voxels", read_voxels(file), shape, unit, folder=str(folder), file=file.name)
-    _collect(scene, item)
+    scene.collection.objects.link(item)
     if settings.asset:
         make_asset(item, unit)
     return item
-
-
-def _collect(scene: bpy.types.Scene, item: bpy.types.Object) -> None:
-    """Puts an object into a collection of its own."""
-    collection = bpy.data.collections.new(item.name)
-    tag(collection, "result")
-    scene.collection.children.link(collection)
-    collection.objects.link(item)
 
 
 def _visible(splats: Splats, most: int, file: Path) -> Splats:
@@ -271,13 +275,32 @@ def _corners(held: _Held, file: Path) -> PointCloud:
 
 
 def _extent(held: _Held) -> Extent:
-    """Where the solid part was captured. A proxy has no stray points."""
-    if held.proxy is not None:
-        return proxy_extent(held.proxy)
+    """Where the solid part was captured, as :func:`~.measuring.extent_of` finds it later."""
+    measured = _measured(held)
+    if measured == PROXY:
+        placement = np.eye(4) if held.proxy.placement is None else held.proxy.placement
+        return measure(held.proxy.positions @ placement[:3, :3].T + placement[:3, 3], None, held.bounds)
     if held.splats is not None:
-        return measure(held.splats.means, opacities_of(held.splats))
-    cloud = held.mesh.vertices if held.mesh is not None else held.points
-    return measure(cloud.positions, np.ones(len(cloud)))
+        return measure(held.splats.means, gaussian_weights(opacities_of(held.splats), np.exp(held.splats.log_scales)), held.bounds)
+    positions = (held.mesh.vertices if measured == MESH else held.points).positions
+    return measure(positions, np.ones(len(positions)), held.bounds)
+
+
+def _measured(held: _Held) -> int:
+    """The part that tells the extent."""
+    return PROXY if held.proxy is not None else MESH if held.mesh is not None and held.splats is None else POINTS
+
+
+def _colors_note(scene: bpy.types.Scene) -> str:
+    """Says that the scene changes captured colors, "" where it shows them as they were."""
+    view = scene.view_settings
+    if view.view_transform != "Standard":
+        cause = f"The view transform {view.view_transform} changes"
+    elif view.look != "None" or view.exposure != 0 or view.gamma != 1 or view.use_curve_mapping:
+        cause = "The look, exposure, gamma or curves of this scene change"
+    else:
+        return ""
+    return f"{cause} captured colors; Standard alone shows them as they were (Render Properties > Color Management)."
 
 
 def _looks(held: _Held, asked: str) -> tuple[str, str]:
@@ -286,6 +309,6 @@ def _looks(held: _Held, asked: str) -> tuple[str, str]:
     best = next(look for look in _BEST if look in there)
     if asked == "auto" or asked not in there:
         asked = best
-    if asked != "splats":
+    if asked != "splats" or has_native_splats():
         return asked, asked
     return "proxy" if held.proxy is not None else "points", "splats"

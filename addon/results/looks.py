@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an imported result is shown as: a box, points, a mesh, a proxy or splats, in the viewport and in renders.
 
-All of them lie in the object's one mesh (see parts.py), and its modifier "Look" lets through what its inputs ask for. So every duplicate,
-linked copy and appended asset has a look of its own, and nothing is ever read again.
+All of them lie in the object's one mesh (see parts.py), but for the box, which is made about its solid part. The object's
+modifier "Look" lets through what its inputs ask for. So every duplicate, linked copy and appended asset has a look of its own, and nothing
+is ever read again.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Sequence
 
 import bpy
 
-from ..compat import has_native_splats, modifier_input, native_splats, set_modifier_input
-from .materials import LIT, points_material
-from .nodes import Builder
-from .parts import BOX, MESH, PART, POINTS, PROXY, RADIUS, Part, mesh_of
+from ..compat import has_modifier_input, has_native_splats, modifier_input, native_splats, set_modifier_input
+from .materials import LIT, box_material, points_material
+from .nodes import VERSION, Builder
+from .parts import MESH, PART, POINTS, PROXY, RADIUS, SOLID, Part, mesh_of
 from .splat_nodes import splat_geometry
 from .tagging import kind_of, tag, tagged
 
@@ -22,10 +23,11 @@ from .tagging import kind_of, tag, tagged
 LOOKS = ("box", "points", "mesh", "proxy", "splats")
 # What stands in where a result does not hold a look.
 _INSTEAD = {"splats": ("proxy", "mesh", "points"), "proxy": ("mesh", "points"), "mesh": ("proxy", "points")}
-_SURFACES = {"box": BOX, "mesh": MESH, "proxy": PROXY}
+_SURFACES = {"mesh": MESH, "proxy": PROXY}
 _NAME = "Reconstruct Look"
-# More gaussians than this make turning the view slow, where nodes draw them and where Blender does.
-_VIEWPORT_SPLATS, _NATIVE_SPLATS = 30_000, 2_000_000
+# The input that limits how many gaussians nodes draw in the viewport, where more make turning the view slow. Blender's own need no limit.
+VIEWPORT_SPLATS = "Viewport Splats"
+_MOST_SPLATS = 30_000
 
 
 def look_object(name: str, parts: Sequence[Part], looks: Sequence[str]) -> bpy.types.Object:
@@ -53,9 +55,10 @@ def looks_of(item: bpy.types.Object) -> list[str]:
 
 
 def look_modifier(item: bpy.types.Object) -> bpy.types.NodesModifier | None:
-    """The modifier that chooses what an object looks like."""
+    """The modifier that chooses what an object looks like; None also where its node group was edited beyond use."""
     nodes = (modifier for modifier in item.modifiers if modifier.type == "NODES" and modifier.node_group is not None)
-    return next((modifier for modifier in nodes if kind_of(modifier.node_group) == "look"), None)
+    looks = (modifier for modifier in nodes if kind_of(modifier.node_group) == "look")
+    return next((modifier for modifier in looks if all(has_modifier_input(modifier, name) for name in ("Viewport", "Render", "Lit"))), None)
 
 
 def shown_as(item: bpy.types.Object, where: str) -> str:
@@ -102,13 +105,13 @@ def _set_rays(item: bpy.types.Object) -> None:
 
 
 def _node_group() -> bpy.types.NodeTree:
-    native = int(has_native_splats())
+    # A file of an older Blender brings nodes for gaussians as they were kept there, one of an older Reconstruct nodes of another layout.
+    layout = {"native": int(has_native_splats()), "version": VERSION}
     for group in bpy.data.node_groups:
-        # A file of an older Blender brings nodes for gaussians as they were kept there.
-        if kind_of(group) == "look" and not group.library and tagged(group).get("native", 0) == native:
+        if kind_of(group) == "look" and not group.library and layout.items() <= tagged(group).items():
             return group
     group = bpy.data.node_groups.new(_NAME, "GeometryNodeTree")
-    tag(group, "look", native=native)
+    tag(group, "look", **layout)
     group.is_modifier = True
     menus = _sockets(group)
     build = Builder(group)
@@ -129,6 +132,12 @@ def _node_group() -> bpy.types.NodeTree:
         surface = _part(build, source.outputs["Geometry"], number, (-1000, 2600 - 250 * index))
         link(build.stored(surface, LIT, "FLOAT", source.outputs["Lit"], "POINT", (-400, 2600 - 250 * index)), menu.inputs[look.title()])
     gaussians = _part(build, source.outputs["Geometry"], POINTS, (-1000, 1600))
+    solid = node("GeometryNodeSeparateGeometry", (-600, 2100))
+    link(source.outputs["Geometry"], solid.inputs["Geometry"])
+    link(build.named(SOLID, "BOOLEAN", (-800, 2000)), solid.inputs["Selection"])
+    box = node("GeometryNodeBoundBox", (-400, 2100))
+    link(solid.outputs["Selection"], box.inputs["Geometry"])
+    link(build.dressed(box.outputs["Bounding Box"], box_material(), (-200, 2100)), menu.inputs["Box"])
     radius = build.named(RADIUS, "FLOAT", (-600, 1400))
     points = node("GeometryNodeMeshToPoints", (-200, 1600))
     link(gaussians, points.inputs["Mesh"])
@@ -136,16 +145,7 @@ def _node_group() -> bpy.types.NodeTree:
     link(radius, points.inputs["Radius"])
     points = build.dressed(points.outputs[0], points_material(), (0, 1600))
     link(points, menu.inputs["Points"])
-    size = node("GeometryNodeAttributeDomainSize", (-600, 1200), component="MESH")
-    link(gaussians, size.inputs[0])
-    many = node("FunctionNodeBooleanMath", (-200, 1200), operation="AND")
-    link(math("GREATER_THAN", (-400, 1200), size.outputs["Point Count"], source.outputs["Viewport Splats"]), many.inputs[0])
-    link(interactive, many.inputs[1])
-    splats = node("GeometryNodeSwitch", (2300, 1000), input_type="GEOMETRY")
-    link(many.outputs[0], splats.inputs["Switch"])
-    link(_drawn(build, gaussians, source, interactive), splats.inputs["False"])
-    link(points, splats.inputs["True"])
-    link(splats.outputs[0], menu.inputs["Splats"])
+    link(_drawn(build, gaussians, points, source, interactive), menu.inputs["Splats"])
     link(menu.outputs[0], node("NodeGroupOutput", (2700, 1500)).inputs[0])
     for socket in menus:
         socket.default_value = "Points"
@@ -153,17 +153,31 @@ def _node_group() -> bpy.types.NodeTree:
 
 
 def _drawn(
-    build: Builder, gaussians: bpy.types.NodeSocket, source: bpy.types.Node, interactive: bpy.types.NodeSocket
+    build: Builder,
+    gaussians: bpy.types.NodeSocket,
+    points: bpy.types.NodeSocket,
+    source: bpy.types.Node,
+    interactive: bpy.types.NodeSocket,
 ) -> bpy.types.NodeSocket:
-    """Gaussians as Blender draws them itself, else as nodes do."""
+    """Gaussians as Blender draws them itself, else as nodes do; too many for these are shown as points in the viewport."""
+    node, math, link = build.node, build.math, build.link
     if has_native_splats():
-        points = build.node("GeometryNodeMeshToPoints", (-200, 1000))
-        build.link(gaussians, points.inputs["Mesh"])
-        return native_splats(build.tree, points.outputs[0])
-    facing = build.node("FunctionNodeBooleanMath", (-1000, 1000), operation="NIMPLY")
-    build.link(source.outputs["Face Camera"], facing.inputs[0])
-    build.link(interactive, facing.inputs[1])
-    return splat_geometry(build, gaussians, facing.outputs[0])
+        cloud = node("GeometryNodeMeshToPoints", (-200, 1000))
+        link(gaussians, cloud.inputs["Mesh"])
+        return native_splats(build.tree, cloud.outputs[0])
+    facing = node("FunctionNodeBooleanMath", (-1000, 1000), operation="NIMPLY")
+    link(source.outputs["Face Camera"], facing.inputs[0])
+    link(interactive, facing.inputs[1])
+    size = node("GeometryNodeAttributeDomainSize", (-600, 1200), component="MESH")
+    link(gaussians, size.inputs[0])
+    many = node("FunctionNodeBooleanMath", (-200, 1200), operation="AND")
+    link(math("GREATER_THAN", (-400, 1200), size.outputs["Point Count"], source.outputs[VIEWPORT_SPLATS]), many.inputs[0])
+    link(interactive, many.inputs[1])
+    splats = node("GeometryNodeSwitch", (2300, 1000), input_type="GEOMETRY")
+    link(many.outputs[0], splats.inputs["Switch"])
+    link(splat_geometry(build, gaussians, facing.outputs[0]), splats.inputs["False"])
+    link(points, splats.inputs["True"])
+    return splats.outputs[0]
 
 
 def _sockets(group: bpy.types.NodeTree) -> list[bpy.types.NodeTreeInterfaceSocket]:
@@ -181,14 +195,14 @@ def _sockets(group: bpy.types.NodeTree) -> list[bpy.types.NodeTreeInterfaceSocke
         socket("Render", "Menu", "What is rendered. In the Reconstruct tab it also decides on shadows and reflections"),
     ]
     socket("Lit", "Bool", "Let the room's lights fall on mesh and proxy, instead of showing the light they were captured in")
-    limit = "With more gaussians than this, splats are shown as points in the viewport"
-    most = _NATIVE_SPLATS if has_native_splats() else _VIEWPORT_SPLATS
-    socket("Viewport Splats", "Int", limit, default_value=most, min_value=0)
-    facing = (
-        "In renders, draw each gaussian facing the scene's camera, in the colour it has from there; switch off for instances of a "
-        "collection, and for orthographic cameras. Blender's own gaussians, from 5.3 on, need none of this"
-    )
-    socket("Face Camera", "Bool", facing, default_value=True)
+    if not has_native_splats():
+        limit = "With more gaussians than this, splats are shown as points in the viewport"
+        socket(VIEWPORT_SPLATS, "Int", limit, default_value=_MOST_SPLATS, min_value=0)
+        facing = (
+            "In renders, draw each gaussian facing the scene's camera, in the color it has from there; switch off for instances of a "
+            "collection, and for orthographic cameras"
+        )
+        socket("Face Camera", "Bool", facing, default_value=True)
     socket("Geometry", "Geometry", "", "OUTPUT")
     return menus
 

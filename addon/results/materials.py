@@ -8,9 +8,9 @@ import numpy as np
 
 from ...engine.color import srgb_to_linear
 from ..compat import material_tree
-from .nodes import Builder
+from .nodes import VERSION, Builder
 from .parts import COLOR
-from .tagging import kind_of, tag
+from .tagging import tag, tagged
 
 LIT = "lit"
 _ROUGHNESS = 0.7
@@ -18,14 +18,15 @@ _BOX = (0.55, 0.56, 0.58)
 
 
 def known_material(kind: str) -> bpy.types.Material | None:
-    """The material of a kind that this file has already."""
-    return next((item for item in bpy.data.materials if kind_of(item) == kind and not item.library), None)
+    """The material of a kind and of today's layout that this file has already."""
+    wanted = {"kind": kind, "version": VERSION}
+    return next((item for item in bpy.data.materials if not item.library and wanted.items() <= tagged(item).items()), None)
 
 
 def new_material(kind: str, name: str) -> tuple[bpy.types.Material, Builder]:
     """An empty material of ours, whose light Cycles does not look for: it would cost a light tree and give noise."""
     material = bpy.data.materials.new(name)
-    tag(material, kind)
+    tag(material, kind, version=VERSION)
     if hasattr(material, "cycles"):
         material.cycles.emission_sampling = "NONE"
     tree = material_tree(material)
@@ -92,9 +93,7 @@ def proxy_material(name: str, captured: bytes, albedo: bytes | None, normal_map:
     return material
 
 
-def _finish(
-    build: Builder, captured: bpy.types.NodeSocket, base: bpy.types.NodeSocket, bumps: bpy.types.NodeSocket | None = None
-) -> None:
+def _finish(build: Builder, captured: bpy.types.NodeSocket, base: bpy.types.NodeSocket, bumps: bpy.types.NodeSocket | None = None) -> None:
     glow = build.node("ShaderNodeEmission", (0, 300))
     build.link(captured, glow.inputs["Color"])
     surface = build.node("ShaderNodeBsdfPrincipled", (0, 100))

@@ -9,6 +9,10 @@ import bpy
 
 from ..compat import use_wildcard
 
+# Of the layout of our node groups and materials. Raise it with every change: those of another version in a file are left as they are, and
+# new ones are made beside them.
+VERSION = 2
+
 
 class Builder:
     """Adds nodes to a tree. Places are where a node shows in the editor."""

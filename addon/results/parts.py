@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 import bpy
 import numpy as np
 
-# Numbers of the parts in the attribute PART.
-POINTS, MESH, PROXY, BOX = range(4)
+# Numbers of the parts in the attribute PART. 3 is a box in files of version 0.1.
+POINTS, MESH, PROXY = range(3)
 PART = "part"
+# Where a vertex was when the other attributes were last fitted to it, see edits.py.
+CENTER = "center"
+# Vertices that the extent of a result is measured by.
+SOLID = "solid"
 COLOR = "base_color"
 RADIUS = "radius"
 
@@ -53,7 +57,8 @@ def mesh_of(name: str, parts: Sequence[Part]) -> bpy.types.Mesh:
     mesh.loops.foreach_set("vertex_index", np.ascontiguousarray(triangles, dtype=np.int32).ravel())
     mesh.polygons.add(len(triangles))
     mesh.polygons.foreach_set("loop_start", np.arange(0, triangles.size, 3, dtype=np.int32))
-    set_values(mesh, "position", "FLOAT_VECTOR", np.concatenate([part.positions for part in parts]))
+    for name in ("position", CENTER):
+        set_values(mesh, name, "FLOAT_VECTOR", np.concatenate([part.positions for part in parts]))
     set_values(mesh, PART, "INT", np.repeat([part.number for part in parts], counts))
     colors = np.concatenate([part.colors for part in parts])
     set_values(mesh, COLOR, "FLOAT_COLOR", np.concatenate([colors, np.ones((len(colors), 1))], axis=1))
@@ -73,7 +78,7 @@ def mesh_of(name: str, parts: Sequence[Part]) -> bpy.types.Mesh:
 
 
 def values_of(mesh: bpy.types.Mesh, name: str) -> np.ndarray:
-    """An attribute of a mesh: [N] or [N, C], float32 or int32."""
+    """An attribute of a mesh: [N] or [N, C], float32, int32 or bool."""
     attribute = mesh.attributes[name]
     field_, width, kind = _FIELDS[attribute.data_type]
     flat = np.empty(len(attribute.data) * width, dtype=kind)
@@ -107,6 +112,7 @@ def _dress(mesh: bpy.types.Mesh, parts: Sequence[Part]) -> None:
 
 
 _FIELDS = {
+    "BOOLEAN": ("value", 1, bool),
     "FLOAT": ("value", 1, np.float32),
     "INT": ("value", 1, np.int32),
     "FLOAT_VECTOR": ("vector", 3, np.float32),

@@ -19,7 +19,7 @@ import numpy as np
 from ...engine.formats.splats.harmonics import FUNCTIONS
 from .materials import known_material, new_material
 from .nodes import Builder
-from .parts import COLOR
+from .parts import CENTER, COLOR, PART, RADIUS, SOLID
 
 # An icosahedron of radius 1 touches an inner sphere of this radius.
 _ICOSAHEDRON_INRADIUS = 0.7946544722917661
@@ -136,7 +136,7 @@ def _hexagons(
     link(instances.outputs[0], placed.inputs["Instances"])
     link(whole.outputs[0], placed.inputs["Transform"])
     thin = placed.outputs[0]
-    for index, name in enumerate(("scale", "rotation", "opacity", "radius", "part", COLOR)):
+    for index, name in enumerate(("scale", "rotation", "opacity", RADIUS, PART, CENTER, SOLID, COLOR)):
         thin = build.without(thin, name, (800 + 150 * index, 300))
     one = node("GeometryNodeRealizeInstances", (1800, 300))
     link(thin, one.inputs["Geometry"])

@@ -133,6 +133,9 @@ def raise_transparent_bounces(scene: bpy.types.Scene) -> str:
     Returns:
         A sentence that tells what was changed, "" where nothing had to be.
     """
+    if has_native_splats():
+        # The limit does not count Blender's own gaussians.
+        return ""
     # Where the Cycles add-on is switched off, there is nothing to raise.
     before = scene.cycles.transparent_max_bounces if hasattr(scene, "cycles") else TRANSPARENT_BOUNCES
     if before >= TRANSPARENT_BOUNCES:

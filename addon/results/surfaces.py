@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Points and surfaces as parts of a result: clouds, meshes with coloured vertices, proxies, and the box about it all."""
+"""Points and surfaces as parts of a result: clouds, meshes with colored vertices, and proxies."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ from ...engine.color import srgb_to_linear
 from ...engine.formats.meshes import Mesh
 from ...engine.formats.points import PointCloud
 from ...engine.formats.proxies import Proxy
-from ..rooms.layouts import Extent
-from .materials import box_material, mesh_material, proxy_material
-from .parts import BOX, MESH, POINTS, PROXY, RADIUS, Part, smooth_normals
+from .materials import mesh_material, proxy_material
+from .parts import MESH, POINTS, PROXY, RADIUS, Part, smooth_normals
 
 _GREY = 0.5
-# Corners of the unit cube by the bits of their numbers, and its six sides seen from outside.
-_SIDES = ((0, 4, 6, 2), (1, 3, 7, 5), (0, 1, 5, 4), (2, 6, 7, 3), (0, 2, 3, 1), (4, 5, 7, 6))
 
 
 def cloud_part(cloud: PointCloud, origin: np.ndarray, unit: float) -> Part:
@@ -50,29 +47,12 @@ def proxy_part(name: str, proxy: Proxy, origin: np.ndarray, unit: float) -> Part
     )
 
 
-def box_part(extent: Extent, origin: np.ndarray, unit: float) -> Part:
-    """The box about the solid part of a result."""
-    bits = np.array([[number >> axis & 1 for axis in range(3)] for number in range(8)])
-    corners = (np.where(bits, extent.high, extent.low) - origin) / unit
-    triangles = np.array([(side[0], side[turn], side[turn + 1]) for side in _SIDES for turn in (1, 2)])
-    across = np.cross(*(corners[triangles[:, 1:]] - corners[triangles[:, :1]]).transpose(1, 0, 2))
-    normals = np.repeat(across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-30), 3, axis=0)
-    return Part(BOX, corners, np.full((8, 3), _GREY), triangles, normals, material=box_material())
-
-
 def spacing(positions: np.ndarray) -> float:
     """A distance between neighbours that makes points of half that radius close up, for points spread over surfaces."""
     low, high = np.percentile(positions, (2, 98), axis=0) if len(positions) else (np.zeros(3), np.zeros(3))
     width, depth, height = high - low
     area = 2 * (width * depth + depth * height + height * width)
     return float(np.sqrt(max(area, 1e-12) / max(len(positions), 1)))
-
-
-def proxy_extent(proxy: Proxy) -> Extent:
-    """Where a proxy was captured."""
-    placement = np.eye(4) if proxy.placement is None else proxy.placement
-    places = proxy.positions @ placement[:3, :3].T + placement[:3, 3]
-    return Extent(places.min(axis=0), places.max(axis=0))
 
 
 def _light(cloud: PointCloud) -> np.ndarray:

@@ -7,7 +7,11 @@ from typing import Any
 
 import bpy
 
-_KEY = "reconstruct"
+# Not "reconstruct": up to Blender 4.5 that is where the registered Object.reconstruct keeps its values, and its setters would replace the
+# group that they are called on.
+_KEY = "reconstruct_tag"
+# Where files of version 0.1 have the tag.
+_OLD_KEY = "reconstruct"
 
 
 def tag(block: bpy.types.ID, kind: str, **values: Any) -> None:
@@ -23,18 +27,26 @@ def tag(block: bpy.types.ID, kind: str, **values: Any) -> None:
 
 def tagged(block: bpy.types.ID) -> dict[str, Any]:
     """What :func:`tag` wrote, ``kind`` included; empty where the block is not ours."""
-    values = block.get(_KEY)
-    return values.to_dict() if hasattr(values, "to_dict") else {}
+    for key in (_KEY, _OLD_KEY):
+        values = block.get(key)
+        if hasattr(values, "to_dict") and "kind" in values:
+            return values.to_dict()
+    return {}
 
 
-def made_in(item: bpy.types.Object, unit: float) -> float:
-    """Metres in the units that an imported result's data is in; ``unit`` is that of its scene, where it does not say."""
-    return tagged(item).get("unit", unit)
+def update_tag(block: bpy.types.ID, **values: Any) -> None:
+    """Changes some of the values of a block of ours."""
+    known = tagged(block)
+    tag(block, known.pop("kind"), **{**known, **values})
 
 
 def kind_of(block: bpy.types.ID) -> str:
     """The kind of a block of ours, "" where it is not ours."""
-    return tagged(block).get("kind", "")
+    for key in (_KEY, _OLD_KEY):
+        values = block.get(key)
+        if hasattr(values, "to_dict") and "kind" in values:
+            return values["kind"]
+    return ""
 
 
 def is_ours(block: bpy.types.ID, kind: str) -> bool:

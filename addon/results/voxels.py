@@ -20,9 +20,10 @@ from ...engine.contract.schema import to_mapping
 from ...engine.contract.voxels import VoxelShape
 from ...engine.formats.voxel_surface import colors_by_height, standing, surface_of
 from ...engine.formats.voxels import LARGEST, Voxels
+from .edits import applied_transform, follow_edits, real_scale
 from .materials import LIT, mesh_material
-from .parts import COLOR, set_values
-from .tagging import kind_of, tag, tagged
+from .parts import CENTER, COLOR, set_values
+from .tagging import kind_of, tag, tagged, update_tag
 
 _KIND = "voxels"
 # Steeper edges than this stay sharp, as those of blocks.
@@ -48,10 +49,10 @@ def voxel_object(name: str, voxels: Voxels, shape: VoxelShape, unit: float, **fa
     tag(mesh, _KIND, **kept, **to_mapping(VoxelShape()))
     mesh.materials.append(mesh_material())
     item = bpy.data.objects.new(name, mesh)
-    tag(item, "result", scale="metric", low=[0.0] * 3, high=[0.0] * 3, unit=unit, stands_in=unit, **facts)
+    tag(item, "result", scale="metric", unit=unit, stands_in=unit, **facts)
     shape = {name: getattr(shape, name) for name in VoxelShape.__dataclass_fields__}
     try:
-        reshape(item, unit, **{**shape, "length": shape["length"] / unit})
+        reshape(item, **{**shape, "length": shape["length"] / unit})
     except UserError:
         bpy.data.objects.remove(item)
         bpy.data.meshes.remove(mesh)
@@ -65,18 +66,21 @@ def is_voxels(item: bpy.types.Object | None) -> bool:
 
 
 def shape_of(item: bpy.types.Object) -> VoxelShape:
-    """What is made of the voxels of an object, its length in Blender units; where it has none, what would be."""
-    values = tagged(item.data) if is_voxels(item) else {}
-    return VoxelShape(**{name: values[name] for name in VoxelShape.__dataclass_fields__ if name in values})
+    """What is made of the voxels of an object, its length in Blender units as the object is scaled; where it has none, what would be."""
+    if not is_voxels(item):
+        return VoxelShape()
+    values = tagged(item.data)
+    shape = VoxelShape(**{name: values[name] for name in VoxelShape.__dataclass_fields__ if name in values})
+    return dataclasses.replace(shape, length=shape.length * real_scale(item))
 
 
-def reshape(item: bpy.types.Object, unit: float, **changes: float | str) -> None:
-    """Makes the mesh of an object anew, standing on its origin. Materials stay, and a mesh that other objects share stays theirs.
+def reshape(item: bpy.types.Object, **changes: float | str) -> None:
+    """Makes the mesh of an object anew, standing on its origin. Materials stay, and so does a transform that was applied to it; a mesh that
+    other objects share stays theirs.
 
     Args:
         item: see :func:`is_voxels`; in Edit Mode, or where its voxels are damaged, it stays as it is.
-        unit: metres in a Blender unit.
-        changes: of its :class:`VoxelShape`, lengths in Blender units.
+        changes: of its :class:`VoxelShape`, lengths in Blender units as the object is scaled.
 
     Raises:
         UserError: its surface would be too large; it stays as it is.
@@ -84,18 +88,19 @@ def reshape(item: bpy.types.Object, unit: float, **changes: float | str) -> None
     voxels = None if item.data.is_editmode else _kept(item.data)
     if voxels is None:
         return
+    follow_edits(item.data)
     shape = dataclasses.replace(shape_of(item), **changes)
+    shape = dataclasses.replace(shape, length=shape.length / real_scale(item))
     surface = surface_of(voxels.probabilities, shape.threshold, shape.smoothness)
     if item.data.users - item.data.use_fake_user > 1:
         item.data = item.data.copy()
     mesh = item.data
-    tag(mesh, **{**tagged(mesh), **to_mapping(shape)})
+    update_tag(mesh, **to_mapping(shape))
     places = standing(surface.vertices, shape.dimension, shape.length)
     mesh.clear_geometry()
     if len(places):
-        _fill(mesh, places, surface.triangles, colors_by_height(places[:, 2], 0.0, places[:, 2].max(), voxels.bands))
-        box = {"low": (places.min(axis=0) * unit).tolist(), "high": (places.max(axis=0) * unit).tolist()}
-        tag(item, **{**tagged(item), **box, "unit": unit})
+        codes, applied = colors_by_height(places[:, 2], 0.0, places[:, 2].max(), voxels.bands), applied_transform(item)
+        _fill(mesh, places @ applied[:3, :3].T + applied[:3, 3], surface.triangles, codes)
     item.update_tag()
 
 
@@ -121,7 +126,8 @@ def _fill(mesh: bpy.types.Mesh, places: np.ndarray, triangles: np.ndarray, codes
     mesh.loops.foreach_set("vertex_index", np.ascontiguousarray(triangles, dtype=np.int32).ravel())
     mesh.polygons.add(len(triangles))
     mesh.polygons.foreach_set("loop_start", np.arange(0, triangles.size, 3, dtype=np.int32))
-    set_values(mesh, "position", "FLOAT_VECTOR", places)
+    for name in ("position", CENTER):
+        set_values(mesh, name, "FLOAT_VECTOR", places)
     light = srgb_to_linear(codes / 255.0)
     set_values(mesh, COLOR, "FLOAT_COLOR", np.concatenate([light, np.ones((len(light), 1))], axis=1))
     mesh.color_attributes.active_color = mesh.color_attributes[COLOR]

@@ -10,11 +10,13 @@ import mathutils
 import numpy as np
 
 from ..compat import material_tree
+from ..results.edits import captured_pose
 from ..results.looks import look_modifier
+from ..results.measuring import extent_of
 from ..results.parts import PART, POINTS, values_of
 from ..results.tagging import is_ours, kind_of, tag
 from ..results.voxels import is_voxels
-from .layouts import measure, viewpoint
+from .layouts import Extent, viewpoint
 
 _WALLS, _FLOOR, _TRIM = (0.78, 0.76, 0.72), (0.32, 0.19, 0.10), (0.85, 0.85, 0.84)
 _SKIRTING = 0.08
@@ -76,7 +78,7 @@ def frame_camera(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) ->
         return scene.camera
     unit = scene.unit_settings.scale_length
     positions, weights = _points_of(objects)
-    eye, aim = viewpoint(positions * unit, weights, measure(positions * unit, weights))
+    eye, aim = viewpoint(positions * unit, weights, _extent(objects, unit))
     floor = next((item for item in scene.objects if kind_of(item) == "room" and item.name.startswith("Floor")), None)
     if floor is not None:
         # A step away from the walls, so that the room is seen from inside.
@@ -95,8 +97,21 @@ def frame_camera(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) ->
     return camera
 
 
+def _extent(objects: Sequence[bpy.types.Object], unit: float) -> Extent:
+    """The box about the solid parts of results in the world, in meters; where there are none, that of a piece of furniture."""
+    boxes = []
+    for item in objects:
+        if is_voxels(item) or look_modifier(item):
+            pose = captured_pose(item)
+            box = extent_of(item).turned(pose[:3, :3])
+            boxes.append((unit * (box.low + pose[:3, 3]), unit * (box.high + pose[:3, 3])))
+    if not boxes:
+        return Extent(np.array([-0.5, -0.5, 0.0]), np.array([0.5, 0.5, 1.0]))
+    return Extent(np.min([low for low, _ in boxes], axis=0), np.max([high for _, high in boxes], axis=0))
+
+
 def _points_of(objects: Sequence[bpy.types.Object]) -> tuple[np.ndarray, np.ndarray]:
-    """Places [N, 3] of the points of results in the world, in Blender units, and their opacities [N]."""
+    """Positions [N, 3] of the points of results in the world, in Blender units, and their opacities [N]."""
     places, opacities = [np.zeros((0, 3))], [np.zeros(0)]
     for item in objects:
         if is_voxels(item):
@@ -109,9 +124,7 @@ def _points_of(objects: Sequence[bpy.types.Object]) -> tuple[np.ndarray, np.ndar
         places.append(values_of(item.data, "position")[points] @ matrix[:3, :3].T + matrix[:3, 3])
         known = "opacity" in item.data.attributes
         opacities.append(values_of(item.data, "opacity")[points] if known else np.ones(points.sum(), dtype=np.float32))
-    positions, weights = np.concatenate(places), np.concatenate(opacities)
-    # Without a result the camera looks at where one would stand.
-    return (positions, weights) if len(positions) else (np.array([[-0.5, -0.5, 0.0], [0.5, 0.5, 1.0]]), np.ones(2))
+    return np.concatenate(places), np.concatenate(opacities)
 
 
 def _remove_room(scene: bpy.types.Scene) -> None:

@@ -10,7 +10,7 @@ import bpy
 
 from ...engine.contract.errors import UserError
 from ...engine.contract.settings import RenderSettings
-from ..compat import set_modifier_input, set_picture_format, use_cycles
+from ..compat import has_modifier_input, set_modifier_input, set_picture_format, use_cycles
 from ..console import quiet
 from ..noise import use_clean_samples
 from ..results.looks import look_modifier
@@ -43,7 +43,8 @@ def render_picture(
     if scene.camera.data.type == "ORTHO":
         # Splats face the place of the camera, which is not where an orthographic one looks from.
         for modifier in filter(None, map(look_modifier, scene.objects)):
-            set_modifier_input(modifier, "Face Camera", False)
+            if has_modifier_input(modifier, "Face Camera"):
+                set_modifier_input(modifier, "Face Camera", False)
     use_cycles(scene)
     render, cycles = scene.render, scene.cycles
     render.resolution_x, render.resolution_y, render.resolution_percentage = settings.width, settings.height, 100

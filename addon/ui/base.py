@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ..jobs.folders import HOME, moved_home
-from ..properties import advanced_names
+from ..properties import advanced_names, shown_name
 from .text import draw_text
 
 
@@ -36,7 +36,12 @@ def draw_advanced(layout: bpy.types.UILayout, group: bpy.types.PropertyGroup, cl
     """Draws the advanced settings that ``group`` has of the settings dataclass ``cls``."""
     column = settings_column(layout)
     for name in advanced_names(cls):
-        column.prop(group, name)
+        draw_setting(column, group, name)
+
+
+def draw_setting(column: bpy.types.UILayout, group: bpy.types.PropertyGroup, name: str, text: str | None = None) -> None:
+    """Draws a setting; lengths are shown and typed in the scene's units."""
+    column.prop(group, shown_name(group, name), **({} if text is None else {"text": text}))
 
 
 def draw_folder(layout: bpy.types.UILayout, context: bpy.types.Context, group: bpy.types.PropertyGroup, name: str) -> None:

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an imported result is shown as, in the sidebar's fourth step."""
 
+from pathlib import Path
+
 import bpy
 
-from ..compat import draw_modifier_input
-from ..results.looks import look_modifier, looks_of
+from ..compat import draw_modifier_input, has_modifier_input
+from ..results.looks import LOOKS, VIEWPORT_SPLATS, look_modifier, looks_of
+from ..results.tagging import tagged
 from ..results.voxels import is_voxels
+from . import facts
 from .base import Step, settings_column
+from .text import draw_text
 
 
 class RECONSTRUCT_PT_looks(Step, bpy.types.Panel):
@@ -23,21 +28,31 @@ class RECONSTRUCT_PT_looks(Step, bpy.types.Panel):
             layout.operator("reconstruct.make_asset", icon="ASSET_MANAGER")
             return
         if not held:
-            layout.label(text="Select what you imported", icon="INFO")
+            layout.label(text="Select an imported result", icon="INFO")
             return
+        later = _made_later(item, held)
+        if later:
+            draw_text(layout, f"Its result has a {later} now. Import it again to use that", context, icon="INFO")
         column = settings_column(layout)
         shown = item.reconstruct
         column.prop(shown, "viewport", icon="RESTRICT_VIEW_OFF")
         column.prop(shown, "render", icon="RESTRICT_RENDER_OFF")
         if "proxy" in held or "mesh" in held:
             column.prop(shown, "lit")
-        if "splats" in held:
-            draw_modifier_input(column, look_modifier(item), "Viewport Splats", "Splats up to")
+        if "splats" in held and has_modifier_input(look_modifier(item), VIEWPORT_SPLATS):
+            draw_modifier_input(column, look_modifier(item), VIEWPORT_SPLATS, "Splats up to")
         row = layout.row(align=True)
         row.label(text="The same for")
         for scope, text in (("SELECTED", "Selected"), ("SCENE", "All")):
             row.operator("reconstruct.show_as", text=text).scope = scope
         layout.operator("reconstruct.make_asset", icon="ASSET_MANAGER")
+
+
+def _made_later(item: bpy.types.Object, held: list[str]) -> str:
+    """A look that the result has and its object has not, such as a proxy made since the import; "" where there is none."""
+    folder = tagged(item).get("folder")
+    result = facts.result_in(Path(folder)) if folder else None
+    return next((look for look in reversed(LOOKS) if look not in held and result.artifact(look)), "") if result is not None else ""
 
 
 CLASSES = (RECONSTRUCT_PT_looks,)

@@ -1,35 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Step 4 in the sidebar: a result stands in a room."""
+"""Step 4 in the sidebar: a result gets its place in a room."""
 
 import bpy
 
-from ..results.tagging import kind_of
-from .base import Step, draw_button, settings_column
+from ..results.tagging import kind_of, tagged
+from .base import Step, draw_button, draw_setting, settings_column
 
 
 class RECONSTRUCT_PT_place(Step, bpy.types.Panel):
-    """Put the imported result where it shall stand"""
+    """Position the imported result"""
 
     bl_label = "4  Place"
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         settings = context.scene.reconstruct.place
-        if not any(kind_of(item) == "result" for item in context.selected_objects):
-            layout.label(text="Select what you imported", icon="INFO")
+        results = [item for item in context.selected_objects if kind_of(item) == "result"]
+        if not results:
+            layout.label(text="Select an imported result", icon="INFO")
         column = settings_column(layout)
         column.prop(settings, "on_floor")
         column.prop(settings, "use_location", text="Move")
         if settings.use_location:
-            column.prop(settings, "location", text="To (m)")
+            draw_setting(column, settings, "location", "To")
         column.prop(settings, "use_rotation", text="Turn")
         if settings.use_rotation:
             column.prop(settings, "rotation", text="To (°)")
-        column.prop(settings, "known_length", text="Length (m)")
+        if any(tagged(item).get("scale") == "unknown" for item in results):
+            draw_setting(column, settings, "known_length", "Length")
         column.prop(settings, "room", text="Build a Room")
         if settings.room:
-            column.prop(settings, "room_size")
+            draw_setting(column, settings, "room_size", "Room Size")
         draw_button(layout, "reconstruct.place", "Place", "SNAP_ON")
+        layout.operator("reconstruct.set_length", text="Set Length …", icon="ARROW_LEFTRIGHT")
 
 
 CLASSES = (RECONSTRUCT_PT_place,)

@@ -188,8 +188,9 @@ def test_an_instanced_collection_looks_like_the_result_in_it(scene, picture, ray
     values = random_gaussians(6)
     made = import_result(scene, result(splats(*values)), ImportSettings())[0]
     before = picture()
-    collection = made.users_collection[0]
-    scene.collection.children.unlink(collection)
+    collection = bpy.data.collections.new("Room")
+    collection.objects.link(made)
+    scene.collection.objects.unlink(made)
     empty = bpy.data.objects.new("Instance", None)
     empty.instance_type, empty.instance_collection = "COLLECTION", collection
     scene.collection.objects.link(empty)
@@ -222,8 +223,9 @@ def test_icospheres_give_the_same_gaussian(scene, picture, splats, result):
 def test_a_turned_instance_of_a_collection_is_right_without_facing_the_camera(scene, picture, rays, splats, result):
     made = import_result(scene, result(splats([(0, 0, 0)], [(0.6, 0.02, 0.3)], [ROUND], [0.9], [(0.9, 0.4, 0.1)])), ImportSettings())[0]
     set_modifier_input(look_modifier(made), "Face Camera", False)
-    collection = made.users_collection[0]
-    scene.collection.children.unlink(collection)
+    collection = bpy.data.collections.new("Room")
+    collection.objects.link(made)
+    scene.collection.objects.unlink(made)
     empty = bpy.data.objects.new("Instance", None)
     empty.instance_type, empty.instance_collection = "COLLECTION", collection
     turn = mathutils.Quaternion((0.5, 0.2, -0.3, 0.7)).normalized()

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How large an imported result is now, from its points and surfaces as they are."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from ...engine.contract.errors import UserError
+from ..rooms.layouts import Extent, measure
+from .edits import applied_transform, captured_pose, follow_edits
+from .parts import MESH, PART, POINTS, PROXY, RADIUS, values_of
+from .tagging import tagged
+from .voxels import is_voxels
+
+
+def extent_of(item: bpy.types.Object) -> Extent:
+    """The solid part of a result, in Blender units and in the axes in which it was captured, see :func:`~.edits.captured_pose`.
+
+    Raises:
+        UserError: nothing is left of it.
+    """
+    if item.type != "MESH" or not len(item.data.vertices):
+        raise UserError(f"{item.name} has no points left.", "Undo the edit, or import the result again.")
+    follow_edits(item.data)
+    positions = values_of(item.data, "position").astype(np.float64)
+    inverse = np.linalg.inv(applied_transform(item))
+    positions = positions @ inverse[:3, :3].T + inverse[:3, 3]
+    if is_voxels(item) or PART not in item.data.attributes:
+        return measure(positions)
+    part, weights, bounds = values_of(item.data, PART), _weights(item.data), _bounds(item)
+    if (part == PROXY).any():
+        return measure(positions[part == PROXY], None, bounds)
+    if (part == MESH).any() and "opacity" not in item.data.attributes:
+        return measure(positions[part == MESH], np.ones((part == MESH).sum()), bounds)
+    return measure(positions[part == POINTS], weights[part == POINTS], bounds)
+
+
+def size_of(item: bpy.types.Object, unit: float) -> np.ndarray:
+    """Width, depth and height of a result [3], in meters, as it is scaled; ``unit`` is meters in a Blender unit.
+
+    They are measured along the axes in which it was captured, each told by the axis of the object that it is nearest to.
+    """
+    size = extent_of(item).size * np.linalg.norm(captured_pose(item)[:3, :3], axis=0) * unit
+    nearest = np.abs(applied_transform(item)[:3, :3]).argmax(axis=0)
+    return size[np.argsort(nearest)] if len(set(nearest)) == 3 else size
+
+
+def has_known_scale(item: bpy.types.Object, unit: float) -> bool:
+    """Whether a result is in its real size: it was captured in meters, or has been scaled since."""
+    values = tagged(item)
+    scale = np.cbrt(abs(np.linalg.det(captured_pose(item)[:3, :3]))) * unit / values.get("unit", unit)
+    return values.get("scale") != "unknown" or abs(scale - 1) > 1e-6
+
+
+def gaussian_weights(opacities: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """Opacity [N] times the area of the larger two axes, of sizes [N, 3]; [N]."""
+    sizes = np.sort(scales.astype(np.float64), axis=1)
+    return opacities * sizes[:, 1] * sizes[:, 2]
+
+
+def captured_origin(item: bpy.types.Object) -> np.ndarray:
+    """Where the origin of an imported result was when it was captured, upright, [3] in meters."""
+    values = tagged(item)
+    if "origin" in values:
+        return np.array(values["origin"])
+    # A file of version 0.1.
+    return Extent(np.array(values["low"]), np.array(values["high"])).foot
+
+
+def _weights(mesh: bpy.types.Mesh) -> np.ndarray:
+    """How much each vertex of a result counts, [N]: gaussians by :func:`gaussian_weights`, points alike, other vertices nothing."""
+    if "opacity" in mesh.attributes and "scale" in mesh.attributes:
+        return gaussian_weights(values_of(mesh, "opacity"), values_of(mesh, "scale"))
+    return (values_of(mesh, RADIUS) > 0).astype(np.float64)
+
+
+def _bounds(item: bpy.types.Object) -> Extent | None:
+    values = tagged(item)
+    if not {"bounds", "origin", "unit"} <= values.keys():
+        return None
+    low, high = (np.reshape(values["bounds"], (2, 3)) - values["origin"]) / values["unit"]
+    return Extent(low, high)
