@@ -349,7 +349,8 @@ def _look_items(self: bpy.types.PropertyGroup, context: bpy.types.Context | None
 
 def _look(where: str) -> Any:
     def choose(self: bpy.types.PropertyGroup, number: int) -> None:
-        show(self.id_data, **{where.lower(): LOOKS[number]})
+        if self.id_data.is_editable:
+            show(self.id_data, **{where.lower(): LOOKS[number]})
 
     return bpy.props.EnumProperty(
         name=where,
@@ -363,7 +364,8 @@ def _look(where: str) -> Any:
 
 
 def _light(self: bpy.types.PropertyGroup, lit: bool) -> None:
-    show(self.id_data, lit=lit)
+    if self.id_data.is_editable:
+        show(self.id_data, lit=lit)
 
 
 def _live(field: dataclasses.Field, hint: Any) -> Any:
@@ -382,7 +384,7 @@ def _live(field: dataclasses.Field, hint: Any) -> Any:
             with contextlib.suppress(UserError):
                 reshape(self.id_data, **{field.name: value})
 
-    return _property(VoxelShape, field, hint, get=get, set=choose, override={"LIBRARY_OVERRIDABLE"})
+    return _property(VoxelShape, field, hint, get=get, set=choose)
 
 
 class RECONSTRUCT_PG_object_voxels(bpy.types.PropertyGroup):
@@ -394,7 +396,8 @@ class RECONSTRUCT_PG_object_voxels(bpy.types.PropertyGroup):
 class RECONSTRUCT_PG_object(bpy.types.PropertyGroup):
     """What an imported result is shown as, which the object's modifier keeps, and what is made of its voxels."""
 
-    voxels: bpy.props.PointerProperty(type=RECONSTRUCT_PG_object_voxels, override={"LIBRARY_OVERRIDABLE"})
+    # Not overridable: the mesh, which keeps them, is none that Blender overrides.
+    voxels: bpy.props.PointerProperty(type=RECONSTRUCT_PG_object_voxels)
 
     viewport: _look("Viewport")
     render: _look("Render")

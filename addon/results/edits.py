@@ -204,11 +204,20 @@ def _after_update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> Non
             follow_edits(update.id.original)
 
 
+@bpy.app.handlers.persistent
+def _after_loading(*_: object) -> None:
+    """Meshes of version 0.1 have no CENTER until now."""
+    for mesh in bpy.data.meshes:
+        follow_edits(mesh)
+
+
 def register() -> None:
     """Follows what Blender's tools do to imported results."""
     bpy.app.handlers.depsgraph_update_post.append(_after_update)
+    bpy.app.handlers.load_post.append(_after_loading)
 
 
 def unregister() -> None:
     """Stops following."""
     bpy.app.handlers.depsgraph_update_post.remove(_after_update)
+    bpy.app.handlers.load_post.remove(_after_loading)

@@ -44,6 +44,8 @@ def look_object(name: str, parts: Sequence[Part], looks: Sequence[str]) -> bpy.t
     shown = bpy.data.objects.new(name, mesh_of(name, parts))
     tag(shown.data, "looks", looks=" ".join(looks))
     shown.modifiers.new("Look", "NODES").node_group = _node_group()
+    # Makes the property group of the panel, which a library override needs to be there in the file that it is linked from.
+    getattr(shown, "reconstruct", None)
     show(shown, "points", "points")
     return shown
 

@@ -79,13 +79,13 @@ def reshape(item: bpy.types.Object, **changes: float | str) -> None:
     other objects share stays theirs.
 
     Args:
-        item: see :func:`is_voxels`; in Edit Mode, or where its voxels are damaged, it stays as it is.
+        item: see :func:`is_voxels`; it stays as it is in Edit Mode, where its mesh is linked from another file, or its voxels are damaged.
         changes: of its :class:`VoxelShape`, lengths in Blender units as the object is scaled.
 
     Raises:
         UserError: its surface would be too large; it stays as it is.
     """
-    voxels = None if item.data.is_editmode else _kept(item.data)
+    voxels = None if item.data.is_editmode or not item.data.is_editable else _kept(item.data)
     if voxels is None:
         return
     follow_edits(item.data)

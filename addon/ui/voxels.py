@@ -48,13 +48,15 @@ class RECONSTRUCT_PT_voxels_object(Step, bpy.types.Panel):
         shown, editing = item.reconstruct.voxels, item.data.is_editmode
         layout.label(text=item.name, icon="OBJECT_DATA")
         column = settings_column(layout)
-        column.enabled = item.is_editable and not editing
+        column.enabled = item.data.is_editable and not editing
         column.prop(shown, "threshold")
         column.prop(shown, "smoothness")
         column.prop(shown, "dimension", text="Known")
         column.prop(shown, "length")
         if editing:
             draw_text(layout, "Leave Edit Mode to change these", context, icon="INFO")
+        elif not item.data.is_editable:
+            draw_text(layout, "Its mesh is linked from another file. Make it local to change this", context, icon="INFO")
         elif not item.data.polygons:
             draw_text(layout, "No voxel is as probable as that. Lower the threshold", context, icon="ERROR")
         else:
