@@ -66,9 +66,10 @@ def capture_folder(path: Path) -> Path:
 
 @dataclass
 class _Model:
-    """A COLMAP model, and where its photos are. ``error`` is set if it cannot be read."""
+    """A COLMAP model, and where its photos are. ``capture`` is the folder above both. ``error`` is set if it cannot be read."""
 
     folder: Path
+    capture: Path
     cameras: dict[int, ColmapCamera] = field(default_factory=dict)
     images: list[ColmapImage] = field(default_factory=list)
     points: Path | None = None
@@ -177,7 +178,7 @@ def _colmap(folder: Path, models: list[_Model]) -> Capture:
     frames = _checked(frames, missing, folder, model.folder, notes)
     notes += replaced_notes(model.files, below(model.folder, folder))
     points = model.points or _point_file([model.folder, folder])
-    return finished(Capture(folder=model.files.folder, frames=tuple(hold_out(frames)), source="colmap", points=points), notes)
+    return finished(Capture(folder=model.capture, frames=tuple(hold_out(frames)), source="colmap", points=points), notes)
 
 
 def _other_models(folder: Path) -> list[Path]:
@@ -191,7 +192,7 @@ def _models(folder: Path, folders: list[Path]) -> list[_Model]:
     """Reads COLMAP models, and finds their photos."""
     models = []
     for path in folders:
-        model = _Model(path)
+        model = _Model(path, folder)
         models.append(model)
         try:
             model.cameras, model.images, model.points = read_model(path)
@@ -204,8 +205,8 @@ def _models(folder: Path, folders: list[Path]) -> list[_Model]:
         for base in (folder, *enclosing(folder)):
             if base != folder:
                 above.append(base)
-            places = [place for level in above for place in image_folders(level)] + above
-            model.files = CaptureFiles(base, places)
+            model.capture = base
+            model.files = CaptureFiles(folder, [place for level in above for place in image_folders(level)] + above)
             model.paths = model.files.images([image.name for image in model.images])
             if any(model.paths):
                 break

@@ -89,9 +89,9 @@ def is_model(folder: Path) -> bool:
 
 
 def enclosing(folder: Path) -> list[Path]:
-    """The folders above one that is itself a part of a layout, as sparse/0 is; the nearest first."""
+    """The folders above one that is itself a part of a layout, as sparse/0 is, or sparse; the nearest first."""
     found = []
-    while folder.name.lower() in _LAYOUT_NAMES or folder.name.isdecimal():
+    while folder.name.lower() in _LAYOUT_NAMES or (folder.name.isdecimal() and (found or is_model(folder))):
         folder = folder.parent
         found.append(folder)
     return found
@@ -141,7 +141,8 @@ class CaptureFiles:
         path = self._direct(name, ("",))
         if path is not None or not _parts(name):
             return path
-        return self._best(name, _parts(name)[-1], set(), alone=len(_parts(name)) == 1)
+        # An image without its folder would be the photo of the same name.
+        return self._best(name, _parts(name)[-1], set(), alone=len(_parts(name)) == 1 and not is_image(name))
 
     def below(self) -> list[str]:
         """The files below the folder, relative to it; at most half a million, the nearest first."""

@@ -165,6 +165,20 @@ def test_colmap_models_and_their_photos_are_found(tmp_path, captures, model, dis
     assert [("not where" in warning) for warning in capture.warnings] == ([True] if "pictures" in disk else [])
 
 
+def test_photos_of_a_neighbor_are_not_taken(tmp_path, captures):
+    captures.colmap(tmp_path / "11")
+    captures.colmap(tmp_path / "12")
+    shutil.rmtree(tmp_path / "12" / "images")
+    for chosen in ("12", "12/sparse", "12/sparse/0"):
+        with pytest.raises(UserError, match="None of the 9 photos"):
+            read_capture(tmp_path / chosen)
+
+
+def test_a_mask_without_its_folder_is_not_the_photo(tmp_path, captures):
+    capture = read_capture(captures.nerfstudio(tmp_path, change=lambda index: {"mask_path": f"{index}.png"}))
+    assert not any(frame.mask for frame in capture.frames) and "mask_path are not there" in capture.warnings[0]
+
+
 def test_colmap_finds_photos_of_other_suffixes(tmp_path, captures):
     assert len(read_capture(captures.colmap(tmp_path, listed="{}.HEIC")).frames) == 9
 
