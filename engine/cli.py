@@ -19,13 +19,12 @@ from typing import Annotated, Any
 import tyro
 
 from . import cli_voxels, output
-from .contract.checks import check_together
 from .contract.errors import UserError
 from .contract.presets import PRESETS, with_preset
-from .contract.result import EVENTS, RESULT, read_result
+from .contract.result import METRICS, read_result
 from .contract.schema import check, from_mapping
 from .contract.settings import ProxySettings, SurfaceSettings, TrainSettings
-from .failures import explain, tell
+from .failures import explain, reported
 from .flags import argument, flags, like
 
 PROGRAM = "python -m engine"
@@ -76,50 +75,29 @@ def train(
     """Train on a capture, within a time budget or for a number of steps."""
     given = like(TrainSettings(), settings)
     check(given)
-    from .training.asking import check_asked, resumed
-    from .training.reporting import Reporter
+    from .training.asking import check_asked
 
     check_asked(given, capture, out, resume, overwrite, name="CAPTURE", command=f"{PROGRAM} train")
-    stream = output.stream() if events else None
-    reporter: Reporter | None = None
-    try:
-        if resume:
-            folder = Path(resume).resolve()
-            old = read_result(folder)
-            capture_folder, given = Path(old.capture), resumed(folder, old, given)
-        else:
-            from . import devices
-            from .formats.capture import capture_folder as folder_of
-            from .training.loop import DEFAULT_MINUTES, prepare_folder
+    from .training.loop import DEFAULT_MINUTES, Run, run
+    from .training.scoring import which_views
 
-            # Before anything is written: a folder left behind would stand in the way of the next try.
-            check_together(given)
-            devices.choose(given.method, given.device)
-            folder, capture_folder = Path(out).resolve(), folder_of(Path(capture))
-            if given.minutes is None and given.steps is None:
-                preset = with_preset({"preset": given.preset})
-                budget = {name: preset[name] for name in ("minutes", "steps") if name in preset}
-                given = dataclasses.replace(given, **(budget or {"minutes": DEFAULT_MINUTES}))
-            prepare_folder(folder, overwrite)
-        reporter = Reporter(folder / EVENTS, stream)
-        from .training.loop import Run, run
+    folder = Path(resume or out).resolve()
+    if not resume and given.minutes is None and given.steps is None:
+        preset = with_preset({"preset": given.preset})
+        budget = {name: preset[name] for name in ("minutes", "steps") if name in preset}
+        given = dataclasses.replace(given, **(budget or {"minutes": DEFAULT_MINUTES}))
 
-        result = run(Run(capture_folder, folder, given, reporter, resume=bool(resume)))
-    except BaseException as error:
-        if tell(error, reporter, stream) is None:
-            raise
-        return 1
-    finally:
-        if reporter is not None:
-            reporter.close()
-    if stream is None:
-        scores = (
-            f", {result.metrics['psnr']:.2f} dB PSNR, {result.metrics['ssim']:.4f} SSIM on held-out views"
-            if "psnr" in result.metrics
-            else ""
-        )
-        print(f"{result.status}: {result.step} steps in {result.timing['total']:.0f} s{scores}; {folder}")
-    return 0
+    def last_line(result: Any) -> str:
+        scores = ""
+        if "psnr" in result.metrics:
+            psnr, ssim = result.metrics["psnr"], result.metrics["ssim"]
+            scores = f", {psnr:.2f} dB PSNR, {ssim:.4f} SSIM on {which_views(result.metrics)}"
+        return f"{result.status}: {result.step} steps in {result.timing['total']:.0f} s{scores}; {folder}"
+
+    source = None if resume else Path(capture)
+    return reported(
+        events, lambda reporter: run(Run(folder, given, reporter, source, resume=bool(resume), overwrite=overwrite)), last_line
+    )
 
 
 def eval_(
@@ -136,25 +114,39 @@ def eval_(
     from .data.views import load_views
     from .formats.capture import read_capture
     from .methods import load_model
+    from .training.folder import opened
     from .training.reporting import Reporter
-    from .training.scoring import score, write_metrics
+    from .training.scoring import record, score
 
-    folder = Path(result).resolve()
-    known = read_result(folder)
+    path = Path(result).resolve()
+    known = read_result(path)
     reporter = Reporter(None, None)
-    scale = 1 / from_mapping(TrainSettings, known.settings, "settings").downscale
-    views = load_views(read_capture(Path(known.capture)), split, scale=scale)
-    if not views:
-        raise UserError(f"{known.capture} has no {split} views.", "Try --split train.")
-    model = load_model(folder, known, devices.threads(0))
-    _choose_numbers(model, precision, [view.camera for view in views], reporter)
-    scores = score(
-        model, views, known.blend, lambda done, steps: reporter("progress", stage="evaluate", step=done, steps=steps, seconds=0.0)
-    )
-    reporter.close()
     # What is written is of held-out views, and of the field as it was trained.
-    if split == "test" and precision == "auto":
-        write_metrics(folder, scores)
+    written = split == "test" and precision == "auto"
+    with opened(path, None) if written else contextlib.nullcontext() as folder:
+        if folder is not None:
+            known = folder.old
+            folder.claim(METRICS)
+        scale = 1 / from_mapping(TrainSettings, known.settings, "settings").downscale
+        views = load_views(read_capture(Path(known.capture)), split, scale=scale)
+        if not views:
+            raise UserError(f"{known.capture} has no {split} views.", "Try --split train.")
+        model = load_model(path, known, devices.threads(0))
+        _choose_numbers(model, precision, [view.camera for view in views], reporter)
+        begin = time.monotonic()
+
+        def progress(done: int, steps: int) -> None:
+            seconds = time.monotonic() - begin
+            left = seconds / done * (steps - done) if done else None
+            reporter("progress", stage="evaluate", step=done, steps=steps, seconds=seconds, eta_seconds=left)
+
+        try:
+            scores = score(model, views, known.blend, progress)
+        finally:
+            reporter.close()
+        if folder is not None:
+            folder.begin(known)
+            folder.end(record(folder, known, scores, len(views)))
     print(f"PSNR {scores['psnr']:.2f} dB, SSIM {scores['ssim']:.4f}, mean of {len(views)} {split} views")
     return 0
 
@@ -290,23 +282,12 @@ def proxy(
 
 def _shape(result: str, events: bool, file: str, make: Callable[[Path, Any], bool]) -> int:
     """Has a shape of a result made, and says how that went."""
-    from .training.reporting import Reporter
+    folder, begin = Path(result).resolve(), time.monotonic()
 
-    folder, stream = Path(result).resolve(), output.stream() if events else None
-    # A folder that holds no result gets no events.
-    reporter = Reporter(folder / EVENTS if (folder / RESULT).is_file() else None, stream)
-    begin = time.monotonic()
-    try:
-        written = make(folder, reporter)
-    except BaseException as error:
-        if tell(error, reporter, stream) is None:
-            raise
-        return 1
-    finally:
-        reporter.close()
-    if stream is None:
-        print(f"{folder / file} in {time.monotonic() - begin:.0f} s" if written else "Cancelled.")
-    return 0
+    def last_line(written: bool) -> str:
+        return f"{folder / file} in {time.monotonic() - begin:.0f} s" if written else "Cancelled."
+
+    return reported(events, lambda reporter: make(folder, reporter), last_line)
 
 
 def convert(

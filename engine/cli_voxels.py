@@ -10,12 +10,11 @@ from typing import Annotated
 
 import tyro
 
-from . import output
 from .contract.errors import UserError
-from .contract.result import EVENTS, RESULT, read_result
+from .contract.result import Result
 from .contract.schema import check
-from .contract.voxels import METHOD, MakeDataSettings, VoxelSettings, VoxelTrainSettings, check_pictures
-from .failures import tell
+from .contract.voxels import MakeDataSettings, VoxelSettings, VoxelTrainSettings, check_pictures
+from .failures import reported
 from .flags import argument, flags, like
 
 _Positional = tyro.conf.Positional
@@ -80,52 +79,26 @@ def train(
     """Train 3D-R2N2 on data of shapes, within a time or for a number of steps."""
     given = like(VoxelTrainSettings(), settings)
     check(given)
-    from .training.asking import check_asked, resumed
-    from .training.reporting import Reporter
+    from .training.asking import check_asked
 
     check_asked(given, data, out, resume, overwrite, name="DATA", command="python -m engine voxels train")
-    stream = output.stream() if events else None
-    reporter: Reporter | None = None
-    try:
-        if resume:
-            folder = Path(resume).resolve()
-            old = read_result(folder)
-            if old.method != METHOD or "network" not in old.settings:
-                raise UserError(f"{folder} is not a training of voxels.", "Resume it with: train --resume.")
-            source, given = Path(old.capture), resumed(folder, old, given)
-        else:
-            from . import devices
-            from .training.loop import prepare_folder
+    from .training.voxels import VoxelRun, run
 
-            # Before anything is written: a folder left behind would stand in the way of the next try.
-            devices.choose(METHOD, given.device)
-            folder, source = Path(out).resolve(), Path(data).resolve()
-            if given.minutes is None and given.steps is None:
-                given = dataclasses.replace(given, minutes=_DEFAULT_MINUTES)
-            if given.start:
-                from .voxels.weights import read_weights
+    folder = Path(resume or out).resolve()
+    if not resume and given.minutes is None and given.steps is None:
+        given = dataclasses.replace(given, minutes=_DEFAULT_MINUTES)
+    if given.start:
+        given = dataclasses.replace(given, start=str(Path(given.start).resolve()))
 
-                given = dataclasses.replace(given, start=str(Path(given.start).resolve()))
-                read_weights(Path(given.start), given.network)
-            if not source.is_dir():
-                raise UserError(f"There is no folder {source}.", "Give the folder that make-data has made.")
-            prepare_folder(folder, overwrite)
-        reporter = Reporter(folder / EVENTS, stream)
-        from .training.voxels import VoxelRun, run
-
-        result = run(VoxelRun(source, folder, given, reporter, resume=bool(resume)))
-    except BaseException as error:
-        if tell(error, reporter, stream) is None:
-            raise
-        return 1
-    finally:
-        if reporter is not None:
-            reporter.close()
-    if stream is None:
+    def last_line(result: Result) -> str:
         parts = [f"{value:.3f} IoU from {name.removeprefix('iou_')}" for name, value in result.metrics.items()]
         words = f", {', '.join(parts)} views on held-out shapes" if parts else ""
-        print(f"{result.status}: {result.step} steps in {result.timing['total']:.0f} s{words}; {folder}")
-    return 0
+        return f"{result.status}: {result.step} steps in {result.timing['total']:.0f} s{words}; {folder}"
+
+    source = None if resume else Path(data).resolve()
+    return reported(
+        events, lambda reporter: run(VoxelRun(folder, given, reporter, source, resume=bool(resume), overwrite=overwrite)), last_line
+    )
 
 
 def predict(
@@ -149,42 +122,18 @@ def predict(
     check_pictures(len(images))
     if mask and len(mask) != len(images):
         raise UserError(f"There are {len(images)} pictures and {len(mask)} masks.", "Give a --mask for each picture, or none.")
-    from .training.loop import prepare_folder
-    from .training.reporting import Reporter
+    from .training.recognition import VoxelPictures, recognise
 
     folder, begin = Path(out).resolve(), time.monotonic()
-    # Who follows a run has made its folder before, and reads there what went wrong. A folder of our own would stand in the way of the next
-    # try, so it is made when all else went well; so long a result that is replaced stays, too.
-    followed = folder.is_dir()
-    replaced = overwrite and (folder / RESULT).is_file()
-    if followed and not replaced:
-        prepare_folder(folder, overwrite)
+    pictures = VoxelPictures(tuple(map(Path, images)), tuple(map(Path, mask)))
 
-    def make_folder() -> None:
-        if replaced:
-            said = (folder / EVENTS).read_bytes()
-            prepare_folder(folder, overwrite)
-            (folder / EVENTS).write_bytes(said)
-        elif not followed:
-            prepare_folder(folder, overwrite)
-
-    stream = output.stream() if events else None
-    reporter = Reporter(folder / EVENTS if followed else None, stream)
-    try:
-        from .training.recognition import VoxelPictures, recognise
-
-        pictures = VoxelPictures(tuple(map(Path, images)), tuple(map(Path, mask)))
-        result = recognise(pictures, folder, given, reporter, make_folder)
-    except BaseException as error:
-        if tell(error, reporter, stream) is None:
-            raise
-        return 1
-    finally:
-        reporter.close()
-    if stream is None and result is not None:
+    def last_line(result: Result | None) -> str:
+        if result is None:
+            return "Cancelled."
         (x0, y0, z0), (x1, y1, z1) = result.bounds
-        print(f"{x1 - x0:.2f} × {y1 - y0:.2f} × {z1 - z0:.2f} m in {time.monotonic() - begin:.1f} s; {folder}")
-    return 0
+        return f"{x1 - x0:.2f} × {y1 - y0:.2f} × {z1 - z0:.2f} m in {time.monotonic() - begin:.1f} s; {folder}"
+
+    return reported(events, lambda reporter: recognise(pictures, folder, given, reporter, overwrite), last_line)
 
 
 COMMANDS = {"voxels": predict, "voxels make-data": make_data, "voxels train": train}

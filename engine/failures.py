@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Errors in words for a user."""
+"""Errors in words for a user, and commands that report how they go and end."""
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import sys
 import traceback
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
-from .contract.errors import UserError, lacks_memory
+from . import output
+from .contract.errors import UserError, is_full_disk, lacks_memory
 
 if TYPE_CHECKING:
     from .training.reporting import Reporter
+
+T = TypeVar("T")
 
 
 def explain(error: BaseException) -> UserError | None:
@@ -23,36 +27,42 @@ def explain(error: BaseException) -> UserError | None:
     if lacks_memory(error):
         hint = "Use smaller views, fewer gaussians or a smaller field, or close other programs."
         return UserError("There is not enough memory.", hint, "out_of_memory")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+    if is_full_disk(error):
         return UserError("The disk is full.", "Free some space, then resume.", "disk_full")
     if isinstance(error, PermissionError):
         return UserError(f"{error.filename} may not be read or written.", "Check its permissions.", "permission")
     if isinstance(error, OSError):
         return UserError(f"{error.filename or 'A file'}: {error.strerror or error}.", "Check the path.", "file")
-    traceback.print_exception(error, file=sys.stderr)
+    with contextlib.suppress(OSError):
+        traceback.print_exception(error, file=sys.stderr)
     return UserError(f"The engine met a fault of its own: {error}.", "Please report it with the lines above.", "internal")
 
 
-def tell(error: BaseException, reporter: Reporter | None, stream: TextIO | None) -> UserError | None:
-    """Sends the event that a run failed.
+def reported(events: bool, work: Callable[[Reporter], T], last_line: Callable[[T], str]) -> int:
+    """Runs a command that reports its progress.
 
     Args:
-        error: why. reporter: the run's, None where it has none yet. stream: where events go for a program, None for a person.
+        events: whether events go to stdout for a program, instead of a progress bar and a last line for a person.
+        work: the command; it names the file of the events once it may write there. last_line: of what it returned, for a person.
 
     Returns:
-        The error in words; None, and nothing is sent, for the wish to stop.
+        The exit code. An error is reported as the event ``failed``.
     """
     from .training.reporting import Reporter
 
-    failure = explain(error)
-    if failure is None:
-        return None
-    # A folder that is not ours to write (in use, already there) gets no event.
-    say = reporter if reporter is not None and failure.code not in ("in_use", "exists") else Reporter(None, stream)
-    words = {"code": failure.code, "message": failure.message, "hint": failure.hint}
+    reporter = Reporter(None, output.stream() if events else None)
     try:
-        say("failed", **words)
-    except OSError:
-        # A full disk takes no event; whoever listens is told all the same.
-        Reporter(None, stream)("failed", **words)
-    return failure
+        made = work(reporter)
+    except BaseException as error:
+        failure = explain(error)
+        if failure is None:
+            raise
+        reporter("failed", code=failure.code, message=failure.message, hint=failure.hint)
+        return 1
+    finally:
+        reporter.close()
+    if not events:
+        # The terminal may be closed.
+        with contextlib.suppress(OSError):
+            print(last_line(made), flush=True)
+    return 0

@@ -31,7 +31,7 @@ ALLOWED = {
     "doctor": {"", "contract", "kernels", "fields", "methods", "devices", "acceleration"},
     "bench": {"", "contract", "cameras", "formats", "kernels", "data", "splats", "methods", "devices", "training"},
     "flags": {"contract"},
-    "failures": {"contract", "training"},
+    "failures": {"contract", "output", "training"},
     "cli_voxels": {"contract", "devices", "kernels", "training", "voxels", "flags", "failures", "output"},
     "output": set(),
     "cli": {

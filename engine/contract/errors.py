@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one kind of error a user may see: a plain sentence, and what to do about it; and which others mean a lack of memory."""
 
+import errno
+
 
 class UserError(Exception):
     """Something the user can mend.
@@ -17,6 +19,12 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether a file could not be written because the disk, the user's share of it or the largest allowed file is full."""
+    full = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+    return isinstance(error, OSError) and error.errno in full
 
 
 def lacks_memory(error: BaseException) -> bool:

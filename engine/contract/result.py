@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import time
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from .errors import UserError
+from .errors import UserError, is_full_disk
 from .parsing import parse_json
 from .schema import SCHEMA, bounded, check_version, from_mapping
 
@@ -54,7 +53,8 @@ class Result:
     """What result.json holds. ``bounds`` is (low, high) in world metres, or in the capture's own unit where ``scale`` is unknown.
     ``background`` is what scores and pictures put behind it. ``up`` is the direction that is up in the capture's world. ``dimensions``
     (width, depth, height as it stands) are known once there is a proxy. ``pid`` is the process that trained last and ``pid_started`` its
-    start (seconds since the epoch, 0 = unknown), because ids are reused.
+    start (seconds since the epoch, 0 = unknown), because ids are reused. ``files`` are the names in the folder that this program may have
+    written: everything else is the user's.
     """
 
     status: Status
@@ -76,6 +76,7 @@ class Result:
     step: int = bounded(0, default=0)
     pid: int = 0
     pid_started: float = 0.0
+    files: tuple[str, ...] = ()
 
     def artifact(self, kind: str) -> str | None:
         """The relative path of the artifact of a kind, None where there is none."""
@@ -170,7 +171,7 @@ def replacing(file: Path) -> Iterator[Path]:
         yield temporary
         _replace(temporary, file)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        if is_full_disk(error):
             raise UserError(f"The disk is full: {file} could not be written.", "Free some space, then resume.", "disk_full") from None
         raise
     finally:

@@ -12,10 +12,13 @@ import numpy as np
 from ..cameras import Camera
 from ..contract.capture import Capture
 from ..contract.errors import UserError
-from ..contract.result import Result
+from ..contract.result import FIELD, MESH, POINTS, SPLATS, SPLATS_LINEAR, Result
 from ..contract.settings import TrainSettings
 from ..data.views import View
 from ..fields.cost import Cost
+
+# The artifacts that training by a method may write.
+FILES = {"splat": (SPLATS, SPLATS_LINEAR), "ngp": (FIELD, POINTS, MESH), "nerf": (FIELD, POINTS, MESH)}
 
 
 class Model(Protocol):
@@ -59,7 +62,7 @@ class Trainer(Model, Protocol):
 
     def artifacts(self, folder: Path) -> Iterable[tuple[str, str]]:
         """Writes what was made into a result's folder, what all else can be made of first. Gives (kind, relative path) of each file once it
-        is there; whoever asks for no more of them has no more made.
+        is there; whoever asks for no more of them has no more made. The paths are among FILES.
         """
 
     def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:

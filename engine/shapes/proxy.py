@@ -42,8 +42,10 @@ def make_proxy(folder: Path, settings: ProxySettings, report: Reporter) -> bool:
         UserError: nothing was learnt yet, the capture is gone, or there is no surface.
     """
     with working(folder, "proxy", report, settings.threads) as work:
+        work.held.claim(PROXY)
         capture = work.capture()
         proxy, up = _proxy(work, capture, _mesh(work, capture), settings)
+        work.begin_writing()
         write_proxy(folder / PROXY, proxy)
         work.made("proxy", PROXY, replace(work.result, up=up, dimensions=proxy.dimensions))
     return not work.cancelled
@@ -63,8 +65,9 @@ def _mesh(work: Work, capture: Capture) -> Mesh:
 
 def _proxy(work: Work, capture: Capture, mesh: Mesh, settings: ProxySettings) -> tuple[Proxy, tuple[float, float, float]]:
     """The proxy of a surface, and which way is up in its world."""
-    fine = baking.surface(mesh.vertices.positions, mesh.triangles)
     views = _views(capture, work)
+    work.compile()
+    fine = baking.surface(mesh.vertices.positions, mesh.triangles)
     cameras = [view.camera for view in views]
     work.stage("simplify")(0, 1)
     positions, triangles = simplified(fine.positions, fine.triangles, settings.faces)

@@ -55,7 +55,9 @@ def make_surface(folder: Path, settings: SurfaceSettings, report: Reporter) -> b
 
 def make_mesh(work: Work, capture: Capture, settings: SurfaceSettings) -> Mesh:
     """Makes the surface of a result, and lists it there."""
+    work.held.claim(MESH)
     mesh = surface_of(work, load_model(work.folder, work.result, work.workers), capture, settings)
+    work.begin_writing()
     write_mesh(work.folder / MESH, mesh)
     work.made("mesh", MESH, work.result.with_artifact(SURFACE, MESH))
     return mesh
@@ -67,17 +69,18 @@ def surface_of(work: Work, model: Model, capture: Capture, settings: SurfaceSett
     Raises:
         UserError: there is none.
     """
-    views = _views(capture, settings, work.result.method, work.stage("load"))
-    cameras = [view.camera for view in views]
-    alone = views[0].image.shape[2] == 4
-    nothing = UserError(f"The result in {work.folder} shows no surface.", "Train it for longer, or give a --box that holds something.")
     box = None
     if settings.box is not None:
         low, high = np.array(settings.box[:3]), np.array(settings.box[3:])
         if not (low < high).all():
             raise UserError("--box has no inside: each minimum must be below its maximum.", "Give XMIN YMIN ZMIN XMAX YMAX ZMAX.")
         box = low, high
-    elif not alone:
+    views = _views(capture, settings, work.result.method, work.stage("load"))
+    work.compile()
+    cameras = [view.camera for view in views]
+    alone = views[0].image.shape[2] == 4
+    nothing = UserError(f"The result in {work.folder} shows no surface.", "Train it for longer, or give a --box that holds something.")
+    if box is None and not alone:
         box = region.near_box(cameras, seed_positions(capture))
     rough = box or work.result.bounds or region.near_box(cameras, None)
     jump = max(fusion.REACH / settings.cells, _JUMP) * float(np.subtract(rough[1], rough[0]).max())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Work on a result that is there already: who may do it, what is said meanwhile, and how it is ended."""
+"""Work on a result that is there already: its folder, its progress, and how it is cancelled."""
 
 from __future__ import annotations
 
@@ -13,27 +13,47 @@ from .. import devices
 from ..contract.capture import Capture
 from ..contract.errors import UserError
 from ..contract.events import started
-from ..contract.result import Result, read_result, write_result
+from ..contract.result import Result
 from ..contract.voxels import METHOD as VOXELS
 from ..formats.capture import read_capture
 from ..kernels import compiling, use_threads
 from ..processes import identity
-from ..training.ending import Cancelled, EndRequest, end_requests
-from ..training.lock import locked
+from ..training.ending import Cancelled
+from ..training.folder import ResultFolder, opened
 from ..training.reporting import Reporter
 
 
 @dataclass
 class Work:
-    """One such piece of work. ``result`` is what the folder's result.json says."""
+    """One such piece of work."""
 
-    folder: Path
-    result: Result
+    held: ResultFolder
     report: Reporter
     workers: int
-    asked_to_end: EndRequest
     begin: float
     cancelled: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """The result's folder."""
+        return self.held.path
+
+    @property
+    def result(self) -> Result:
+        """What the folder's result.json says."""
+        return self.held.result or self.held.old
+
+    def begin_writing(self) -> None:
+        """Precedes the first file that is written, of those that were claimed."""
+        if self.held.result is None:
+            self.held.begin(self.held.old)
+
+    def compile(self) -> None:
+        """Compiles the kernels where that was not done yet; input is checked before, because it takes minutes."""
+        if not compiling.is_compiled():
+            before = time.monotonic()
+            compiling.compile_all(self.stage("compile"))
+            self.begin += time.monotonic() - before
 
     def seconds(self) -> float:
         """Since the work began."""
@@ -45,7 +65,7 @@ class Work:
 
         def say(done: int, steps: int) -> None:
             nonlocal last
-            if self.asked_to_end():
+            if self.held.asked_to_end():
                 raise Cancelled
             now = time.monotonic()
             if now - last < 0.2 and done < steps:
@@ -65,18 +85,17 @@ class Work:
         folder = Path(self.result.capture)
         if self.result.method == VOXELS:
             raise UserError(f"{self.folder} is of voxels, which are a closed mesh already.", "Import it as it is.")
-        if not folder.is_dir():
-            raise UserError(f"The capture {folder}, which {self.folder} was made from, is not there any more.", "Put it back there.")
+        if not folder.exists():
+            message = f"The capture {folder}, which {self.folder} was made from, is not there any more."
+            raise UserError(message, "Put it back there.", "no_capture")
         found = read_capture(folder)
         for warning in found.warnings:
             self.report("warning", message=warning)
         return found
 
     def made(self, kind: str, path: str, result: Result) -> None:
-        """Lists a file that is whole, and says so."""
-        self.result = result.with_artifact(kind, path)
-        write_result(self.folder, self.result)
-        self.report("artifact", kind=kind, path=path)
+        """Lists a file that is complete, and reports it."""
+        self.held.made(kind, path, result)
 
 
 @contextlib.contextmanager
@@ -86,18 +105,17 @@ def working(folder: Path, task: str, report: Reporter, threads: int) -> Iterator
     Raises:
         UserError: there is no result, or another process works on it.
     """
-    result = read_result(folder)
-    with locked(folder), end_requests(folder) as asked_to_end:
+    with opened(folder, report) as held:
         workers = devices.threads(threads)
         use_threads(workers)
-        work = Work(folder, result, report, workers, asked_to_end, time.monotonic())
+        work = Work(held, report, workers, time.monotonic())
+        result = work.result
         first = started(task=task, method=result.method, device=result.device, capture=result.capture, **identity())
         report(first.kind, **first.values)
         try:
-            if not compiling.is_compiled():
-                compiling.compile_all(work.stage("compile"))
-                work.begin = time.monotonic()
             yield work
         except Cancelled:
             work.cancelled = True
+        if held.result is not None:
+            held.end(held.result)
         report("done", seconds=work.seconds(), cancelled=work.cancelled)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a training is asked for on the command line, on captures and on shapes, and what a resumed one goes on with."""
+"""What a training is asked for on the command line, on captures and on shapes, and what a resumed one continues with."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from .. import devices
 from ..contract.errors import UserError
 from ..contract.result import Result
 from ..contract.schema import from_mapping
 from .checkpoint import read_progress
+from .reporting import Reporter
 
 Settings = TypeVar("Settings")
 
@@ -41,7 +43,10 @@ def resumed(folder: Path, old: Result, given: Settings) -> Settings:
     Raises:
         UserError: it has more steps already, or is finished and no budget is given.
     """
-    settings = from_mapping(type(given), old.settings, "settings")
+    try:
+        settings = from_mapping(type(given), old.settings, "settings")
+    except UserError as error:
+        raise UserError(f"{folder} cannot be continued: {error.message}", "Train from the start again.", "damaged") from None
     saved = read_progress(folder)
     if given.steps is not None:
         if saved is not None and saved.step > given.steps:
@@ -52,4 +57,16 @@ def resumed(folder: Path, old: Result, given: Settings) -> Settings:
         return replace(settings, steps=None, minutes=given.minutes + spent)
     if old.status == "done":
         raise UserError(f"{folder} is finished.", "To continue, give more time (--minutes) or more steps in all (--steps).", "finished")
+    return settings
+
+
+def available(settings: Settings, old: Result, report: Reporter) -> Settings:
+    """The settings of a result with a device that this machine has; says so where it is another one than before."""
+    try:
+        chosen = devices.choose(old.method, settings.device)
+    except UserError:
+        settings = replace(settings, device="auto")
+        chosen = devices.choose(old.method, settings.device)
+    if old.device and chosen.device != old.device:
+        report("warning", message=f"This result was trained on {old.device}; its training continues on {chosen.device}.")
     return settings

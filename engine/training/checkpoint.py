@@ -19,8 +19,39 @@ from ..contract.errors import UserError
 from ..contract.parsing import parse_json
 from ..contract.result import CHECKPOINT, replacing
 from ..contract.schema import from_mapping
+from .reporting import Reporter
 
 _RESTART = "Train from the start again, which replaces the result."
+
+
+# The first checkpoint comes early, so that a crash soon after the start does not lose everything (seconds of training).
+FIRST_CHECKPOINT = 10.0
+# Later ones come not more often than this, and take at most this share of the time.
+_EVERY, _SHARE = 60.0, 0.02
+
+
+def checkpoint_wait(seconds: float) -> float:
+    """Seconds until the next checkpoint, after one that took ``seconds``."""
+    return max(_EVERY, seconds / _SHARE)
+
+
+class FullDisk:
+    """Says once that the disk is full, where a run can do without what it writes."""
+
+    def __init__(self, report: Reporter):
+        self.report, self.said = report, False
+
+    @contextlib.contextmanager
+    def passed(self, consequence: str) -> Iterator[None]:
+        """Passes over a full disk in the block. ``consequence``: what that means, a sentence."""
+        try:
+            yield
+        except UserError as error:
+            if error.code != "disk_full":
+                raise
+            if not self.said:
+                self.report("warning", message=f"{error.message} {consequence}")
+            self.said = True
 
 
 class Resumable(Protocol):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a user ends what works on a result."""
+"""Cancelling a running command."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Cancelled(Exception):
 
 
 class EndRequest:
-    """Whether somebody asked the run to end: by the file ``cancel``, or by a signal. A second signal ends the process at once."""
+    """Whether somebody asked the run to end: by the empty file ``cancel``, or by a signal. A second signal ends the process at once."""
 
     def __init__(self, file: Path):
         self.file, self.signalled = file, False
 
     def __call__(self) -> bool:
-        return self.signalled or self.file.exists()
+        return self.signalled or is_request(self.file)
 
     def on_signal(self, number: int, frame: object) -> None:
         if self.signalled:
@@ -32,20 +32,30 @@ class EndRequest:
         self.signalled = True
 
 
+def is_request(file: Path) -> bool:
+    """Whether a file asks to cancel. One that holds something is a user's own."""
+    try:
+        return file.is_file() and not file.stat().st_size
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
 def end_requests(folder: Path) -> Iterator[EndRequest]:
-    """Listens, while the block runs, for the wish to end what works on a result."""
+    """Listens to requests to cancel what works on a result, while the block runs."""
     request = EndRequest(folder / CANCEL)
     # A request from before this process is not meant for it; one from its first seconds, while libraries load, is.
     with contextlib.suppress(FileNotFoundError):
-        if request.file.stat().st_mtime < psutil.Process().create_time() - 2:
+        if is_request(request.file) and request.file.stat().st_mtime < psutil.Process().create_time() - 2:
             request.file.unlink()
-    # Windows has no SIGTERM of use; its console sends SIGBREAK.
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
-    old = {number: signal.signal(number, request.on_signal) for number in numbers}
+    # A closed terminal sends SIGHUP. Windows has no SIGTERM of use; its console sends SIGBREAK.
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+    # What whoever started the process had it ignore stays ignored: nohup does so with SIGHUP.
+    old = {number: signal.signal(number, request.on_signal) for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)}
     try:
         yield request
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-        request.file.unlink(missing_ok=True)
+        if is_request(request.file):
+            request.file.unlink(missing_ok=True)

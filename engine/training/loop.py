@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,54 +12,28 @@ import psutil
 
 from .. import __version__, devices, metrics
 from ..contract.capture import Capture
+from ..contract.checks import check_together
 from ..contract.errors import UserError
 from ..contract.events import started
-from ..contract.result import (
-    BINVOX,
-    BLOCKS,
-    CANCEL,
-    CHECKPOINT,
-    EVENTS,
-    FIELD,
-    LOG,
-    MESH,
-    METRICS,
-    POINTS,
-    PREVIEWS,
-    PROXY,
-    RESULT,
-    SMOOTH,
-    SPLATS,
-    SPLATS_LINEAR,
-    VOXELS,
-    WEIGHTS,
-    Result,
-    read_result,
-    write_result,
-)
+from ..contract.result import CHECKPOINT, METRICS, PREVIEWS, Result
 from ..contract.schema import to_mapping
 from ..contract.settings import TrainSettings
 from ..data.up import up_of_capture
 from ..data.views import View, load_views, shrunk
-from ..formats.capture import read_capture
+from ..formats.capture import capture_folder, read_capture
 from ..kernels import compiling, use_threads
-from ..methods import Trainer, new_trainer
+from ..methods import FILES, Trainer, new_trainer
 from ..processes import identity
+from .asking import available, resumed
 from .budget import Budget, Clock, Pace
-from .checkpoint import read_checkpoint, restore, write_checkpoint
-from .ending import Cancelled, EndRequest, end_requests
-from .lock import LOCK, locked
+from .checkpoint import FIRST_CHECKPOINT, FullDisk, checkpoint_wait, read_checkpoint, restore, write_checkpoint
+from .ending import Cancelled
+from .folder import ResultFolder, opened
 from .reporting import Reporter
-from .scoring import background, score, truth, write_metrics, write_picture
+from .scoring import background, record, score, truth
 
 DEFAULT_MINUTES = 3.0
-# What a run writes into its folder, and what another that overwrites it removes.
-_OURS = (
-    *(RESULT, EVENTS, CHECKPOINT, SPLATS, SPLATS_LINEAR, FIELD, POINTS, MESH, PROXY, METRICS),
-    *(WEIGHTS, VOXELS, BINVOX, BLOCKS, SMOOTH, PREVIEWS),
-)
 _REPORT_EVERY = 0.5
-_CHECKPOINT_EVERY = 60.0
 _PREVIEW_EVERY = 10.0
 # They come at least so often, whatever they take: of a field that is still haze that is many times as long as later, and from the last
 # one is told what the end will take.
@@ -70,7 +43,7 @@ _PREVIEW_SECONDS = 2.0
 _FIRST_SIDE = 64
 # What PSNR and SSIM take for a pixel, measured on two cores.
 _COMPARING = 1e-6
-# Otherwise previews and checkpoints each take at most this share of the time.
+# Otherwise previews take at most this share of the time.
 _SHARE = 0.02
 # Held-out views that would take a larger share of a run by the clock are scored only in part; the command eval scores them all.
 _SCORING_SHARE = 0.1
@@ -78,79 +51,59 @@ _SCORING_SHARE = 0.1
 
 @dataclass
 class Run:
-    """One training: what it reads, writes, and says."""
+    """One training.
 
-    capture_folder: Path
+    Args:
+        folder: of the result. settings: as asked for; with ``resume`` only their budget counts. reporter: of its events.
+        capture: what is trained on; None with ``resume``. resume: continue the result that is there. overwrite: replace it.
+    """
+
     folder: Path
     settings: TrainSettings
     reporter: Reporter
+    capture: Path | None = None
     resume: bool = False
-
-
-def prepare_folder(folder: Path, overwrite: bool) -> None:
-    """Makes the folder of a new result.
-
-    Raises:
-        UserError: something is there already, or the folder cannot be made.
-    """
-    try:
-        # What follows a run from outside may be there before it: its log, and already the wish to end it.
-        if folder.exists() and (not folder.is_dir() or any(item.name not in (LOG, LOCK, CANCEL) for item in folder.iterdir())):
-            if not overwrite:
-                raise UserError(f"{folder} is there already.", "Use --resume to go on with it, or --overwrite to replace it.", "exists")
-            if not folder.is_dir() or not any((folder / name).is_file() for name in (RESULT, EVENTS)):
-                raise UserError(f"{folder} is not a result of this program, so it is not overwritten.", "Choose another folder.", "exists")
-            # Its writer may be alive: the lock says so before anything is removed. What is not ours stays.
-            with locked(folder):
-                for item in folder.iterdir():
-                    if item.name in _OURS or item.name.endswith(".part"):
-                        shutil.rmtree(item) if item.is_dir() else item.unlink()
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"The folder {folder} cannot be used: {error.strerror or error}.", "Choose another folder.") from None
+    overwrite: bool = False
 
 
 def run(job: Run) -> Result:
-    """Trains, writes the result, and reports on the way.
+    """Trains, writes the result, and reports on the way. Until the first step an error leaves everything as it was.
 
     Returns:
-        The result, done or cancelled.
+        The result, done or cancelled; where it was cancelled before the first step, it is not written.
 
     Raises:
-        UserError: see the stages; the result's status is failed then.
+        UserError: see the stages; the result's status is failed where training had begun.
     """
-    with locked(job.folder), end_requests(job.folder) as asked_to_end:
-        try:
-            return _train(job, asked_to_end)
-        except BaseException:
-            mark_failed(job.folder)
-            raise
+    with opened(job.folder, job.reporter, new=not job.resume, overwrite=job.overwrite) as folder:
+        return _train(job, folder)
 
 
-def _train(job: Run, asked_to_end: EndRequest) -> Result:
-    settings, report = job.settings, job.reporter
+def _train(job: Run, folder: ResultFolder) -> Result:
+    settings, report, asked_to_end = job.settings, job.reporter, folder.asked_to_end
     clock = Clock(psutil.Process().create_time())
+    if folder.old is None:
+        source = capture_folder(job.capture)
+    else:
+        source = Path(folder.old.capture)
+        settings = available(resumed(folder.path, folder.old, settings), folder.old, report)
+    check_together(settings)
     choice = devices.choose(settings.method, settings.device)
     workers = devices.threads(settings.threads)
     use_threads(workers)
-    result = Result(
+    folder.claim(CHECKPOINT, METRICS, *FILES[settings.method])
+    result = replace(
+        folder.old or Result("running", settings.method, str(source)),
         status="running",
-        method=settings.method,
-        capture=str(job.capture_folder),
         settings=to_mapping(settings),
         device=choice.device,
         versions={"reconstruct": __version__, **{name: version(name) for name in ("torch", "numba", "numpy")}},
         **identity(),
     )
-    (job.folder / PREVIEWS).mkdir(exist_ok=True)
-    if job.resume:
-        kept = ("status", "settings", "versions", "pid", "pid_started")
-        result = replace(read_result(job.folder), **{name: getattr(result, name) for name in kept})
-    write_result(job.folder, result)
-    first = started(method=settings.method, device=choice.device, capture=str(job.capture_folder), **identity())
+    first = started(method=settings.method, device=choice.device, capture=result.capture, **identity())
     report(first.kind, **first.values)
 
-    def stage_progress(stage: str):
+    def stage_progress(stage: str) -> Callable[[int, int], None]:
         def say(done: int, steps: int) -> None:
             report("progress", stage=stage, step=done, steps=steps, seconds=clock.seconds())
             if asked_to_end():
@@ -158,40 +111,42 @@ def _train(job: Run, asked_to_end: EndRequest) -> Result:
 
         return say
 
-    trainer: Trainer | None = None
-    budget: Budget | None = None
-    test: list[View] = []
     try:
-        saved = read_checkpoint(job.folder, settings.method) if job.resume else None
+        # What can be wrong with the input is said before kernels are compiled, which takes minutes once.
+        saved = read_checkpoint(folder.path, settings.method) if job.resume else None
+        capture = read_capture(source)
+        for warning in capture.warnings:
+            report("warning", message=warning)
+        views, test = _load(capture, stage_progress("load"), 1 / settings.downscale)
         if not compiling.is_compiled():
             with clock.paused():
                 compiling.compile_all(stage_progress("compile"))
-        capture = read_capture(job.capture_folder)
-        for warning in capture.warnings:
-            report("warning", message=warning)
         blend = settings.blend if settings.blend != "auto" else ("linear" if capture.source == "blender" else "srgb")
-        views, test = _load(capture, stage_progress("load"), 1 / settings.downscale)
-        up = tuple(up_of_capture(capture.source, [view.camera for view in views]).tolist())
-        result = replace(result, blend=blend, scale=capture.scale, up=up)
         trainer = new_trainer(settings, capture, views, blend, workers)
         if trainer.note:
             report("note", message=trainer.note)
-        transparent = views[0].image.shape[2] == 4
-        result = replace(result, antialias=trainer.antialias, background="white" if transparent else "black")
         if saved is not None:
             restore(trainer, saved)
             clock.before = saved.progress.seconds
         elif job.resume:
             report("warning", message="There was no checkpoint yet, so training starts from the beginning.")
-        budget = Budget(clock, settings.steps, None if settings.minutes is None else settings.minutes * 60)
-        result = _loop(job, trainer, budget, test, result, asked_to_end)
-        cancelled = asked_to_end() and not budget.finished(trainer.steps_done)
+        if asked_to_end():
+            raise Cancelled
     except Cancelled:
-        cancelled = True
-    if trainer is not None:
-        result = _finish(job, trainer, test, clock, result, asked_to_end)
-    result = replace(result, status="cancelled" if cancelled else "done", timing={**result.timing, "total": clock.seconds()})
-    write_result(job.folder, result)
+        report("done", seconds=clock.seconds(), cancelled=True)
+        return replace(result, status="cancelled", timing={"total": clock.seconds()})
+    up = tuple(up_of_capture(capture.source, [view.camera for view in views]).tolist())
+    result = replace(result, blend=blend, scale=capture.scale, up=up, antialias=trainer.antialias)
+    folder.begin(replace(result, background="white" if views[0].image.shape[2] == 4 else "black"))
+    (folder.path / PREVIEWS).mkdir(exist_ok=True)
+    budget = Budget(clock, settings.steps, None if settings.minutes is None else settings.minutes * 60)
+    timing = _loop(folder, trainer, budget, test)
+    cancelled = asked_to_end() and not budget.finished(trainer.steps_done)
+    # Where only the last step was waited for, so are all files; whoever asks later wants the end.
+    _write_artifacts(folder, trainer, clock, patient=asked_to_end())
+    _score(folder, trainer, test, budget)
+    status = "cancelled" if cancelled else "done"
+    result = folder.end(replace(folder.result, status=status, timing={**timing, "total": clock.seconds()}))
     report("done", seconds=clock.seconds(), cancelled=cancelled)
     return result
 
@@ -205,11 +160,12 @@ def _load(capture: Capture, progress, scale: float) -> tuple[list[View], list[Vi
     return views, test
 
 
-def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: Result, asked_to_end: EndRequest) -> Result:
-    """Steps until the budget is spent, with reports, previews and checkpoints between."""
-    clock, report = budget.clock, job.reporter
+def _loop(folder: ResultFolder, trainer: Trainer, budget: Budget, test: list[View]) -> dict[str, float]:
+    """Steps until the budget is spent, with reports, previews and checkpoints between. Returns the timing, see Result."""
+    clock, report, asked_to_end = budget.clock, folder.report, folder.asked_to_end
     last_report = last_preview = last_checkpoint = clock.seconds()
-    preview_wait, checkpoint_wait = 3.0, _CHECKPOINT_EVERY
+    preview_wait, wait = 3.0, FIRST_CHECKPOINT
+    disk = FullDisk(report)
     smooth_loss: float | None = None
     preview_psnr: float | None = None
     pace = Pace()
@@ -229,15 +185,17 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
             display, _ = trainer.render(view.camera, background(view))
             preview_psnr = metrics.psnr(display, truth(view, trainer.blend))
             path = f"{PREVIEWS}/{trainer.steps_done:07d}.png"
-            write_picture(job.folder / path, display)
-            report("preview", path=path, step=trainer.steps_done, psnr=preview_psnr)
+            with disk.passed("The preview was not written."):
+                folder.write_preview(path, display)
+                report("preview", path=path, step=trainer.steps_done, psnr=preview_psnr)
             last_preview = clock.seconds()
             view_seconds = last_preview - now
             preview_wait = min(max(_PREVIEW_EVERY, (last_preview - now) / _SHARE), _PREVIEW_WAIT)
-        if now - last_checkpoint > checkpoint_wait:
-            write_checkpoint(job.folder, trainer, clock.seconds())
+        if now - last_checkpoint > wait:
+            with disk.passed("Training continues; what is learned since the last checkpoint is lost if it crashes."):
+                write_checkpoint(folder.path, trainer, clock.seconds())
             last_checkpoint = clock.seconds()
-            checkpoint_wait = max(_CHECKPOINT_EVERY, (last_checkpoint - now) / _SHARE)
+            wait = checkpoint_wait(last_checkpoint - now)
         if now - last_report > _REPORT_EVERY:
             last_report = now
             report(
@@ -253,7 +211,7 @@ def _loop(job: Run, trainer: Trainer, budget: Budget, test: list[View], result: 
             )
     seconds = clock.seconds() - started_at
     made = max(trainer.steps_done - first_step, 1)
-    return replace(result, timing={"train": seconds, "step": seconds / made})
+    return {"train": seconds, "step": seconds / made}
 
 
 def _ending(trainer: Trainer, test: list[View], view_seconds: float, seconds: float) -> float:
@@ -286,22 +244,48 @@ def _affordable(trainer: Trainer, test: list[View], seconds: float) -> list[View
     return [test[index * len(test) // count] for index in range(count)]
 
 
-def _finish(job: Run, trainer: Trainer, test: list[View], clock: Clock, result: Result, asked_to_end: EndRequest) -> Result:
-    """Writes checkpoint and artifacts, and scores them unless the user waits for the end."""
-    report = job.reporter
-    # Who ends a training early wants all that can be made of it; who asks later wants the end.
-    ended_early = asked_to_end()
-    write_checkpoint(job.folder, trainer, clock.seconds())
+def _write_artifacts(folder: ResultFolder, trainer: Trainer, clock: Clock, patient: bool) -> None:
+    """Writes what was made, then the checkpoint, which is larger: on a nearly full disk what fits is kept.
+
+    Args:
+        patient: whether all is written although the user asked for the end.
+
+    Raises:
+        UserError: the disk is full, and an artifact is missing.
+    """
     # What an earlier end of this result left does not belong to what is there now: a mesh that is not made this time, scores.
-    result = replace(result, artifacts=(), metrics={}, dimensions=None, bounds=None, step=trainer.steps_done)
-    for kind, path in trainer.artifacts(job.folder):
-        result = result.with_artifact(kind, path)
-        write_result(job.folder, result)
-        report("artifact", kind=kind, path=path)
-        if asked_to_end() and not ended_early:
-            break
-    result = replace(result, bounds=trainer.bounds())
-    write_result(job.folder, result)
+    folder.write(replace(folder.result, artifacts=(), metrics={}, dimensions=None, bounds=None, step=trainer.steps_done))
+    lost: UserError | None = None
+    try:
+        for kind, path in trainer.artifacts(folder.path):
+            folder.made(kind, path, folder.result)
+            if folder.asked_to_end() and not patient:
+                break
+    except UserError as error:
+        if error.code != "disk_full":
+            raise
+        lost = error
+    kept = ", ".join(item.path for item in folder.result.artifacts)
+    folder.write(replace(folder.result, bounds=trainer.bounds()))
+    try:
+        write_checkpoint(folder.path, trainer, clock.seconds())
+    except UserError as error:
+        if error.code != "disk_full":
+            raise
+        older = (folder.path / CHECKPOINT).is_file()
+        resume = "Resuming continues from the checkpoint before it." if older else "The training cannot be resumed."
+        if lost is None:
+            folder.report("warning", message=f"{error.message} {kept} {'were' if ',' in kept else 'was'} kept. {resume}")
+        kept += f"{', ' * bool(kept)}the checkpoint before the last steps" if older else ""
+    else:
+        kept += f"{', ' * bool(kept)}{CHECKPOINT}"
+    if lost is not None:
+        raise UserError(f"{lost.message} {f'What was kept: {kept}.' if kept else 'Nothing was kept.'}", lost.hint, lost.code)
+
+
+def _score(folder: ResultFolder, trainer: Trainer, test: list[View], budget: Budget) -> None:
+    """Scores held-out views unless the user waits for the end."""
+    clock, report, asked_to_end = budget.clock, folder.report, folder.asked_to_end
 
     def progress(done: int, steps: int) -> None:
         report("progress", stage="evaluate", step=done, steps=steps, seconds=clock.seconds())
@@ -309,29 +293,17 @@ def _finish(job: Run, trainer: Trainer, test: list[View], clock: Clock, result: 
             raise Cancelled
 
     if not test or asked_to_end():
-        return result
-    if job.settings.minutes is not None:
-        chosen = _affordable(trainer, test, 60 * job.settings.minutes - clock.seconds())
+        return
+    chosen = test
+    if budget.seconds is not None:
+        chosen = _affordable(trainer, test, budget.seconds - clock.seconds())
         if len(chosen) < len(test):
             report("warning", message=f"Only {len(chosen)} of {len(test)} held-out views were scored in the time; eval scores them all.")
-        test = chosen
     try:
-        scores = score(trainer, test, trainer.blend, progress)
+        scores = score(trainer, chosen, trainer.blend, progress)
     except Cancelled:
-        return result
-    write_metrics(job.folder, scores)
-    result = result.with_artifact("metrics", METRICS)
-    result = replace(result, metrics={"psnr": scores["psnr"], "ssim": scores["ssim"]})
-    if trainer.count is not None:
-        result = replace(result, metrics={**result.metrics, "count": trainer.count})
-    write_result(job.folder, result)
-    report("artifact", kind="metrics", path=METRICS)
+        return
+    count = {} if trainer.count is None else {"count": trainer.count}
+    result = record(folder, replace(folder.result, metrics=count), scores, len(test))
     for name, value in result.metrics.items():
         report("metric", name=name, value=value)
-    return result
-
-
-def mark_failed(folder: Path) -> None:
-    """Writes that a run failed. Best effort: the reason that a run failed may be that nothing can be written."""
-    with contextlib.suppress(OSError, UserError):
-        write_result(folder, replace(read_result(folder), status="failed"))

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +14,15 @@ from torch import nn
 from .. import __version__, acceleration, devices
 from ..contract.errors import UserError
 from ..contract.events import started
-from ..contract.result import Result, write_result
+from ..contract.result import BINVOX, BLOCKS, POINTS, SMOOTH, VOXELS, Result
 from ..contract.schema import to_mapping
 from ..contract.voxels import METHOD, VoxelSettings
 from ..processes import identity
 from ..voxels.cutout import cut_out
 from ..voxels.prediction import predict, write_prediction
 from ..voxels.weights import SHIPPED, read_weights
-from .ending import Cancelled, end_requests
-from .lock import locked
+from .ending import Cancelled
+from .folder import opened
 from .reporting import Reporter
 
 
@@ -34,32 +34,31 @@ class VoxelPictures:
     masks: Sequence[Path] = ()
 
 
-def recognise(
-    pictures: VoxelPictures, folder: Path, settings: VoxelSettings, reporter: Reporter, make_folder: Callable[[], None]
-) -> Result | None:
-    """Makes voxels of pictures, and writes them as a result.
+def recognise(pictures: VoxelPictures, path: Path, settings: VoxelSettings, reporter: Reporter, overwrite: bool = False) -> Result | None:
+    """Makes voxels of pictures, and writes them as a result. A result that is replaced stays until all else went well.
 
     Args:
-        pictures: what is recognised. folder: receives the result. settings: with weights. reporter: is told of the way.
-        make_folder: called before anything is written, when the pictures are known to be good.
+        pictures: what is recognised. path: receives the result. settings: with weights. reporter: of its events.
+        overwrite: replace a result that is there.
 
     Returns:
         The result; None where the user ended it.
 
     Raises:
-        UserError: a picture or the weights cannot be used, nothing was recognised, or another process writes here.
+        UserError: a picture or the weights cannot be used, nothing was recognised, or something is in the way.
     """
     begin = time.monotonic()
-    first = started(method=METHOD, device="cpu", capture=str(pictures.files[0]), **identity())
-    reporter(first.kind, **first.values)
     steps = len(pictures.files) + 1
-    with end_requests(folder) as asked_to_end:
+    with opened(path, reporter, new=True, overwrite=overwrite) as folder:
+        first = started(method=METHOD, device="cpu", capture=str(pictures.files[0]), **identity())
+        reporter(first.kind, **first.values)
 
         def progress(stage: str, step: int) -> None:
             reporter("progress", stage=stage, step=step, steps=steps, seconds=time.monotonic() - begin)
-            if asked_to_end():
+            if folder.asked_to_end():
                 raise Cancelled
 
+        folder.claim(VOXELS, BINVOX, BLOCKS, SMOOTH, POINTS)
         try:
             cut = []
             for file, mask in zip(pictures.files, pictures.masks or [None] * len(pictures.files), strict=True):
@@ -75,23 +74,20 @@ def recognise(
         except Cancelled:
             reporter("done", seconds=time.monotonic() - begin, cancelled=True)
             return None
-        make_folder()
-        with locked(folder):
-            made, bounds = write_prediction(folder, probabilities, cut[0], settings)
-            result = Result(
-                status="done",
-                method=METHOD,
-                capture=str(pictures.files[0].resolve()),
-                settings={"images": [str(file.resolve()) for file in pictures.files], **to_mapping(settings), "weights": str(named)},
-                device="cpu",
-                versions={"reconstruct": __version__},
-                bounds=bounds,
-                **identity(),
-            )
-            for kind, path in made:
-                result = result.with_artifact(kind, path)
-                reporter("artifact", kind=kind, path=path)
-            write_result(folder, result)
+        result = Result(
+            status="running",
+            method=METHOD,
+            capture=str(pictures.files[0].resolve()),
+            settings={"images": [str(file.resolve()) for file in pictures.files], **to_mapping(settings), "weights": str(named)},
+            device="cpu",
+            versions={"reconstruct": __version__},
+            **identity(),
+        )
+        folder.begin(result)
+        made, bounds = write_prediction(path, probabilities, cut[0], settings)
+        for kind, file in made:
+            folder.made(kind, file, folder.result)
+        result = folder.end(replace(folder.result, status="done", bounds=bounds))
     reporter("done", seconds=time.monotonic() - begin, cancelled=False)
     return result
 

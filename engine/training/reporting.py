@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any, TextIO
@@ -34,7 +35,7 @@ class Reporter:
 
     Args:
         file: events.jsonl; None where there is no result.
-        stream: receives every event as a line of JSON, for a program; None shows a progress bar instead.
+        stream: receives every event as a line of JSON, for a program; None shows a progress bar instead. Neither has to be writable.
     """
 
     def __init__(self, file: Path | None, stream: TextIO | None):
@@ -46,19 +47,23 @@ class Reporter:
     def __call__(self, event_kind: str, /, **values: Any) -> None:
         """Sends an event of a kind."""
         event = Event(event_kind, values)  # type: ignore[arg-type]
-        if self.file is not None:
-            append(self.file, event)
-        if self.stream is not None:
-            self.stream.write(event.line())
-            self.stream.flush()
-        else:
-            self._show(event)
+        # A full disk, a closed terminal and a program that no longer listens are no reason to lose what is computed.
+        with contextlib.suppress(OSError):
+            if self.file is not None:
+                append(self.file, event)
+        with contextlib.suppress(OSError):
+            if self.stream is not None:
+                self.stream.write(event.line())
+                self.stream.flush()
+            else:
+                self._show(event)
 
     def close(self) -> None:
         """Ends the progress bar."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+        progress, self._progress = self._progress, None
+        if progress is not None:
+            with contextlib.suppress(OSError):
+                progress.stop()
 
     def _show(self, event: Event) -> None:
         values = event.values

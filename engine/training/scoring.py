@@ -4,18 +4,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from .. import metrics
-from ..contract.result import METRICS, replacing
+from ..contract.result import METRICS, Result, replacing
 from ..data.views import View
 from ..kernels.photometric import cpu as photometric
 from ..methods import Model
+
+if TYPE_CHECKING:
+    from .folder import ResultFolder
+
+
+# What images of this program say of their origin.
+SOFTWARE = "Reconstruct"
+_ORIGIN = PngInfo()
+_ORIGIN.add_text("Software", SOFTWARE)
 
 
 def truth(view: View, blend: str) -> np.ndarray:
@@ -31,8 +42,14 @@ def background(view: View) -> np.ndarray:
 
 
 def score(model: Model, views: list[View], blend: str, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """PSNR and SSIM of each view and their means: {"psnr", "ssim", "views": [{"name", "psnr", "ssim"}]}."""
+    """PSNR (dB) and SSIM of each view and their means: {"psnr", "ssim", "views": [{"name", "psnr", "ssim"}]}.
+
+    Args:
+        progress: called with (done, all) before the first view and after each.
+    """
     rows = []
+    if progress is not None:
+        progress(0, len(views))
     for index, view in enumerate(views):
         display, _ = model.render(view.camera, background(view))
         target = truth(view, blend)
@@ -41,6 +58,19 @@ def score(model: Model, views: list[View], blend: str, progress: Callable[[int, 
             progress(index + 1, len(views))
     means = {name: float(np.mean([row[name] for row in rows])) for name in ("psnr", "ssim")} if rows else {}
     return {**means, "views": rows}
+
+
+def record(folder: ResultFolder, result: Result, scores: dict[str, Any], held_out: int) -> Result:
+    """Writes scores of held-out views, ``held_out`` in all, into metrics.json and their means into the result."""
+    write_metrics(folder.path, {**scores, "views_held_out": held_out})
+    means = {"psnr": scores["psnr"], "ssim": scores["ssim"], "views": len(scores["views"]), "views_held_out": held_out}
+    return folder.made("metrics", METRICS, replace(result, metrics={**result.metrics, **means}))
+
+
+def which_views(metrics: Mapping[str, float]) -> str:
+    """What the means of a result are of, in words."""
+    scored, held_out = (int(metrics.get(name, 0)) for name in ("views", "views_held_out"))
+    return f"{scored} of {held_out} held-out views" if scored < held_out else f"{scored} held-out view{'s' * (scored != 1)}"
 
 
 def write_metrics(folder: Path, scores: dict[str, Any]) -> None:
@@ -58,4 +88,4 @@ def write_picture(file: Path, display: np.ndarray) -> None:
     """Writes [3, H, W] sRGB codes, 0 to 1, as an 8-bit PNG."""
     with replacing(file) as temporary:
         # Level 6, the default, takes five times as long as the picture took to render, and saves a quarter.
-        Image.fromarray(to_bytes(display)).save(temporary, "PNG", compress_level=1)
+        Image.fromarray(to_bytes(display)).save(temporary, "PNG", compress_level=1, pnginfo=_ORIGIN)

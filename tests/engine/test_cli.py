@@ -135,11 +135,51 @@ def other_size(folder):
 def test_bad_captures(capsys, small_capture, tmp_path, damage, words):
     capture = shutil.copytree(small_capture, tmp_path / "capture")
     damage(capture)
-    code, said = complain(capsys, "train", capture, "--out", tmp_path / "result", "--steps", 3)
+    out = tmp_path / "new" / "result"
+    code, said = complain(capsys, "train", capture, "--out", out, "--steps", 3)
     assert code == 1 and words in said, said
-    assert json.loads((tmp_path / "result" / "result.json").read_text())["status"] == "failed"
-    last = json.loads((tmp_path / "result" / "events.jsonl").read_text().splitlines()[-1])
-    assert last["event"] == "failed" and words in last["message"] + last["hint"]
+    assert not out.parent.exists(), "what is left behind is in the way of the next try"
+    # Who follows a run has made its folder, and reads there what went wrong.
+    out.mkdir(parents=True)
+    (out / "log.txt").write_text("followed")
+    assert complain(capsys, "train", capture, "--out", out, "--steps", 3)[0] == 1
+    last = json.loads((out / "events.jsonl").read_text().splitlines()[-1])
+    assert last["event"] == "failed" and words in last["message"] + last["hint"] and not (out / "result.json").exists()
+    prepare = {file.name for file in out.iterdir()}
+    assert prepare == {"log.txt", "events.jsonl", "lock"}
+
+
+def test_the_corrected_try_is_accepted(capsys, small_capture, tmp_path):
+    capture = shutil.copytree(small_capture, tmp_path / "capture")
+    broken_picture(capture)
+    (tmp_path / "result").mkdir()
+    assert complain(capsys, "train", capture, "--out", tmp_path / "result", "--steps", 3)[0] == 1
+    assert cli.main(["train", str(small_capture), "--out", str(tmp_path / "result"), "--steps", "3"]) == 0
+    kinds = [json.loads(line)["event"] for line in (tmp_path / "result" / "events.jsonl").read_text().splitlines()]
+    assert kinds[0] == "started" and kinds.count("started") == 1 and "failed" not in kinds
+
+
+def no_compiling(*_):
+    raise AssertionError("kernels are compiled before the input is checked")
+
+
+def test_input_is_checked_before_kernels_are_compiled(capsys, monkeypatch, small_capture, tmp_path):
+    assert cli.main(["train", str(small_capture), "--out", str(tmp_path / "result"), "--steps", "3"]) == 0
+    monkeypatch.setattr("engine.kernels.compiling.is_compiled", lambda: False)
+    monkeypatch.setattr("engine.kernels.compiling.compile_all", no_compiling)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert complain(capsys, "train", empty, "--out", tmp_path / "new", "--steps", 3)[0] == 1
+    assert not (tmp_path / "new").exists()
+    table = json.loads((tmp_path / "result" / "result.json").read_text())
+    (tmp_path / "result" / "result.json").write_text(json.dumps(table | {"capture": str(empty)}, indent=1))
+    before = (tmp_path / "result" / "result.json").read_bytes()
+    result = tmp_path / "result"
+    for arguments in (["train", "--resume", result, "--steps", 9], ["surface", result], ["proxy", result], ["eval", result]):
+        code, said = complain(capsys, *arguments)
+        assert code in (1, 2) and "empty" in said, said
+    assert complain(capsys, "render", result, "--out", tmp_path / "images")[0] == 2 and not (tmp_path / "images").exists()
+    assert (result / "result.json").read_bytes() == before, "a refusal changes nothing"
 
 
 def test_missing_pictures_are_left_out_with_a_warning(capsys, small_capture, tmp_path):

@@ -55,7 +55,8 @@ def test_a_scene_seen_from_the_front_is_trained_scored_and_rendered(llff, tmp_pa
     )
     result = read_result(out)
     assert result.status == "done" and result.scale == "unknown" and result.blend == "srgb" and result.settings["nerf"]["ndc"] == "on"
-    assert {item.kind for item in result.artifacts} == {"field", "points", "metrics"} and set(result.metrics) == {"psnr", "ssim"}
+    assert {item.kind for item in result.artifacts} == {"field", "points", "metrics"}
+    assert set(result.metrics) == {"psnr", "ssim", "views", "views_held_out"} and result.metrics["views"] == 2
     assert np.isfinite(np.array(result.bounds)).all()
     events = read_new(out / "events.jsonl")[0]
     (note,) = [event.values["message"] for event in events if event.kind == "note"]

@@ -183,4 +183,4 @@ def test_it_can_be_ended(result):
 
     assert not make_surface(result, SurfaceSettings(cells=64), Ending(result / "events.jsonl", None))
     assert events(result)[-1]["cancelled"] is True
-    assert not (result / "mesh.glb").exists() and not (result / "cancel").exists() and not (result / "lock").exists()
+    assert not (result / "mesh.glb").exists() and not (result / "cancel").exists()

@@ -76,8 +76,8 @@ def test_cancelling(tmp_path, data):
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / CANCEL).touch()
     assert train(data, "--out", tmp_path / "r", "--minutes", 5, "--network", "lstm-1-small", "--batch", "2") == 0
-    result = read_result(tmp_path / "r")
-    assert result.status == "cancelled" and not (tmp_path / "r" / CANCEL).exists()
+    assert not (tmp_path / "r" / "result.json").exists(), "nothing was trained"
+    assert read_new(tmp_path / "r" / "events.jsonl")[0][-1].values["cancelled"] and not (tmp_path / "r" / CANCEL).exists()
 
 
 def test_cancelling_the_last_scores_leaves_no_old_ones(tmp_path, data, monkeypatch):
@@ -127,5 +127,7 @@ def test_bad_arguments(capsys, monkeypatch, tmp_path, arguments, code, words):
 def test_no_data_fails_and_says_so(capsys, tmp_path):
     (tmp_path / "empty").mkdir()
     assert train(tmp_path / "empty", "--out", tmp_path / "r", "--steps", 1) == 1
-    assert "no shapes" in capsys.readouterr().err and read_result(tmp_path / "r").status == "failed"
+    assert "no shapes" in capsys.readouterr().err and not (tmp_path / "r").exists()
+    (tmp_path / "r").mkdir()
+    assert train(tmp_path / "empty", "--out", tmp_path / "r", "--steps", 1) == 1
     assert read_new(tmp_path / "r" / "events.jsonl")[0][-1].kind == "failed"
