@@ -18,6 +18,9 @@ from ..contract.errors import UserError
 from ..formats.pictures import same_shape
 from .pictures import read_depth, read_mask, read_normals, read_picture, unit_normals
 
+# Undistortion maps that are kept: as many lenses as a rig has.
+_MAX_MAPS = 4
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -94,6 +97,9 @@ def _load(frame: Frame, scale: float, maps: dict[tuple, tuple[Camera, torch.Tens
     if frame.fisheye or any(frame.distortion):
         key = (frame.fisheye, *frame.distortion, width, height, camera.fx, camera.fy, camera.cx, camera.cy)
         if key not in maps:
+            # Solvers may give each photo a lens of its own, and a map is larger than the photo.
+            if len(maps) >= _MAX_MAPS:
+                del maps[next(iter(maps))]
             maps[key] = _undistortion(camera, frame)
         ideal, grid = maps[key]
         camera = replace(ideal, camera_to_world=camera.camera_to_world)

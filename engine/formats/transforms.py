@@ -8,10 +8,10 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from ..contract.capture import Frame, check_frame
 from ..contract.errors import UserError
@@ -20,6 +20,8 @@ from .layouts import CaptureFiles, shown
 from .pictures import picture_size
 
 TRANSFORMS = "transforms.json"
+# What our own files say about who made the images.
+Source = Literal["blender", "nerf_synthetic", "nerfstudio", "colmap"]
 _HINT = "Export the capture again."
 _INTRINSICS = ("w", "h", "fl_x", "fl_y", "cx", "cy")
 _DISTORTION = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
@@ -36,7 +38,7 @@ _LENS_LIKE = re.compile(r"[kpsb]\d+|.*(distort|fisheye|shutter|lens|ortho|fov|fo
 _OTHER_LENSES = ("fisheye", "FISHEYE", "OPENCV_FISHEYE", "equirectangular", "EQUIRECTANGULAR", "spherical", "panorama")
 _SPLITS = ("train_filenames", "val_filenames", "test_filenames")
 
-# A list or an object of JSON takes about 72 bytes in memory, whatever it holds; no capture comes near these sizes.
+# A list or an object of JSON takes up to 100 bytes in memory, whatever it holds. No capture comes near these sizes.
 _MAX_FILE, _MAX_CONTAINERS = 1 << 29, (2 << 30) // 100
 
 
@@ -82,16 +84,16 @@ def read_transforms(file: Path, *, test: bool = False, pictures: bool = True) ->
     if not isinstance(listed, list) or not listed:
         raise UserError(f"{file} has no frames.", _HINT)
     found = Transforms()
-    for key in ("source", "scale"):
-        # Other programs have numbers of their own under these names.
-        setattr(found, key, table[key] if isinstance(table.get(key), str) else "")
+    # Other programs have keys of these names for other things.
+    if table.get("source") in get_args(Source):
+        found.source, found.scale = table["source"], table["scale"] if table.get("scale") == "metric" else ""
     if not pictures and table.get("fps") is not None:
         found.fps = _number(table["fps"], "fps", file)
     names = [_named(entry, number, file, pictures) for number, entry in enumerate(listed)]
     files = CaptureFiles(file.parent)
     paths = files.images(names) if pictures else [None] * len(names)
     reader = _FrameReader(file, table, files, found)
-    held_out = _held_out(table, file)
+    held_out = _held_out(table)
     found.has_split = held_out is not None
     for name, path, entry in zip(names, paths, listed, strict=True):
         if path is None and pictures:
@@ -115,7 +117,7 @@ def write_transforms(
     folder: Path,
     frames: Sequence[Frame],
     *,
-    source: Literal["blender", "nerf_synthetic", "nerfstudio", "colmap"],
+    source: Source,
     scale: Literal["metric", "unknown"],
     ply_file_path: str | None = None,
     extra: Mapping[str, Any] | None = None,
@@ -186,6 +188,8 @@ def _load(file: Path) -> dict[str, Any]:
         raise UserError(f"{file} is not valid JSON: it is not UTF-8 text.", _HINT) from None
     except (ValueError, RecursionError):
         raise UserError(f"{file} is not valid JSON: a number is too long, or it is nested too deep.", _HINT) from None
+    except MemoryError:
+        raise UserError(f"{file} does not fit in memory.", "Split it into smaller captures.", "out_of_memory") from None
     if not isinstance(table, dict):
         raise UserError(f"{file} is not a capture's transforms file.", _HINT)
     return table
@@ -202,8 +206,8 @@ def _named(entry: Any, number: int, file: Path, pictures: bool) -> str:
     raise UserError(f"{file}: frame {number} names no image.", "Give its file_path.")
 
 
-def _held_out(table: dict[str, Any], file: Path):
-    """Whether a frame of a name is held out, as nerfstudio's lists of file names say; None if the file has none."""
+def _held_out(table: dict[str, Any]) -> Callable[[str], bool] | None:
+    """Tells whether a frame of a name is held out, as nerfstudio's lists of file names say; None if the file has none."""
     lists = {key: {name for name in table[key] if isinstance(name, str)} for key in _SPLITS if isinstance(table.get(key), list)}
     train, others = lists.get("train_filenames"), lists.get("val_filenames", set()) | lists.get("test_filenames", set())
     if train and others:
@@ -239,7 +243,7 @@ class _FrameReader:
             lens = _lens(values, size, name, self.file)
         elif (lens := self.lenses.get(size)) is None:
             lens = self.lenses[size] = _lens(values, size, name, self.file)
-        others = {other: self._other(entry[key], key) for key, other in _OTHERS.items() if entry.get(key) is not None}
+        others = {other: self._other(entry[key], key) for key, other in _OTHERS.items() if entry.get(key)}
         frame = Frame(
             name=_name(image, name, self.files.folder),
             image=Path(image) if image else self.file.parent / shown(name),
@@ -263,7 +267,7 @@ class _FrameReader:
         found.notes += replaced_notes(self.files, file)
 
     def _unread(self, key: str, value: Any) -> None:
-        if key not in _LENS_KEYS and (key not in self.unread or not self.unread[key]):
+        if not self.unread.get(key):
             given = value not in (None, False, 0, "", []) and not (isinstance(value, list) and not any(value))
             if given and key in _PANORAMAS:
                 raise UserError(f"{self.file}: {key} says that the images are no perspective ones.", _UNDISTORT)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import json
+import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from PIL import Image
 
 from engine import cameras
 from engine.contract.errors import UserError
+from engine.data import views
 from engine.data.views import frame_camera, load_views
 from engine.formats.capture import read_capture
 
@@ -135,6 +138,23 @@ def test_lenses_of_every_model_are_undistorted(tmp_path, fisheye, lens):
     x, y = (np.arange(camera.width) + 0.5 - camera.cx) / 40, (np.arange(camera.height) + 0.5 - camera.cy) / 41
     rays = np.stack(np.meshgrid(x, y), axis=-1)
     assert camera.width >= 60 and np.abs(view.image - scene(rays)).mean() < 1 and np.abs(view.image - scene(rays)).max() < 8
+
+
+def test_a_lens_for_each_photo_does_not_fill_the_memory(tmp_path, monkeypatch):
+    made, alive = [], []
+
+    def counted(camera, frame):
+        ideal, grid = original(camera, frame)
+        made.append(weakref.ref(grid))
+        alive.append(sum(map_() is not None for map_ in made))
+        return ideal, grid
+
+    original = views._undistortion
+    monkeypatch.setattr(views, "_undistortion", counted)
+    capture = capture_of(tmp_path, [noise()] * 12, k1=0.01)
+    frames = [replace(frame, fl_x=60.0 + index) for index, frame in enumerate(capture.frames)]
+    assert len(load_views(replace(capture, frames=tuple(frames)), "train")) == 10
+    assert len(made) == 10 and max(alive) <= 5
 
 
 def test_normals_stay_unit_vectors_when_views_shrink(tmp_path):
