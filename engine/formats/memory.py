@@ -15,7 +15,7 @@ from ..contract.errors import UserError
 VARIABLE = "RECONSTRUCT_FILE_MEMORY"
 TOO_LARGE = "too_large"
 # Every file may take this much: small scenes made by programs pack far better than captured ones.
-_FLOOR = 512 << 20
+_FLOOR = 256 << 20
 # Decoded arrays and their temporaries, next to the unpacked bytes that they come from.
 _OVERHEAD = 8
 # Share of the machine's memory that is left to the system and to other programs.

@@ -6,12 +6,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from engine import cli
 from engine.contract.errors import UserError
+from engine.voxels.weights import SHIPPED, read_weights
 
 from .corpus import Source
 
@@ -38,19 +40,25 @@ class Fault(Exception):
 def build(folder: Path, sources: list[Source]) -> list[Source]:
     """Trains a small result by each method on a capture of the corpus; what the commands read of them."""
     # What takes seconds to load is there in every process that is forked.
-    for name in ("training.loop", "methods.splat", "methods.ngp", "methods.nerf", "rendering.files", "shapes.proxy", "shapes.surface"):
+    methods = [f"methods.{method}" for method in _FILES]
+    for name in ("training.loop", *methods, "rendering.files", "shapes.proxy", "shapes.surface", "voxels.prediction"):
         importlib.import_module(f"engine.{name}")
     capture = next(source.folder for source in sources if source.file == "transforms_train.json")
     made = [Source("convert", source.folder, source.file) for source in sources if source.reader == "splats"]
     made += [Source("train", source.folder, source.file) for source in sources if source.reader == "capture"]
+    made += [Source("voxels", source.folder, source.file) for source in sources if source.file.startswith(("images/", "masks/", "train/"))]
+    weights = folder / "weights"
+    weights.mkdir(parents=True)
+    shutil.copy(SHIPPED, weights / "weights.safetensors")
+    made += [Source("weights", weights, "weights.safetensors")] * 3
     for method, files in _FILES.items():
         out = folder / method
         # Not here: threads that have run once are missing in a process that is forked.
         command = [sys.executable, "-m", "engine", "train", capture, "--out", out, "--method", method, "--steps", "2", *_SMALL[method]]
         subprocess.run(command, check=True, capture_output=True)
         for file in files:
-            # A command for each file that it reads; checkpoints, which hold most, more often.
-            commands = ["resume"] * 3 if "checkpoint" in file else ["render", "eval", "surface", "proxy", "resume"]
+            # A command for each file that it reads; checkpoints, which hold most, more often. What proxies read is fuzzed as a mesh.
+            commands = ["resume"] * 3 if "checkpoint" in file else ["render", "eval", "resume"] + ["surface"] * (method == "nerf")
             made += [Source(command, out, file) for command in commands]
     return made
 
@@ -80,5 +88,6 @@ COMMANDS = {
     "render": lambda folder, file: run("render", folder, "--out", folder / "out", "--width", "8"),
     "eval": lambda folder, file: run("eval", folder),
     "surface": lambda folder, file: run("surface", folder),
-    "proxy": lambda folder, file: run("proxy", folder, "--texture", "64"),
+    "voxels": lambda folder, file: run("voxels", file, "--out", folder / "out"),
+    "weights": lambda folder, file: read_weights(folder),
 }

@@ -18,6 +18,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from collections import Counter
@@ -195,13 +196,14 @@ def main(arguments: list[str]) -> int:
         chosen += [case for case in bomb_cases(sources) if case.reader in given.only or not given.only] if given.bombs else []
         found: list[Finding] = []
         ends: Counter[str] = Counter()
+        begin = time.monotonic()
         for index, case in enumerate(chosen):
             finding, end = check(case, Path(made), given.keep)
             if finding is None and index < len(sources) and end != "read":
                 finding = Finding(case.name, "refused a valid file", end)
             ends["found" if finding else "read" if end == "read" else "refused"] += 1
             if given.verbose:
-                print(f"{case.name}: {end}", flush=True)
+                print(f"{time.monotonic() - begin:.0f} s  {case.name}: {end}", flush=True)
             if finding is not None:
                 found.append(finding)
                 print(f"{finding.kind}: {finding.said}  ({finding.case})", flush=True)

@@ -17,12 +17,12 @@ def of_64_gigabytes(monkeypatch):
 
 
 def test_small_files_and_plausible_ones_pass():
-    check_memory(FILE, 512 << 20, 0)
+    check_memory(FILE, 256 << 20, 0)
     check_memory(FILE, 8 << 30, 1 << 30)
 
 
 def test_what_a_file_of_its_size_cannot_need_is_refused_with_the_setting_that_allows_it(monkeypatch):
-    with pytest.raises(UserError, match=f"a.spz would take 3.0 GB.*0.5 GB that a file of its size.*{VARIABLE}"):
+    with pytest.raises(UserError, match=f"a.spz would take 3.0 GB.*0.3 GB that a file of its size.*{VARIABLE}"):
         check_memory(FILE, 3_000_000_000, 1000)
     monkeypatch.setenv(VARIABLE, "3")
     check_memory(FILE, 3_000_000_000, 1000)
@@ -38,9 +38,9 @@ def test_what_the_machine_does_not_have_is_refused():
 @pytest.mark.parametrize("value", ["", "much", "0", "-3", "nan"])
 def test_a_setting_that_is_no_size_is_as_none(monkeypatch, value):
     monkeypatch.setenv(VARIABLE, value)
-    check_memory(FILE, 512 << 20, 0)
+    check_memory(FILE, 256 << 20, 0)
     with pytest.raises(UserError, match="a file of its size"):
-        check_memory(FILE, 600 << 20, 0)
+        check_memory(FILE, 300 << 20, 0)
 
 
 def test_the_memory_of_this_machine_is_known(monkeypatch):

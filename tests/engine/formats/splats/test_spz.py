@@ -275,7 +275,7 @@ def test_bombs_take_no_memory(tmp_path):
 
 
 def test_the_limit_of_memory_can_be_raised(tmp_path, monkeypatch):
-    splats = 5_000_000
+    splats = 2_500_000
     head = struct.pack("<IIIBBBB", 0x5053474E, 3, splats, 0, 12, 0, 0)
     (tmp_path / "a.spz").write_bytes(gzip.compress(head + bytes(100), 1))
     with pytest.raises(UserError, match="cut short"):
