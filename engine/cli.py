@@ -209,6 +209,8 @@ def render(
     if kind == "mp4":
         first = path.sized(views[0], even=True)
         views = [path.sized(view, first.width, first.height) for view in views]
+    if kind != "mp4":
+        files.check_names(kind, target, route.names)
     model = load_model(folder, known, devices.threads(0))
     import numpy as np
 
@@ -439,7 +441,7 @@ def main(arguments: list[str]) -> int:
     except Exception as error:
         failure = explain(error)
         print(failure, file=sys.stderr)
-        return 2 if failure.code in ("bad_input", "no_result", "damaged") else 1
+        return 2 if failure.code in ("bad_input", "no_result", "damaged", "exists", "foreign") else 1
 
 
 def _joined(arguments: list[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +17,7 @@ from ..cameras import Camera
 from ..contract.errors import UserError
 from ..contract.result import replacing
 from ..methods import Model
-from ..training.scoring import to_bytes, write_picture
+from ..training.scoring import SOFTWARE, is_ours, to_bytes, write_picture
 
 Format = Literal["png", "exr", "mp4"]
 
@@ -55,14 +55,47 @@ def choose(out: Path, format: Format | None, overwrite: bool) -> tuple[Format, P
     if format != "mp4":
         return format, out
     film = out if ending == ".mp4" and not out.is_dir() else out / _FILM
-    if film.exists() and not overwrite:
-        raise UserError(f"{film} is already there.", "Add --overwrite to replace it, or choose another --out.")
+    if film.exists():
+        if not overwrite:
+            raise UserError(f"{film} is already there.", "Add --overwrite to replace it, or choose another --out.", "exists")
+        # The user named the folder, not this file.
+        if film != out:
+            _refuse_foreign(film)
     return format, film
+
+
+def check_names(format: Literal["png", "exr"], folder: Path, names: Iterable[str]) -> None:
+    """Refuses to write over images that another program wrote, such as the photos of a capture, whose names these are.
+
+    Raises:
+        UserError: there is such an image.
+    """
+    for name in names:
+        if (file := folder / f"{name}.{format}").exists():
+            _refuse_foreign(file)
+
+
+def _refuse_foreign(file: Path) -> None:
+    try:
+        if file.suffix == ".png":
+            ours = is_ours(file)
+        elif file.suffix == ".exr":
+            ours = _package("OpenEXR", "EXR pictures").File(str(file), header_only=True).header().get("software") == SOFTWARE
+        else:
+            with _package("av", "Films").open(str(file)) as container:
+                ours = container.metadata.get("comment") == SOFTWARE
+    except (OSError, RuntimeError, ValueError):
+        ours = False
+    if not ours:
+        raise UserError(f"{file} was not rendered by Reconstruct.", "Choose another --out, or move the file away.", "foreign")
 
 
 @contextlib.contextmanager
 def pictures(model: Model, format: Literal["png", "exr"], folder: Path, background: np.ndarray) -> Iterator[Take]:
-    """Writes a picture for each view into a folder, over those of the same names. background: [3] sRGB codes, behind PNGs.
+    """Writes a picture for each view into a folder, over those of the same names (see :func:`check_names`).
+
+    Args:
+        background: [3] sRGB, behind PNGs.
 
     Raises:
         UserError: the folder cannot be written, or a package is missing.
@@ -100,6 +133,7 @@ def film(model: Model, file: Path, size: tuple[int, int], fps: float, background
     encoder, options = _h264(av)
     _make_folder(file.parent)
     with _writable(file), replacing(file) as part, av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as container:
+        container.metadata["comment"] = SOFTWARE
         stream = container.add_stream(encoder, rate=Fraction(fps).limit_denominator(1001), options=options)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
@@ -132,7 +166,7 @@ def write_exr(file: Path, light: np.ndarray, alpha: np.ndarray, depth: np.ndarra
     half = np.clip(np.nan_to_num(np.concatenate([light, alpha[None]])), -_MOST_HALF, _MOST_HALF).astype(np.float16)
     channels = {name: np.ascontiguousarray(plane) for name, plane in zip("RGBA", half, strict=True)}
     channels["Depth.Z"] = np.where(depth > 0, depth, NO_DEPTH).astype(np.float32)
-    header = {"compression": exr.ZIP_COMPRESSION, "type": exr.scanlineimage}
+    header = {"compression": exr.ZIP_COMPRESSION, "type": exr.scanlineimage, "software": SOFTWARE}
     with replacing(file) as part:
         try:
             exr.File(header, channels).write(str(part))

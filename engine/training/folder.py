@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 
 from ..contract.errors import UserError
 from ..contract.events import parse
@@ -49,7 +48,7 @@ from ..contract.result import (
 from .ending import EndRequest, end_requests, is_request
 from .lock import LOCK, locked
 from .reporting import Reporter
-from .scoring import SOFTWARE, write_picture
+from .scoring import is_ours, write_picture
 
 _NAMES = (CHECKPOINT, SPLATS, SPLATS_LINEAR, FIELD, POINTS, MESH, PROXY, METRICS, WEIGHTS, VOXELS, BINVOX, BLOCKS, SMOOTH)
 # Temporary files of contract/result.replacing, which a killed process leaves behind.
@@ -112,6 +111,7 @@ class ResultFolder:
 
     def made(self, kind: str, path: str, result: Result) -> Result:
         """Lists a file that is complete, and reports it."""
+        assert path in self.result.files, f"{path} was not claimed"
         self.write(result.with_artifact(kind, path))
         if self.report is not None:
             self.report("artifact", kind=kind, path=path)
@@ -262,13 +262,7 @@ def _previews(path: Path) -> set[Path]:
 
 
 def _is_preview(item: Path) -> bool:
-    if not _PREVIEW.fullmatch(item.name):
-        return False
-    try:
-        with Image.open(item) as image:
-            return image.info.get("Software") == SOFTWARE
-    except (OSError, ValueError):
-        return False
+    return _PREVIEW.fullmatch(item.name) is not None and is_ours(item)
 
 
 def _remove_parts(path: Path) -> None:

@@ -84,6 +84,15 @@ def to_bytes(display: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.rint(np.clip(np.nan_to_num(display), 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
 
 
+def is_ours(file: Path) -> bool:
+    """Whether :func:`write_picture` wrote a PNG."""
+    try:
+        with Image.open(file) as image:
+            return image.info.get("Software") == SOFTWARE
+    except (OSError, ValueError):
+        return False
+
+
 def write_picture(file: Path, display: np.ndarray) -> None:
     """Writes [3, H, W] sRGB codes, 0 to 1, as an 8-bit PNG."""
     with replacing(file) as temporary:

@@ -201,3 +201,25 @@ def test_numbers_beyond_half_precision_stay_finite(tmp_path):
     with OpenEXR.File(str(tmp_path / "a.exr"), separate_channels=True) as file:
         assert np.isfinite(file.channels()["R"].pixels).all()
         assert file.channels()["Depth.Z"].pixels[0, 3] == 1e10
+
+
+@pytest.mark.parametrize("format", ["png", "exr"])
+def test_images_of_others_are_never_written_over(result, path_file, tmp_path, format):
+    """The names are those of the capture's photos, so its folder may be named by mistake."""
+    flags = ["--cameras", path_file, "--out", tmp_path / "out", "--format", format]
+    for _ in range(2):
+        assert run(result, *flags) == 0
+    mine = sorted((tmp_path / "out").iterdir())[1]
+    Image.new("RGB", (4, 4)).save(mine.with_suffix(".png"))
+    mine.write_bytes(mine.with_suffix(".png").read_bytes())
+    before = {file: file.read_bytes() for file in (tmp_path / "out").iterdir()}
+    assert run(result, *flags, "--overwrite") != 0
+    assert {file: file.read_bytes() for file in (tmp_path / "out").iterdir()} == before
+
+
+def test_a_film_of_others_in_a_folder_is_never_written_over(result, path_file, tmp_path):
+    flags = ["--cameras", path_file, "--out", tmp_path, "--format", "mp4", "--overwrite"]
+    for _ in range(2):
+        assert run(result, *flags) == 0
+    (tmp_path / "film.mp4").write_bytes(b"mine")
+    assert run(result, *flags) != 0 and (tmp_path / "film.mp4").read_bytes() == b"mine"
