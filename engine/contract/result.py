@@ -52,9 +52,10 @@ class Artifact:
 class Result:
     """What result.json holds. ``bounds`` is (low, high) in world metres, or in the capture's own unit where ``scale`` is unknown.
     ``background`` is what scores and pictures put behind it. ``up`` is the direction that is up in the capture's world. ``dimensions``
-    (width, depth, height as it stands) are known once there is a proxy. ``pid`` is the process that trained last and ``pid_started`` its
-    start (seconds since the epoch, 0 = unknown), because ids are reused. ``files`` are the names in the folder that this program may have
-    written: everything else is the user's.
+    (width, depth, height as it stands) are known once there is a proxy. ``near`` is the distance of the near plane that splats were
+    trained with, in the unit of ``bounds``. ``pid`` is the process that trained last and ``pid_started`` its start (seconds since the
+    epoch, 0 = unknown), because ids are reused. ``files`` are the names in the folder that this program may have written: everything
+    else is the user's.
     """
 
     status: Status
@@ -73,6 +74,7 @@ class Result:
     bounds: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
     up: tuple[float, float, float] | None = None
     dimensions: tuple[float, float, float] | None = None
+    near: float = bounded(0, default=0.02)  # of results that do not say
     step: int = bounded(0, default=0)
     pid: int = 0
     pid_started: float = 0.0

@@ -108,9 +108,13 @@ class SplatSettings:
     grow_until: float = setting(
         0.8, "Share of the densification in which mcmc reaches the most gaussians.", minimum=0.01, maximum=1.0, advanced=True
     )
-    noise: float = setting(5e5, "Strength of mcmc's noise on places, in learning rates.", minimum=0.0, advanced=True)
+    noise: float = setting(
+        5e5, "Strength of mcmc's noise on the means, in learning rates of a scene of radius 1.", minimum=0.0, advanced=True
+    )
     opacity_weight: float = setting(0.01, "Weight of the mean opacity in mcmc's loss.", minimum=0.0, advanced=True)
-    scale_weight: float = setting(0.01, "Weight of the mean size in mcmc's loss.", minimum=0.0, advanced=True)
+    scale_weight: float = setting(
+        0.01, "Weight of the mean size in mcmc's loss, in shares of the scene's size.", minimum=0.0, advanced=True
+    )
     refine_start: int = setting(300, "Step of the first densification.", minimum=0, maximum=1_000_000, advanced=True)
     refine_every: int = setting(100, "Steps between densifications.", minimum=1, maximum=100_000, advanced=True)
     refine_stop: float = setting(

@@ -80,6 +80,6 @@ def _seen_from(view: View, places: Tensor, reach: float) -> tuple[Tensor, Tensor
     """Pixel x and y, planar depth, and the pixels that ``reach`` is there, of homogeneous places [N, 4]."""
     camera = view.camera
     local = places @ torch.from_numpy(camera.viewmat[:3]).T
-    ahead = local[:, 2].clamp(min=1e-9)
+    ahead = local[:, 2].clamp(min=1e-6 * reach)
     x, y = local[:, 0] / ahead * camera.fx + camera.cx, local[:, 1] / ahead * camera.fy + camera.cy
     return x, y, local[:, 2], reach / ahead * max(camera.fx, camera.fy)

@@ -17,6 +17,10 @@ _SAMPLED_VIEWS = 32
 # How far points are strewn where views have a background, in multiples of the distance to the box's middle: from there on, parallax is
 # below a pixel in most captures.
 _BACKGROUND = 60.0
+# The least distance from the box's middle that counts for a camera, as a share of the box: points are strewn in multiples of it.
+_LEAST_DISTANCE = 1e-3
+# Positions are the same up to this share of their distance from the origin.
+_SAME = 1e-9
 
 
 def scene_box(cameras: Sequence[Camera], points: np.ndarray | None = None) -> tuple[np.ndarray, float]:
@@ -44,7 +48,8 @@ def scene_box(cameras: Sequence[Camera], points: np.ndarray | None = None) -> tu
     else:
         # Cameras that look about from within: a room reaches past them in every direction.
         radius = 2 * float(distances.max())
-    return center, radius if radius > 1e-6 else 1.0
+    # Cameras in one position, but for rounding, tell no scale: any will do.
+    return center, radius if radius > _SAME * np.abs(positions).max() else 1.0
 
 
 def near_distance(cameras: Sequence[Camera], points: np.ndarray) -> float:
@@ -112,7 +117,7 @@ def seed_cloud(
     if any(view.image.shape[2] == 4 for view in views):
         positions = _carved(center, radius, views, count, rng)
     else:
-        behind = _background(center, views, count // 2, rng)
+        behind = _background(center, radius, views, count // 2, rng)
         positions = np.concatenate([center + rng.uniform(-radius, radius, (count - len(behind), 3)), behind])
     return positions, _colors(positions, views)
 
@@ -139,7 +144,7 @@ def _looked_at(positions: np.ndarray, directions: np.ndarray) -> np.ndarray:
         to_center = center - positions
         along = (to_center * directions).sum(axis=1, keepdims=True)
         misses = np.linalg.norm(to_center - along * directions, axis=1)
-        kept = misses <= max(np.median(misses) * 3, 1e-9)
+        kept = misses <= max(np.median(misses) * 3, _SAME * float(np.abs(positions).max()))
     return center
 
 
@@ -165,7 +170,7 @@ def _carved(center: np.ndarray, radius: float, views: Sequence[View], count: int
     return solid if len(solid) >= count // 10 and len(solid) > 0 else center + rng.uniform(-radius, radius, (count, 3))
 
 
-def _background(center: np.ndarray, views: Sequence[View], count: int, rng: np.random.Generator) -> np.ndarray:
+def _background(center: np.ndarray, radius: float, views: Sequence[View], count: int, rng: np.random.Generator) -> np.ndarray:
     """Points along the rays of random pixels, as dense near as far in what they move from view to view: evenly in 1/depth."""
     which = rng.integers(0, len(views), count)
     points = np.empty((count, 3))
@@ -173,7 +178,7 @@ def _background(center: np.ndarray, views: Sequence[View], count: int, rng: np.r
         camera, mine = view.camera, which == index
         x = (rng.uniform(0, camera.width, mine.sum()) - camera.cx) / camera.fx
         y = (rng.uniform(0, camera.height, mine.sum()) - camera.cy) / camera.fy
-        near = max(float(np.linalg.norm(camera.position - center)), 1e-3)
+        near = max(float(np.linalg.norm(camera.position - center)), _LEAST_DISTANCE * radius)
         depth = near / rng.uniform(1 / _BACKGROUND, 1, mine.sum())
         local = np.stack([x * depth, -y * depth, -depth], axis=1)
         points[mine] = local @ camera.camera_to_world[:3, :3].T + camera.position

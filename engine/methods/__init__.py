@@ -46,7 +46,8 @@ class Model(Protocol):
 class Trainer(Model, Protocol):
     """What the training loop drives. ``steps_done`` counts steps; ``count`` is how many gaussians there are, None for other methods.
     ``pixel_seconds`` is about what a pixel of a picture takes, 0 where that is not known; ``ending_seconds`` about what :meth:`artifacts`
-    would take now; ``note`` says what the user should know of the cost, "" where there is nothing.
+    would take now; ``note`` says what the user should know of the cost, "" where there is nothing; ``near`` is the distance of the near
+    plane in the world's unit, 0 where a method has none.
     """
 
     steps_done: int
@@ -56,6 +57,7 @@ class Trainer(Model, Protocol):
     note: str
     blend: str
     antialias: bool
+    near: float
 
     def step(self, progress: float) -> float:
         """One step at a share of the run, 0 to 1. Returns the loss."""

@@ -171,6 +171,7 @@ class NerfTrainer(NerfModel):
 
     antialias = False
     count = None
+    near = 0.0
 
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         check_nerf(settings.nerf)

@@ -179,7 +179,7 @@ def load_ngp_model(folder: Path, result: Result, workers: int) -> NgpModel:
 class NgpTrainer(NgpModel):
     """Trains a field on posed views."""
 
-    count, note = None, ""
+    count, note, near = None, "", 0.0
 
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         check_parallax(views)
@@ -319,11 +319,11 @@ class NgpTrainer(NgpModel):
             world = unproject(camera, depth)
             normal = np.cross(np.gradient(world, axis=0), np.gradient(world, axis=1))
             length = np.linalg.norm(normal, axis=-1, keepdims=True)
-            normal = normal / np.maximum(length, 1e-12)
+            normal = np.divide(normal, length, out=np.zeros_like(normal), where=length > 0)
             # Towards the camera; and not where the depth jumps, as it does about an outline.
             normal *= -np.sign(((world - camera.position) * normal).sum(-1, keepdims=True))
             slopes = [np.abs(np.gradient(depth, axis=axis)) for axis in (0, 1)]
-            smooth = np.maximum(*slopes) < 0.02 * np.maximum(depth, 1e-9)
+            smooth = np.maximum(*slopes) < 0.02 * depth
             solid = (alpha > 0.9) & (depth > 0) & smooth & (length[..., 0] > 0)
             places.append(world[solid])
             colors.append(np.rint(codes[solid] * 255).astype(np.uint8))

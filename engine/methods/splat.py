@@ -32,8 +32,8 @@ from ..splats.loss import PhotometricLoss, depth_loss, normal_loss
 from ..splats.relocation import Relocation
 from ..splats.renderer import Renderer
 
-# Nothing nearer to a camera than this is drawn, in the world's unit.
-NEAR = 0.02
+# The near plane's distance, as a share of the scene's radius.
+_NEAR = 0.01
 # Share of the run on smaller views that is made on quarters, and the least size of one, px.
 _QUARTER_SHARE = 0.3
 _LEAST_SIZE = 100
@@ -46,16 +46,16 @@ _WRITING = 3e-5
 
 
 class SplatModel:
-    """Gaussians that can be looked at."""
+    """Gaussians that can be looked at. ``near`` is the distance of the near plane, in the world's unit."""
 
-    def __init__(self, gaussians: Gaussians, blend: str, antialias: bool, degree: int, workers: int):
-        self.gaussians, self.blend, self.antialias, self.degree = gaussians, blend, antialias, degree
+    def __init__(self, gaussians: Gaussians, blend: str, antialias: bool, degree: int, near: float, workers: int):
+        self.gaussians, self.blend, self.antialias, self.degree, self.near = gaussians, blend, antialias, degree, near
         self.renderer = Renderer(workers)
 
     def render(self, camera: Camera, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`engine.methods.Model`."""
         behind = srgb_to_linear(background) if self.blend == "linear" else background
-        image = self.renderer.render(self.gaussians, camera, behind, degree=self.degree, antialias=self.antialias, near=NEAR)
+        image = self.renderer.render(self.gaussians, camera, behind, degree=self.degree, antialias=self.antialias, near=self.near)
         display = image[:3].copy()
         if self.blend == "linear":
             photometric.encode(image, display)
@@ -64,7 +64,7 @@ class SplatModel:
     def layers(self, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See :class:`engine.methods.Model`."""
         black = np.zeros(3)
-        image = self.renderer.render(self.gaussians, camera, black, degree=self.degree, antialias=self.antialias, near=NEAR)
+        image = self.renderer.render(self.gaussians, camera, black, degree=self.degree, antialias=self.antialias, near=self.near)
         light, alpha = image[:3].copy(), 1 - image[3]
         if self.blend == "srgb":
             # What was blended are codes: they stand for light once they no longer hold the share that shines through.
@@ -80,7 +80,8 @@ def load_splat_model(folder: Path, result: Result, workers: int) -> SplatModel:
         raise UserError(f"{folder} holds no splats yet.", "Let its training finish, or resume it.")
     splats = read_splats(folder / path)
     # Results written before splats_linear.ply existed hold linear colors in splats.ply, whose comment says so.
-    return SplatModel(Gaussians.from_splats(splats), splats.blend or result.blend, result.antialias, splats.degree, workers)
+    blend = splats.blend or result.blend
+    return SplatModel(Gaussians.from_splats(splats), blend, result.antialias, splats.degree, result.near, workers)
 
 
 class SplatTrainer(SplatModel):
@@ -108,7 +109,7 @@ class SplatTrainer(SplatModel):
         gaussians = Gaussians.from_points(positions, colors, center, self.radius, degree)
         self.start = min(len(gaussians), most)
         antialias = self.settings.antialias == "on" or (self.settings.antialias == "auto" and blend == "linear")
-        super().__init__(gaussians, blend, antialias, 0, workers)
+        super().__init__(gaussians, blend, antialias, 0, _NEAR * self.radius, workers)
         self.adc = DensityControl(self.settings, self.radius, len(gaussians)) if self.settings.strategy == "adc" else None
         self.mcmc = Relocation(self.settings, len(gaussians)) if self.settings.strategy == "mcmc" else None
         # Behind opaque views a random background costs 0.8 dB (measured on the demo room), and closes little.
@@ -143,7 +144,7 @@ class SplatTrainer(SplatModel):
         self.degree = min(self.settings.sh_degree, int(progress / _DEGREE_EVERY))
         gains = self.exposure.gains(index) if self.exposure else np.ones(3, np.float32)
         behind = background / gains
-        image = self.renderer.render(self.gaussians, view.camera, behind, degree=self.degree, antialias=self.antialias, near=NEAR)
+        image = self.renderer.render(self.gaussians, view.camera, behind, degree=self.degree, antialias=self.antialias, near=self.near)
         loss, v_image = self.loss(image, view.image, background, view.mask, gains)
         if self.exposure:
             self.exposure.step(index, image, v_image, behind, progress)
@@ -160,7 +161,9 @@ class SplatTrainer(SplatModel):
             self.renderer.backward_normals(v_normals if view.mask is None else v_normals * (view.mask != 0))
             loss += tilted
         rates = optimizer.rates(self.settings, self.radius, progress, len(self.gaussians.table))
-        weights = (self.settings.opacity_weight / self.count, self.settings.scale_weight / (3 * self.count)) if self.mcmc else (0.0, 0.0)
+        weights = (0.0, 0.0)
+        if self.mcmc:
+            weights = self.settings.opacity_weight / self.count, self.settings.scale_weight / (3 * self.count * self.radius)
         self.renderer.step(self.gaussians, rates, self.steps_done, *weights)
         due = refining and self.steps_done >= self.settings.refine_start and self.steps_done % self.settings.refine_every == 0
         if due and self.adc:
@@ -173,7 +176,8 @@ class SplatTrainer(SplatModel):
         if due:
             self.gaussians.sort()
         if self.mcmc:
-            self.mcmc.shake(self.gaussians, float(rates[0]), self.rng)
+            # Learning rates grow with the scene and covariances with its square, steps with the scene alone.
+            self.mcmc.shake(self.gaussians, float(rates[0]) / self.radius**2, self.rng)
         return loss
 
     def _reset_due(self) -> bool:

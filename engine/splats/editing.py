@@ -42,7 +42,7 @@ def without_floaters(splats: Splats) -> Splats:
     if len(splats) < _NEIGHBOURS + 2:
         return splats
     distances = cKDTree(splats.means).query(splats.means, k=_NEIGHBOURS + 1, workers=-1)[0][:, 1:].mean(axis=1)
-    sparseness = np.log(np.maximum(distances, 1e-12))
+    sparseness = np.log(np.maximum(distances, np.finfo(float).tiny))
     middle = np.median(sparseness)
     deviation = 1.4826 * np.median(np.abs(sparseness - middle))
     far = sparseness > middle + max(_DEVIATIONS * deviation, np.log(_LEAST_SPARSENESS))

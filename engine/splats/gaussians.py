@@ -147,7 +147,7 @@ class Gaussians:
         finite = np.isfinite(means).all(axis=1)
         low, high = (np.percentile(means[finite], share, axis=0) if finite.any() else np.zeros(3) for share in (1, 99))
         with np.errstate(invalid="ignore"):
-            cells = np.nan_to_num(np.clip((means - low) / np.maximum(high - low, 1e-12) * 1023, 0, 1023)).astype(np.uint32)
+            cells = np.nan_to_num(np.clip((means - low) / np.where(high > low, high - low, 1) * 1023, 0, 1023)).astype(np.uint32)
         code = np.zeros(len(cells), np.uint32)
         for bit in range(10):
             for axis in range(3):

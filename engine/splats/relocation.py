@@ -61,7 +61,7 @@ class Relocation:
         """Adds noise to the places of what is nearly transparent, shaped like the gaussian itself.
 
         Args:
-            gaussians: changed in place. rate: the learning rate of the places.
+            gaussians: changed in place. rate: the learning rate of the means, divided by the square of the scene's radius.
             rng: the source of randomness.
         """
         # The noise has the shape and opacity of now: gaussians out of view may owe steps.

@@ -159,7 +159,7 @@ def _on_fine(places: np.ndarray, normals: np.ndarray, fine: Surface) -> tuple[np
     """Where on the fine surface places [T, 3] lie, and its normals there: on the planes of its vertices close by that face the same way."""
     away, near = cKDTree(fine.positions).query(places, min(_NEIGHBORS, len(fine.positions)), workers=-1)
     facing = (fine.normals[near] * normals[:, None]).sum(axis=-1)
-    weights = np.where(facing > 0.3, 1 / np.maximum(away, 1e-12), 0)
+    weights = np.where(facing > 0.3, 1 / np.maximum(away, 1e-9 * np.ptp(fine.positions, axis=0).max()), 0)
     total = weights.sum(axis=1, keepdims=True)
     found = total[:, 0] > 0
     weights = weights / np.maximum(total, 1e-30)

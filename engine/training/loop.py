@@ -136,7 +136,7 @@ def _train(job: Run, folder: ResultFolder) -> Result:
         report("done", seconds=clock.seconds(), cancelled=True)
         return replace(result, status="cancelled", timing={"total": clock.seconds()})
     up = tuple(up_of_capture(capture.source, [view.camera for view in views]).tolist())
-    result = replace(result, blend=blend, scale=capture.scale, up=up, antialias=trainer.antialias)
+    result = replace(result, blend=blend, scale=capture.scale, up=up, antialias=trainer.antialias, near=trainer.near)
     folder.begin(replace(result, background="white" if views[0].image.shape[2] == 4 else "black"))
     (folder.path / PREVIEWS).mkdir(exist_ok=True)
     budget = Budget(clock, settings.steps, None if settings.minutes is None else settings.minutes * 60)

@@ -67,7 +67,7 @@ def write_capture(folder: Path, views=12, blend="srgb", center=(0.0, 0.0, 0.0), 
     from engine.formats.points import write_points
     from engine.methods.splat import SplatModel
 
-    model = SplatModel(truth_gaussians(center=center), blend, blend == "linear", 0, 2)
+    model = SplatModel(truth_gaussians(center=center), blend, blend == "linear", 0, 0.02, 2)
     (folder / "images").mkdir(parents=True)
     frames = []
     for index in range(views):
@@ -99,6 +99,30 @@ def write_capture(folder: Path, views=12, blend="srgb", center=(0.0, 0.0, 0.0), 
     colors = np.clip(0.5 + 0.28 * truth.values["sh0"], 0, 1)
     write_points(folder / "points.ply", truth.values["means"] + truth.center, np.rint(colors * 255).astype(np.uint8))
     return folder
+
+
+def rescale_capture(folder: Path, target: Path, unit: float) -> Path:
+    """The capture in a world whose unit is 1 / ``unit`` of the original's: camera positions and seed points are multiplied by it."""
+    import json
+    import shutil
+
+    from engine.formats.points import read_points, write_points
+
+    shutil.copytree(folder, target)
+    table = json.loads((target / "transforms.json").read_text())
+    for frame in table["frames"]:
+        for row in frame["transform_matrix"][:3]:
+            row[3] *= unit
+    (target / "transforms.json").write_text(json.dumps(table))
+    cloud = read_points(target / "points.ply")
+    write_points(target / "points.ply", cloud.positions * unit, cloud.colors)
+    return target
+
+
+@pytest.fixture(scope="session")
+def capture_rescaler():
+    """:func:`rescale_capture`."""
+    return rescale_capture
 
 
 @pytest.fixture(scope="session")

@@ -150,7 +150,7 @@ def test_a_cloud_of_anything_looks_the_same(tmp_path, degree):
         antialias=False,
     )
     write_splats(tmp_path / "cloud.ply", splats)
-    model = SplatModel(Gaussians.from_splats(splats), "srgb", False, degree, 1)
+    model = SplatModel(Gaussians.from_splats(splats), "srgb", False, degree, 0.02, 1)
     background = np.array([0.2, 0.5, 0.9])
     ours, _ = model.render(Camera(90, 70, 75.0, 75.0, 45.0, 35.0, pose), background)
     theirs = view(read_ply(tmp_path / "cloud.ply"), pose, 90, 70, 75.0, background)

@@ -18,8 +18,9 @@ from engine.formats.splats import write_splats
 CENTER = np.array([4.0, -2.0, 1.0])
 
 
-def balls(center):
-    """Gaussians that lie flat and densely on two balls: a large one, and a far smaller one that floats beside it."""
+def balls(center, unit=1.0):
+    """Gaussians that lie flat and densely on two balls: a large one, and a far smaller one that floats beside it. All lengths are
+    multiplied by ``unit``."""
     from engine.splats.gaussians import Gaussians
 
     rng, f = np.random.default_rng(0), np.float32
@@ -31,8 +32,8 @@ def balls(center):
     quats = np.c_[1 + normals[:, 2], -normals[:, 1], normals[:, 0], np.zeros(3000)]
     sizes = np.where(small, 0.01, 0.03)
     values = {
-        "means": means.astype(f),
-        "log_scales": np.log(np.c_[sizes, sizes, np.full(3000, 1e-3)]).astype(f),
+        "means": (unit * means).astype(f),
+        "log_scales": np.log(unit * np.c_[sizes, sizes, np.full(3000, 1e-3)]).astype(f),
         "quats": quats.astype(f),
         "opacity_logits": np.full(3000, 4.0, f),
         "sh0": np.tile([1.2, 0.2, -0.8], (3000, 1)).astype(f),
@@ -41,23 +42,21 @@ def balls(center):
     return Gaussians(values, np.array(center))
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A result with the balls, and the capture that it might have been made from."""
+def write_balls(folder, unit=1.0):
+    """Writes a result with the balls, and the capture that it might have been made from, into a folder; returns the result's."""
     from PIL import Image
 
     from engine.methods.splat import SplatModel
 
-    folder = tmp_path_factory.mktemp("balls")
-    model, frames = SplatModel(balls(CENTER), "linear", True, 0, 2), []
+    model, frames = SplatModel(balls(unit * CENTER, unit), "linear", True, 0, 0.01 * unit, 2), []
     (folder / "capture" / "images").mkdir(parents=True)
     for index in range(24):
         height, angle = -0.9 + 1.8 * index / 23, 2.4 * index
-        away = 2.2 * np.array([np.sqrt(1 - height**2) * np.cos(angle), np.sqrt(1 - height**2) * np.sin(angle), height])
+        away = 2.2 * unit * np.array([np.sqrt(1 - height**2) * np.cos(angle), np.sqrt(1 - height**2) * np.sin(angle), height])
         back = away / np.linalg.norm(away)
         right = np.cross([0, 0, 1], back) / np.linalg.norm(np.cross([0, 0, 1], back))
         pose = np.eye(4)
-        pose[:3, :3], pose[:3, 3] = np.stack([right, np.cross(back, right), back], axis=1), CENTER + away
+        pose[:3, :3], pose[:3, 3] = np.stack([right, np.cross(back, right), back], axis=1), unit * CENTER + away
         display, alpha = model.render(Camera(96, 96, 110.0, 110.0, 48.0, 48.0, pose), np.zeros(3))
         codes = np.concatenate([display / np.maximum(display.max(), 1e-3), alpha[None]]).clip(0, 1)
         Image.fromarray(np.rint(codes * 255).astype(np.uint8).transpose(1, 2, 0)).save(folder / "capture" / "images" / f"{index:02d}.png")
@@ -67,9 +66,15 @@ def finished(tmp_path_factory):
     (folder / "capture" / "transforms.json").write_text(json.dumps(table))
     (folder / "result").mkdir()
     write_splats(folder / "result" / "splats.ply", model.gaussians.splats("linear", True))
-    result = Result("done", "splat", str(folder / "capture"), antialias=True, bounds=(tuple(CENTER - 0.6), tuple(CENTER + 0.8)))
+    box = tuple(unit * (CENTER - 0.6)), tuple(unit * (CENTER + 0.8))
+    result = Result("done", "splat", str(folder / "capture"), antialias=True, bounds=box, near=model.near)
     write_result(folder / "result", result.with_artifact("splats", "splats.ply"))
     return folder / "result"
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return write_balls(tmp_path_factory.mktemp("balls"))
 
 
 @pytest.fixture
@@ -111,6 +116,20 @@ def test_the_proxy_stands_on_the_floor(result):
     world = proxy.positions @ proxy.placement[:3, :3].T + proxy.placement[:3, 3]
     assert np.abs(np.linalg.norm(world - CENTER, axis=1) - 0.5).max() < 0.03
     assert any("albedo" in event.get("message", "") for event in events(result))
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e3])
+def test_proxies_do_not_depend_on_the_unit_of_the_world(result, tmp_path, unit):
+    shapes = []
+    for folder in (result, write_balls(tmp_path / "rescaled", unit)):
+        assert cli.main(["surface", str(folder), "--cells", "48"]) == 0
+        assert cli.main(["proxy", str(folder), "--faces", "1000", "--texture", "64", "--hull", "box"]) == 0
+        shapes.append((read_mesh(folder / "mesh.glb").vertices.positions, read_proxy(folder / "proxy.glb"), read_result(folder).dimensions))
+    (fine, proxy, size), (fine2, proxy2, size2) = shapes
+    assert abs(len(fine2) / len(fine) - 1) < 0.02
+    np.testing.assert_allclose(np.percentile(fine2, (0, 50, 100), axis=0) / unit, np.percentile(fine, (0, 50, 100), axis=0), atol=0.01)
+    np.testing.assert_allclose(np.array(size2) / unit, size, rtol=0.01)
+    np.testing.assert_allclose(np.ptp(proxy2.positions, axis=0) / unit, np.ptp(proxy.positions, axis=0), rtol=0.01)
 
 
 def test_the_proxy_makes_the_surface_where_there_is_none(result):

@@ -15,7 +15,7 @@ from engine.formats.capture import read_capture
 from engine.kernels.project import cpu as project
 from engine.kernels.project import reference as project_reference
 from engine.kernels.rasterize import reference as rasterize_reference
-from engine.methods.splat import NEAR, SplatTrainer
+from engine.methods.splat import SplatTrainer
 from engine.splats.gaussians import Gaussians
 from engine.splats.loss import normal_loss
 from engine.splats.renderer import Renderer
@@ -118,7 +118,7 @@ def test_training_comes_closer_to_captured_normals(capture_writer, truth, tmp_pa
     frames = {frame.name: frame for frame in read_capture(folder).frames}
     for entry in table["frames"]:
         name = entry["file_path"].removeprefix("images/")
-        image = renderer.render(truth, frame_camera(frames[name]), np.zeros(3), degree=0, antialias=False, near=NEAR)
+        image = renderer.render(truth, frame_camera(frames[name]), np.zeros(3), degree=0, antialias=False, near=0.02)
         normals = renderer.normals(truth) * (image[3] < 0.5)
         entry["normal_file_path"] = f"normals/{name}.npy"
         np.save(folder / entry["normal_file_path"], normals.transpose(1, 2, 0))

@@ -185,8 +185,8 @@ def check_both_color_spaces(folder, capture):
     assert model.blend == "linear"
     np.testing.assert_array_equal(model.gaussians.values["sh0"], linear.sh[:, 0])
     # A viewer that composites sRGB values, in which soft blobs mix differently: no refit of colors undoes that.
-    viewer = SplatModel(Gaussians.from_splats(published), "srgb", result.antialias, published.degree, 1)
-    unconverted = SplatModel(Gaussians.from_splats(linear), "srgb", result.antialias, linear.degree, 1)
+    viewer = SplatModel(Gaussians.from_splats(published), "srgb", result.antialias, published.degree, result.near, 1)
+    unconverted = SplatModel(Gaussians.from_splats(linear), "srgb", result.antialias, linear.degree, result.near, 1)
     views = load_views(read_capture(capture), "test")
     trained, shown, wrong = (score(each, views, each.blend, lambda *_: None)["psnr"] for each in (model, viewer, unconverted))
     assert shown > trained - 5 and shown > wrong + 5, (trained, shown, wrong)
