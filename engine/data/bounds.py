@@ -10,7 +10,6 @@ import numpy as np
 
 from ..cameras import Camera, project, ray_matrix
 from ..contract.capture import Capture
-from ..contract.errors import UserError
 from .views import View
 
 # Half the diagonal of a side of the scene's box, in half sides: a thing that fills its pictures fits into this ball.
@@ -87,23 +86,6 @@ def facing_points(capture: Capture, views: Sequence[View]) -> np.ndarray | None:
         directions = (corners * (camera.width, camera.height, 1)) @ ray_matrix(camera).T
         found += [camera.position + depth * directions for depth in (near, far)]
     return np.concatenate(found)
-
-
-def check_parallax(views: Sequence[View]) -> None:
-    """Refuses views from which no depth can be learnt.
-
-    Raises:
-        UserError: there is one, or all are from one place.
-    """
-    places = np.array([view.camera.position for view in views])
-    if len(views) == 1:
-        raise UserError(
-            "There is only one view to train on, and from one view no depth can be learnt.", "Add pictures from other places.", "bad_input"
-        )
-    if np.ptp(places, axis=0).max() <= 1e-6 * max(1.0, float(np.abs(places).max())):
-        raise UserError(
-            "All cameras stand in one place, and from one place no depth can be learnt.", "Add pictures from other places.", "bad_input"
-        )
 
 
 def _point_depths(points: np.ndarray | None, views: Sequence[View]) -> list[np.ndarray]:

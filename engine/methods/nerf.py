@@ -25,7 +25,7 @@ from ..contract.parsing import parse_json
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping, to_mapping
 from ..contract.settings import NerfSettings, TrainSettings
-from ..data.bounds import Bounds, check_parallax, facing_points, find_bounds
+from ..data.bounds import Bounds, facing_points, find_bounds
 from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
 from ..data.saved import check_same_views, saved_array
@@ -175,7 +175,6 @@ class NerfTrainer(NerfModel):
 
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         check_nerf(settings.nerf)
-        check_parallax(views)
         torch.set_num_threads(workers)
         self.settings, self.views, self.minutes = settings.nerf, views, settings.minutes
         self.seed = settings.seed

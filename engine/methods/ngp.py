@@ -26,7 +26,7 @@ from ..contract.parsing import parse_json
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping
 from ..contract.settings import NgpSettings, TrainSettings
-from ..data.bounds import check_parallax, facing_points
+from ..data.bounds import facing_points
 from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
 from ..data.saved import check_same_views, saved_array
@@ -182,7 +182,6 @@ class NgpTrainer(NgpModel):
     count, note, near = None, "", 0.0
 
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
-        check_parallax(views)
         torch.set_num_threads(workers)
         self.settings, self.views = settings.ngp, views
         self.rng = np.random.default_rng(settings.seed)

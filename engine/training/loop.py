@@ -18,6 +18,7 @@ from ..contract.events import started
 from ..contract.result import CHECKPOINT, METRICS, PREVIEWS, Result
 from ..contract.schema import to_mapping
 from ..contract.settings import TrainSettings
+from ..data.poses import check_poses
 from ..data.up import up_of_capture
 from ..data.views import View, load_views, shrunk
 from ..formats.capture import capture_folder, read_capture
@@ -115,7 +116,7 @@ def _train(job: Run, folder: ResultFolder) -> Result:
         # What can be wrong with the input is said before kernels are compiled, which takes minutes once.
         saved = read_checkpoint(folder.path, settings.method) if job.resume else None
         capture = read_capture(source)
-        for warning in capture.warnings:
+        for warning in (*capture.warnings, *check_poses(capture)):
             report("warning", message=warning)
         views, test = _load(capture, stage_progress("load"), 1 / settings.downscale)
         if not compiling.is_compiled():
@@ -154,9 +155,8 @@ def _train(job: Run, folder: ResultFolder) -> Result:
 def _load(capture: Capture, progress, scale: float) -> tuple[list[View], list[View]]:
     frames = len(capture.frames)
     views = load_views(capture, "train", scale=scale, progress=lambda done, _: progress(done, frames))
-    if not views:
-        raise UserError(f"{capture.folder} has no view to train on.", "Capture more views.")
-    test = load_views(capture, "test", scale=scale, progress=lambda done, _: progress(len(views) + done, frames))
+    alpha = views[0].image.shape[2] == 4
+    test = load_views(capture, "test", scale=scale, alpha=alpha, progress=lambda done, _: progress(len(views) + done, frames))
     return views, test
 
 

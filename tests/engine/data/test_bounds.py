@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from engine.cameras import Camera, project, rigid_pose
 from engine.contract.capture import Capture, Frame
-from engine.contract.errors import UserError
-from engine.data.bounds import Bounds, check_parallax, find_bounds
+from engine.data.bounds import Bounds, find_bounds
 from engine.data.views import View
 
 
@@ -74,13 +73,3 @@ def test_where_nothing_is_known_rays_reach_from_close_by_to_far_behind(tmp_path)
         assert found.near == pytest.approx(0.2) and found.far == pytest.approx(32)
     blind = [replace(view, depth=np.zeros((30, 40), np.float32)) for view in around()]
     assert find_bounds(capture(tmp_path), blind, np.full((20, 3), np.nan), np.zeros(3), 1.0).near == pytest.approx(0.2)
-
-
-def test_one_view_or_one_place_is_refused():
-    views = around()
-    check_parallax(views)
-    with pytest.raises(UserError, match="only one view"):
-        check_parallax(views[:1])
-    still = [replace(view, camera=replace(view.camera, camera_to_world=views[0].camera.camera_to_world)) for view in views]
-    with pytest.raises(UserError, match="one place"):
-        check_parallax(still)

@@ -243,4 +243,4 @@ def test_one_picture_is_refused_in_a_sentence(llff, tmp_path, capsys):
     Image.open(llff / "images" / "0.png").save(folder / "images" / "0.png")
     np.save(folder / "poses_bounds.npy", np.load(llff / "poses_bounds.npy")[:1])
     assert cli.main(["train", str(folder), "--out", str(tmp_path / "out"), "--method", "nerf", "--steps", "5", *SMALL]) == 1
-    assert "only one view" in capsys.readouterr().err
+    assert "a single training view" in capsys.readouterr().err

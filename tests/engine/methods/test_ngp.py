@@ -131,14 +131,6 @@ def test_pictures_are_made_of_averages_of_the_last_steps(small_capture):
     assert np.array_equal(made.render(view.camera, np.ones(3))[0], shown)
 
 
-def test_views_from_one_place_or_a_single_one_are_refused_in_a_sentence(small_capture):
-    capture = read_capture(small_capture)
-    views = load_views(capture, "train")
-    for some, said in ((views[:1], "only one view"), ([views[0], replace(views[1], camera=views[0].camera)], "one place")):
-        with pytest.raises(UserError, match=said):
-            new_trainer(TrainSettings(method="ngp", ngp=SMALL), capture, some, "srgb", 2)
-
-
 @pytest.mark.parametrize("away, stated", [(2.0, False), (5.0, True)])
 def test_views_that_all_face_one_way_are_learnt_with_bounds_and_without(tmp_path, away, stated):
     views, frames = [], []
