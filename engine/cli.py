@@ -128,7 +128,7 @@ def eval_(
             known = folder.old
             folder.claim(METRICS)
         scale = 1 / from_mapping(TrainSettings, known.settings, "settings").downscale
-        views = load_views(read_capture(Path(known.capture)), split, scale=scale)
+        views = load_views(read_capture(Path(known.capture)), split, scale=scale, alpha=known.background == "white")
         if not views:
             raise UserError(f"{known.capture} has no {split} views.", "Try --split train.")
         model = load_model(path, known, devices.threads(0))

@@ -57,6 +57,15 @@ def read_upright(file: Path) -> Image.Image:
     return _displayed(_loaded(_open(file), file, turned=True), file)
 
 
+def is_transparent(file: Path) -> bool:
+    """Whether an image has a pixel that is not opaque; False if it cannot be read. Files without alpha are not decoded."""
+    try:
+        image = _open(file)
+        return _has_alpha(image) and _displayed(_loaded(image, file, turned=False), file).getextrema()[3][0] < 255
+    except UserError:
+        return False
+
+
 def read_mask(file: Path, width: int, height: int) -> np.ndarray:
     """Reads a mask as uint8 [H, W]; 0 is left out of training. Arguments and errors as in :func:`read_picture`."""
     image = _fitted(_open(file), file, width, height)
@@ -93,6 +102,10 @@ def unit_normals(normals: np.ndarray) -> np.ndarray:
         length = np.sqrt((normals * normals).sum(axis=0))
         known = np.isfinite(length) & (length > 1e-3)
         return np.where(known, np.ascontiguousarray(normals) / np.where(known, length, 1), np.float32(0))
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
 
 
 def _read_numbers(file: Path, dimensions: int, what: str) -> np.ndarray:
@@ -179,8 +192,7 @@ def _displayed(image: Image.Image, file: Path) -> Image.Image:
         image = Image.fromarray(np.clip(np.round(levels / 257), 0, 255).astype(np.uint8))
     if image.mode == "F":
         raise UserError(f"{file} holds numbers instead of display colors.", "Save it as an 8-bit PNG.")
-    transparent = image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
-    mode = "RGBA" if transparent else "RGB"
+    mode = "RGBA" if _has_alpha(image) else "RGB"
     try:
         return image if image.mode == mode else image.convert(mode)
     except _DAMAGED:

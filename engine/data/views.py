@@ -16,7 +16,7 @@ from ..cameras import Camera, distort, undistorted_camera
 from ..contract.capture import Capture, Frame
 from ..contract.errors import UserError
 from ..formats.pictures import same_shape
-from .pictures import read_depth, read_mask, read_normals, read_picture, unit_normals
+from .pictures import is_transparent, read_depth, read_mask, read_normals, read_picture, unit_normals
 
 # Undistortion maps that are kept: as many lenses as a rig has.
 _MAX_MAPS = 4
@@ -39,17 +39,19 @@ def load_views(
     split: Literal["train", "test"],
     *,
     scale: float = 1.0,
+    alpha: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[View]:
     """Loads the pictures of a capture.
 
     Distorted ones are undistorted, and cropped to what the lens really showed. Either all pictures come with alpha or none: it is
-    dropped where every picture is opaque.
+    dropped where every picture of the capture, of whichever split, is opaque.
 
     Args:
         capture: what was read from the folder.
         split: which half.
         scale: size of the pictures in memory, as a share of the files'; at most 1.
+        alpha: whether they come with alpha, where that is known from the other half or a result.
         progress: called with (done, all) after each picture.
 
     Raises:
@@ -62,7 +64,10 @@ def load_views(
         views.append(_load(frame, scale, maps))
         if progress is not None:
             progress(index + 1, len(frames))
-    if any(view.image.shape[2] == 4 and view.image[..., 3].min() < 255 for view in views):
+    if alpha is None:
+        alpha = any(view.image.shape[2] == 4 and view.image[..., 3].min() < 255 for view in views)
+        alpha = alpha or any(is_transparent(frame.image) for frame in capture.split("test" if split == "train" else "train"))
+    if alpha:
         return [view if view.image.shape[2] == 4 else replace(view, image=_opaque(view.image)) for view in views]
     return [view if view.image.shape[2] == 3 else replace(view, image=np.ascontiguousarray(view.image[..., :3])) for view in views]
 

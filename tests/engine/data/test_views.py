@@ -65,6 +65,14 @@ def test_alpha_is_kept_for_all_or_dropped_for_all(tmp_path):
     assert [view.image.shape[2] for view in views] == [4, 4] and (views[1].image[..., 3] == 255).all()
 
 
+@pytest.mark.parametrize("clear", [0, 1])
+def test_alpha_of_either_split_counts_for_both(tmp_path, clear):
+    pictures = [noise(seed) for seed in range(3)]
+    pictures[clear] = noise(clear, 4)
+    capture = capture_of(tmp_path, pictures)
+    assert {view.image.shape[2] for split in ("train", "test") for view in load_views(capture, split)} == {4}
+
+
 def test_pictures_of_another_size_take_their_camera_along(tmp_path):
     pictures = [noise(0, 3, 24, 32)] * 2
     camera = load_views(capture_of(tmp_path, pictures), "train")[0].camera
