@@ -32,7 +32,7 @@ from ..data.saved import check_same_views, saved_array
 from ..data.scene import scene_box, seed_positions
 from ..data.views import View
 from ..fields import light
-from ..fields.cost import Cost, duration
+from ..fields.cost import TRAINING, Cost, duration
 from ..fields.ndc import Frustum
 from ..fields.occupancy import OccupancyGrid
 from ..fields.renderer import PaperRenderer, Rays, Renderer
@@ -236,6 +236,11 @@ class NerfTrainer(NerfModel):
     def pixel_seconds(self) -> float:
         """See :class:`engine.methods.Trainer`."""
         return self.cost.sample * self.renderer.ray_samples / self.cost.rate
+
+    @property
+    def trained_pixels(self) -> float:
+        """See :class:`engine.methods.Trainer`."""
+        return float(self.steps_done * self.settings.rays * TRAINING)
 
     @property
     def ending_seconds(self) -> float:

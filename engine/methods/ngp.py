@@ -179,7 +179,7 @@ def load_ngp_model(folder: Path, result: Result, workers: int) -> NgpModel:
 class NgpTrainer(NgpModel):
     """Trains a field on posed views."""
 
-    count, note, near = None, "", 0.0
+    count, trained_pixels, note, near = None, 0.0, "", 0.0
 
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         torch.set_num_threads(workers)

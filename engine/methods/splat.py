@@ -87,7 +87,7 @@ def load_splat_model(folder: Path, result: Result, workers: int) -> SplatModel:
 class SplatTrainer(SplatModel):
     """Trains gaussians on posed views."""
 
-    pixel_seconds, note = 0.0, ""
+    pixel_seconds, trained_pixels, note = 0.0, 0.0, ""
 
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         self.settings, self.views = settings.splat, views

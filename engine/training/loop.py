@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -31,7 +32,7 @@ from .checkpoint import FIRST_CHECKPOINT, FullDisk, checkpoint_wait, read_checkp
 from .ending import Cancelled
 from .folder import ResultFolder, opened
 from .reporting import Reporter
-from .scoring import background, record, score, truth
+from .scoring import background, record, scorable, score, truth, which_views
 
 DEFAULT_MINUTES = 3.0
 _REPORT_EVERY = 0.5
@@ -46,8 +47,10 @@ _FIRST_SIDE = 64
 _COMPARING = 1e-6
 # Otherwise previews take at most this share of the time.
 _SHARE = 0.02
-# Held-out views that would take a larger share of a run by the clock are scored only in part; the command eval scores them all.
+# Scores take at most this share of a run: of its time, or of the work of its steps. The command eval scores all views.
 _SCORING_SHARE = 0.1
+# But so many pixels are always scored, or so many seconds spent on it.
+_MIN_SCORED_PIXELS, _MIN_SCORING_SECONDS = 1 << 16, 2.0
 
 
 @dataclass
@@ -236,12 +239,14 @@ def _preview_view(trainer: Trainer, view: View) -> View:
     return view if seconds <= _PREVIEW_SECONDS else shrunk(view, (_PREVIEW_SECONDS / seconds) ** 0.5)
 
 
-def _affordable(trainer: Trainer, test: list[View], seconds: float) -> list[View]:
-    """Those test views, spread evenly, that can be scored in a time; one at least."""
-    if not test or not trainer.pixel_seconds:
-        return test
-    count = min(max(int(seconds / _scoring(trainer, test) * len(test)), 1), len(test))
-    return [test[index * len(test) // count] for index in range(count)]
+def _affordable_pixels(trainer: Trainer, budget: Budget) -> float:
+    """How many pixels of held-out views are scored: what fits into the time that is left or, so that the same steps always give the same
+    scores, a share of the pixels that the steps could have rendered.
+    """
+    if budget.seconds is None:
+        return max(_SCORING_SHARE * trainer.trained_pixels, _MIN_SCORED_PIXELS) if trainer.trained_pixels else math.inf
+    seconds = max(budget.seconds - budget.clock.seconds(), _MIN_SCORING_SECONDS)
+    return seconds / (trainer.pixel_seconds + _COMPARING) if trainer.pixel_seconds else math.inf
 
 
 def _write_artifacts(folder: ResultFolder, trainer: Trainer, clock: Clock, patient: bool) -> None:
@@ -294,16 +299,14 @@ def _score(folder: ResultFolder, trainer: Trainer, test: list[View], budget: Bud
 
     if not test or asked_to_end():
         return
-    chosen = test
-    if budget.seconds is not None:
-        chosen = _affordable(trainer, test, budget.seconds - clock.seconds())
-        if len(chosen) < len(test):
-            report("warning", message=f"Only {len(chosen)} of {len(test)} held-out views were scored in the time; eval scores them all.")
+    chosen, factor = scorable(test, _affordable_pixels(trainer, budget))
     try:
         scores = score(trainer, chosen, trainer.blend, progress)
     except Cancelled:
         return
     count = {} if trainer.count is None else {"count": trainer.count}
-    result = record(folder, replace(folder.result, metrics=count), scores, len(test))
+    result = record(folder, replace(folder.result, metrics=count), scores, len(test), factor)
+    if len(chosen) < len(test) or factor < 1:
+        report("warning", message=f"Rendering takes long, so the scores are of {which_views(result.metrics)}. The command eval scores all.")
     for name, value in result.metrics.items():
         report("metric", name=name, value=value)

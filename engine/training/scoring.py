@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from .. import metrics
 from ..contract.result import METRICS, Result, replacing
-from ..data.views import View
+from ..data.views import View, shrunk
 from ..kernels.photometric import cpu as photometric
 from ..methods import Model
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from .folder import ResultFolder
 
 
+# Shorter side of the smallest view that is scored, px: the window of SSIM has 11.
+_MIN_SIDE = 32
 # What images of this program say of their origin.
 SOFTWARE = "Reconstruct"
 _ORIGIN = PngInfo()
@@ -42,7 +44,7 @@ def background(view: View) -> np.ndarray:
 
 
 def score(model: Model, views: list[View], blend: str, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """PSNR (dB) and SSIM of each view and their means: {"psnr", "ssim", "views": [{"name", "psnr", "ssim"}]}.
+    """PSNR (dB) and SSIM of each view and their means: {"psnr", "ssim", "views": [{"name", "width", "height", "psnr", "ssim"}]}.
 
     Args:
         progress: called with (done, all) before the first view and after each.
@@ -53,24 +55,51 @@ def score(model: Model, views: list[View], blend: str, progress: Callable[[int, 
     for index, view in enumerate(views):
         display, _ = model.render(view.camera, background(view))
         target = truth(view, blend)
-        rows.append({"name": view.name, "psnr": metrics.psnr(display, target), "ssim": metrics.ssim(display, target)})
+        size = {"width": view.camera.width, "height": view.camera.height}
+        rows.append({"name": view.name, **size, "psnr": metrics.psnr(display, target), "ssim": metrics.ssim(display, target)})
         if progress is not None:
             progress(index + 1, len(views))
     means = {name: float(np.mean([row[name] for row in rows])) for name in ("psnr", "ssim")} if rows else {}
     return {**means, "views": rows}
 
 
-def record(folder: ResultFolder, result: Result, scores: dict[str, Any], held_out: int) -> Result:
-    """Writes scores of held-out views, ``held_out`` in all, into metrics.json and their means into the result."""
-    write_metrics(folder.path, {**scores, "views_held_out": held_out})
-    means = {"psnr": scores["psnr"], "ssim": scores["ssim"], "views": len(scores["views"]), "views_held_out": held_out}
-    return folder.made("metrics", METRICS, replace(result, metrics={**result.metrics, **means}))
+def scorable(views: Sequence[View], pixels: float) -> tuple[list[View], float]:
+    """The views to score where not all may be rendered.
+
+    Args:
+        views: at least one. pixels: how many may be rendered in all.
+
+    Returns:
+        Some of the views, spread evenly over all; and 1. If not even one view is small enough: that view in fewer pixels, and the factor
+        by which its sides are smaller.
+    """
+    sizes = [view.camera.width * view.camera.height for view in views]
+    for count in range(len(views), 0, -1):
+        chosen = [index * len(views) // count for index in range(count)]
+        if sum(sizes[index] for index in chosen) <= pixels:
+            return [views[index] for index in chosen], 1.0
+    side = min(views[0].camera.width, views[0].camera.height)
+    factor = min(max((pixels / sizes[0]) ** 0.5, _MIN_SIDE / side), 1.0)
+    return [shrunk(views[0], factor) if factor < 1 else views[0]], factor
+
+
+def record(folder: ResultFolder, result: Result, scores: dict[str, Any], held_out: int, factor: float = 1.0) -> Result:
+    """Writes scores of held-out views, ``held_out`` in all, into metrics.json and their means into the result. ``factor`` is by how much
+    the sides of the scored views were smaller than those of training views.
+    """
+    about = {"views_held_out": held_out} | ({"views_factor": factor} if factor < 1 else {})
+    write_metrics(folder.path, {**scores, **about})
+    means = {"psnr": scores["psnr"], "ssim": scores["ssim"], "views": len(scores["views"]), **about}
+    others = {name: value for name, value in result.metrics.items() if name != "views_factor"}
+    return folder.made("metrics", METRICS, replace(result, metrics={**others, **means}))
 
 
 def which_views(metrics: Mapping[str, float]) -> str:
     """What the means of a result are of, in words."""
     scored, held_out = (int(metrics.get(name, 0)) for name in ("views", "views_held_out"))
-    return f"{scored} of {held_out} held-out views" if scored < held_out else f"{scored} held-out view{'s' * (scored != 1)}"
+    which = f"{scored} of {held_out} held-out views" if scored < held_out else f"{scored} held-out view{'s' * (scored != 1)}"
+    factor = metrics.get("views_factor", 1.0)
+    return which if factor >= 1 else f"{which} at {factor:.0%} of {'its' if scored == 1 else 'their'} width"
 
 
 def write_metrics(folder: Path, scores: dict[str, Any]) -> None:

@@ -10,15 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from engine import acceleration, cli
+from engine.cameras import Camera
 from engine.contract.events import read_new
 from engine.contract.result import read_result
+from engine.data.views import View
 from engine.fields import renderer
 from engine.formats.meshes import Mesh
 from engine.formats.points import PointCloud, read_points
 from engine.methods.nerf import NerfTrainer
+from engine.training import scoring
 
 SMALL = [
     "--nerf.width", "16", "--nerf.depth", "2", "--nerf.coarse-samples", "8", "--nerf.fine-samples", "8", "--nerf.rays", "64",
@@ -79,6 +84,42 @@ def test_the_same_steps_give_the_same_bytes(small_capture, tmp_path):
         assert cli.main(["train", str(small_capture), "--out", str(tmp_path / name), "--method", "nerf", "--steps", "20", *SMALL]) == 0
     for file in ("field.safetensors", "points.ply"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_steps_bound_scoring_and_its_size_is_named(small_capture, tmp_path, monkeypatch, capsys):
+    from engine.training import loop
+
+    # Half of a held-out view, whose size is 24 × 20.
+    monkeypatch.setattr(loop, "_MIN_SCORED_PIXELS", 240)
+    monkeypatch.setattr(loop, "_SCORING_SHARE", 0.0)
+    monkeypatch.setattr(scoring, "_MIN_SIDE", 11)
+    arguments = ["train", str(small_capture), "--method", "nerf", "--steps", "3", *SMALL, "--out"]
+    for name in ("one", "two"):
+        assert cli.main([*arguments, str(tmp_path / name)]) == 0
+    assert "1 of 2 held-out views at 71% of its width" in capsys.readouterr().out
+    # What is scored does not depend on the clock.
+    assert (tmp_path / "one" / "metrics.json").read_bytes() == (tmp_path / "two" / "metrics.json").read_bytes()
+    scores = json.loads((tmp_path / "one" / "metrics.json").read_text())
+    assert [(row["width"], row["height"]) for row in scores["views"]] == [(17, 14)]
+    warnings = [event.values["message"] for event in read_new(tmp_path / "one" / "events.jsonl")[0] if event.kind == "warning"]
+    assert any("1 of 2 held-out views at 71% of its width" in message for message in warnings)
+    assert cli.main(["eval", str(tmp_path / "one")]) == 0
+    known = read_result(tmp_path / "one").metrics
+    assert known["views"] == 2 and "views_factor" not in known
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 12), st.floats(0, 4e4))
+def test_scorable_views_fit_and_are_spread(count, pixels):
+    camera = Camera(64, 48, 60.0, 60.0, 32.0, 24.0, np.eye(4))
+    views = [View(str(index), camera, np.zeros((48, 64, 3), np.uint8)) for index in range(count)]
+    chosen, factor = scoring.scorable(views, pixels)
+    sizes = [view.image.shape[0] * view.image.shape[1] for view in chosen]
+    if factor == 1:
+        assert sum(sizes) <= pixels and (len(chosen) == count or sum(sizes) + 64 * 48 > pixels)
+        assert len({view.name for view in chosen}) == len(chosen) and chosen[0].name == "0"
+    else:
+        assert len(chosen) == 1 and min(chosen[0].image.shape[:2]) >= 32 and (sizes[0] <= 1.1 * pixels or sizes[0] < 43 * 33)
 
 
 def test_a_time_budget_is_kept_and_what_was_not_scored_is_said(small_capture, tmp_path, monkeypatch):
@@ -144,6 +185,7 @@ from engine.contract.settings import NerfSettings, TrainSettings
 from engine.data.views import load_views
 from engine.formats.capture import read_capture
 from engine.methods.nerf import NerfTrainer
+from engine.training import scoring
 devices.has_bfloat16 = lambda device: sys.argv[2] == "bfloat16"
 small = NerfSettings(width=32, depth=2, coarse_samples=8, fine_samples=8, rays=64, precision="ipex")
 capture = read_capture(Path(sys.argv[1]))
