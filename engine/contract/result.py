@@ -174,7 +174,7 @@ def replacing(file: Path) -> Iterator[Path]:
         _replace(temporary, file)
     except OSError as error:
         if is_full_disk(error):
-            raise UserError(f"The disk is full: {file} could not be written.", "Free some space, then resume.", "disk_full") from None
+            raise UserError(f"The disk is full: {file} could not be written.", "Free some space, then try again.", "disk_full") from None
         raise
     finally:
         temporary.unlink(missing_ok=True)

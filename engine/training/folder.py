@@ -94,13 +94,14 @@ class ResultFolder:
         """Writes result.json."""
         if self.result is not None:
             result = replace(result, files=self.result.files)
-        self.result = result
         write_result(self.path, result)
+        self.result = result
 
     def end(self, result: Result) -> Result:
         """Writes result.json for the last time, without names that nothing was written to. Returns the result."""
-        files, self.result = self.result.files, None
-        self.write(replace(result, files=tuple(name for name in files if (self.path / name).is_file())))
+        files = tuple(name for name in self.result.files if (self.path / name).is_file())
+        self.result = replace(self.result, files=files)
+        self.write(result)
         return self.result
 
     def stop(self, status: Literal["cancelled", "failed"]) -> None:

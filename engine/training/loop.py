@@ -285,7 +285,9 @@ def _write_artifacts(folder: ResultFolder, trainer: Trainer, clock: Clock, patie
     else:
         kept += f"{', ' * bool(kept)}{CHECKPOINT}"
     if lost is not None:
-        raise UserError(f"{lost.message} {f'What was kept: {kept}.' if kept else 'Nothing was kept.'}", lost.hint, lost.code)
+        if not kept:
+            raise UserError(f"{lost.message} Nothing was kept.", "Free some space, then train again.", lost.code)
+        raise UserError(f"{lost.message} What was kept: {kept}.", "Free some space, then resume.", lost.code)
 
 
 def _score(folder: ResultFolder, trainer: Trainer, test: list[View], budget: Budget) -> None:
