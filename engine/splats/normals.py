@@ -59,13 +59,15 @@ def depth_slopes(
         ]
     ).transpose(2, 0, 1)
     axes = turn.astype(np.float64) @ axes
-    scales = np.exp(log_scales.astype(np.float64) - log_scales.max(axis=1, keepdims=True))
+    # A size of 0 has no logarithm, and none in relation to itself.
+    largest = np.maximum(log_scales.max(axis=1, keepdims=True).astype(np.float64), np.finfo(np.float32).min)
+    scales = np.exp(log_scales - largest)
     depth = means[:, 2].astype(np.float64)
     ray = means / depth[:, None]
     slant = ((axes * ray[:, :, None]).sum(axis=1) / np.maximum(scales, 1e-6) ** 2)[:, None] * axes
     slant = slant.sum(axis=2)
     change = -depth[:, None] * slant[:, :2] / (ray * slant).sum(axis=1, keepdims=True)
-    deviation = np.sqrt(((axes[:, 2] * scales) ** 2).sum(axis=1)) * np.exp(log_scales.max(axis=1).astype(np.float64))
+    deviation = np.sqrt(((axes[:, 2] * scales) ** 2).sum(axis=1)) * np.exp(largest[:, 0])
     return change[:, 0] / lens[0], change[:, 1] / lens[1], 2 * deviation
 
 

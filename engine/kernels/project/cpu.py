@@ -18,7 +18,7 @@ from .. import simd
 from ..adam.cpu import adam
 from ..math import OPTIONS, aligned
 from ..rasterize.cpu import V_COLUMNS
-from ..tiles.cpu import BLUE, CONIC_A, CONIC_B, CONIC_C, DEPTH, EXTENT, GREEN, OPACITY, RED, X, Y
+from ..tiles.cpu import BLUE, DEPTH, EXTENT, GREEN, OPACITY, PRECISION_X, PRECISION_Y, RED, SLOPE, X, Y
 from .harmonics import put, sh_basis, sh_slopes
 
 # Rows of the table. The harmonics follow the base colour, coefficient by coefficient, red, green and blue.
@@ -126,13 +126,21 @@ def _on_axes(j, r):
 
 
 @nb.njit(**OPTIONS)
+def _cross(a0, a1, a2, b0, b1, b2):
+    return a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0
+
+
+@nb.njit(**OPTIONS)
 def _covariance(v):
-    """V Vᵀ as a, b, c, and its determinant: ac - b^2 would lose all digits for a thin gaussian, the squared cross product does not."""
+    """V Vᵀ as a, b, c, its determinant, and the cross product of V's rows.
+
+    The determinant is the cross product's square: ac - b^2 would lose all digits of a thin gaussian.
+    """
     a = v[0] * v[0] + v[1] * v[1] + v[2] * v[2]
     b = v[0] * v[3] + v[1] * v[4] + v[2] * v[5]
     c = v[3] * v[3] + v[4] * v[4] + v[5] * v[5]
-    x, y, z = v[1] * v[5] - v[2] * v[4], v[2] * v[3] - v[0] * v[5], v[0] * v[4] - v[1] * v[3]
-    return a, b, c, x * x + y * y + z * z
+    cross = _cross(*v)
+    return a, b, c, cross[0] * cross[0] + cross[1] * cross[1] + cross[2] * cross[2], cross
 
 
 @nb.njit(parallel=True, **OPTIONS)
@@ -176,7 +184,7 @@ def forward(table, viewmat, position, lens, width, height, near, antialias, degr
                 simd.exp(row(table, LOG_SCALES + 1, i)),
                 simd.exp(row(table, LOG_SCALES + 2, i)),
             )
-            a, b, c, sharp = _covariance((t[0] * s0, t[1] * s1, t[2] * s2, t[3] * s0, t[4] * s1, t[5] * s2))
+            a, b, c, sharp, _ = _covariance((t[0] * s0, t[1] * s1, t[2] * s2, t[3] * s0, t[4] * s1, t[5] * s2))
             det = sharp + BLUR * (a + c) + BLUR * BLUR
             a, c = a + BLUR, c + BLUR
             if antialias:
@@ -186,16 +194,14 @@ def forward(table, viewmat, position, lens, width, height, near, antialias, degr
             sx, sy = gx * x + cx, gy * y + cy
             half_x, half_y = simd.sqrt(extent * a), simd.sqrt(extent * c)
             drawn = drawn & (extent > _0) & (sx + half_x >= _0) & (sx - half_x <= w) & (sy + half_y >= _0) & (sy - half_y <= h)
-            lanes = simd.bits(drawn)
-            for lane in range(simd.WIDTH):
-                visible[i + lane] = (lanes >> np.uint32(lane)) & np.uint32(1) != 0
-            if lanes == 0:
+            if not simd.any_of(drawn):
+                visible[i : i + simd.WIDTH] = False
                 continue
             put(made, X, sx)
             put(made, Y, sy)
-            put(made, CONIC_A, c / det)
-            put(made, CONIC_B, -b / det)
-            put(made, CONIC_C, a / det)
+            put(made, PRECISION_X, _1 / a)
+            put(made, SLOPE, b / a)
+            put(made, PRECISION_Y, a / det)
             put(made, OPACITY, opacity)
             put(made, DEPTH, z)
             put(made, EXTENT, extent)
@@ -211,7 +217,11 @@ def forward(table, viewmat, position, lens, width, height, near, antialias, degr
             put(made, RED, simd.larger(red, _0))
             put(made, GREEN, simd.larger(green, _0))
             put(made, BLUE, simd.larger(blue, _0))
+            # One color that is not finite would spoil the gradients of all gaussians in the same pixels.
+            light = red + green + blue
+            lanes = simd.bits(drawn & (light >= -_HUGE) & (light <= _HUGE))
             for lane in range(simd.WIDTH):
+                visible[i + lane] = (lanes >> np.uint32(lane)) & np.uint32(1) != 0
                 if visible[i + lane]:
                     for column in range(EXTENT + 1):
                         splats[i + lane, column] = made[column * simd.WIDTH + lane]
@@ -223,7 +233,7 @@ def _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias,
 
     Args:
         table … degree: as for forward; i: the first's column; seen: mask of those that are in the picture; bounds: of x/z and y/z.
-        v: [10 * 16], cotangents of x, y, conic a, b, c, opacity, red, green, blue, depth. basis, value: [16 * 16] scratch.
+        v: [10 * 16], cotangents of x, y, p_x, slope, p_y, opacity, red, green, blue, depth. basis, value: [16 * 16] scratch.
         gradient: [>= 11 + 3 (degree+1)^2, 16] receives the gradients, 0 where not seen.
     """
     fx, fy = lens[0], lens[1]
@@ -243,34 +253,34 @@ def _backward_vector(table, i, seen, viewmat, position, lens, bounds, antialias,
     j = _projected_axes(viewmat, gx, gy, ux, uy)
     t = _on_axes(j, r)
     n = (t[0] * s0, t[1] * s1, t[2] * s2, t[3] * s0, t[4] * s1, t[5] * s2)
-    a, b, c, sharp = _covariance(n)
-    det = sharp + BLUR * (a + c) + BLUR * BLUR
-    a_blurred, c_blurred = a + BLUR, c + BLUR
-    over = _1 / det
-    ka, kb, kc = c_blurred * over, -b * over, a_blurred * over
+    a, b, c, sharp, cross = _covariance(n)
+    over = _1 / (sharp + BLUR * (a + c) + BLUR * BLUR)
 
-    # Conic K = C^-1: dL/dC = -K (dL/dK) K, with the off-diagonal cotangent shared between its two places.
-    va, vb, vc = simd.load(v, 32), _HALF * simd.load(v, 48), simd.load(v, 64)
-    p0, p1 = ka * va + kb * vb, ka * vb + kb * vc
-    p2, p3 = kb * va + kc * vb, kb * vb + kc * vc
-    g_a, g_b, g_c = -(p0 * ka + p1 * kb), -(p0 * kb + p1 * kc), -(p2 * kb + p3 * kc)
+    # With X and Y for V's rows: p_x = 1 / (X X + BLUR), slope = p_x X Y, 1 / p_y = (Y Y + BLUR) - slope X Y. Of these, 1 / p_y has the
+    # derivatives 2 M by Y and -2 slope M by X, with M = Y - slope X, which is (X x Y) x X + BLUR Y, times p_x, without cancellation.
+    p_x = _1 / (a + BLUR)
+    slope, p_y = b * p_x, (a + BLUR) * over
+    k0, k1, k2 = _cross(*cross, n[0], n[1], n[2])
+    k3, k4, k5 = _cross(n[3], n[4], n[5], *cross)
+    by_x, by_slope, by_y = -_2 * p_x * p_x * simd.load(v, 32), p_x * simd.load(v, 48), -_2 * p_y * p_y * simd.load(v, 64)
+    along_x, along_m = by_x - slope * by_slope, by_slope - slope * by_y
+    m0, m1, m2 = p_x * (k0 + BLUR * n[3]), p_x * (k1 + BLUR * n[4]), p_x * (k2 + BLUR * n[5])
+    w0, w1, w2 = along_x * n[0] + along_m * m0, along_x * n[1] + along_m * m1, along_x * n[2] + along_m * m2
+    w3, w4, w5 = by_slope * n[0] + by_y * m0, by_slope * n[1] + by_y * m1, by_slope * n[2] + by_y * m2
 
     opacity = _1 / (_1 + simd.exp(-row(table, LOGITS, i)))
     v_opacity = simd.load(v, 80)
     if antialias:
         ratio = sharp * over
         compensation = simd.sqrt(simd.larger(ratio, _LEAST_RATIO))
-        # d sqrt(r) = (adj(C0) / |C1| - r C1^-1) : dC / (2 sqrt(r))
-        factor = simd.where(ratio > _LEAST_RATIO, v_opacity * opacity * _HALF / compensation, _0)
-        g_a = g_a + factor * (c * over - ratio * ka)
-        g_b = g_b + factor * (-b * over - ratio * kb)
-        g_c = g_c + factor * (a * over - ratio * kc)
+        # The ratio is |X x Y|^2 over the determinant, which adds BLUR (X X + Y Y) + BLUR^2 to that.
+        factor = simd.where(ratio > _LEAST_RATIO, v_opacity * opacity * over / compensation, _0)
+        by_cross, by_rows = factor * (_1 - ratio), -BLUR * factor * ratio
+        w0, w1, w2 = w0 + by_cross * k3 + by_rows * n[0], w1 + by_cross * k4 + by_rows * n[1], w2 + by_cross * k5 + by_rows * n[2]
+        w3, w4, w5 = w3 + by_cross * k0 + by_rows * n[3], w4 + by_cross * k1 + by_rows * n[4], w5 + by_cross * k2 + by_rows * n[5]
         v_opacity = v_opacity * compensation
     simd.store(gradient, 16 * LOGITS, simd.where(seen, v_opacity * opacity * (_1 - opacity), _0))
 
-    # C = V V^T: dL/dV = 2 G V.
-    w0, w1, w2 = _2 * (g_a * n[0] + g_b * n[3]), _2 * (g_a * n[1] + g_b * n[4]), _2 * (g_a * n[2] + g_b * n[5])
-    w3, w4, w5 = _2 * (g_b * n[0] + g_c * n[3]), _2 * (g_b * n[1] + g_c * n[4]), _2 * (g_b * n[2] + g_c * n[5])
     simd.store(gradient, 16 * LOG_SCALES, simd.where(seen, w0 * n[0] + w3 * n[3], _0))
     simd.store(gradient, 16 * (LOG_SCALES + 1), simd.where(seen, w1 * n[1] + w4 * n[4], _0))
     simd.store(gradient, 16 * (LOG_SCALES + 2), simd.where(seen, w2 * n[2] + w5 * n[5], _0))
@@ -369,7 +379,7 @@ def backward(table, viewmat, position, lens, width, height, antialias, degree, r
 
     Args:
         table … degree: as for forward. rank_of: [C] int32, place of each gaussian in depth order, -1 where it is not visible.
-        v_rows: [M, 10 or more] float32, cotangents of x, y, conic a, b, c, opacity, red, green, blue, depth in that order; four columns
+        v_rows: [M, 10 or more] float32, cotangents of x, y, p_x, slope, p_y, opacity, red, green, blue, depth in that order; four columns
             beyond V_COLUMNS are further ones of the quaternions.
         gradients: like the table, receives the gradients; rows of higher harmonics than ``degree`` are left as they are.
     """

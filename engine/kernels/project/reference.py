@@ -92,12 +92,12 @@ def project(
     axes = jacobian @ viewmat[:3, :3] @ rotation_matrices(quats) * log_scales.exp()[:, None, :]
     sharp = axes @ axes.transpose(-1, -2)
     blurred = sharp + BLUR * torch.eye(2, dtype=means.dtype, device=means.device)
-    det = blurred[:, 0, 0] * blurred[:, 1, 1] - blurred[:, 0, 1] ** 2
-    opacities = opacity_logits.sigmoid()
     # The exact determinant of V V^T, without the cancellation of ac - b^2: the squared cross product of V's rows.
+    sharp_det = torch.linalg.cross(axes[:, 0], axes[:, 1]).square().sum(-1)
+    det = sharp_det + BLUR * (sharp[:, 0, 0] + sharp[:, 1, 1]) + BLUR**2
+    opacities = opacity_logits.sigmoid()
     if antialias:
-        ratio2 = torch.linalg.cross(axes[:, 0], axes[:, 1]).square().sum(-1) / det
-        opacities = opacities * ratio2.clamp_min(LEAST_RATIO).sqrt()
+        opacities = opacities * (sharp_det / det).clamp_min(LEAST_RATIO).sqrt()
     conic = torch.stack([blurred[:, 1, 1], -blurred[:, 0, 1], blurred[:, 0, 0]], -1) / det[:, None]
     position = -viewmat[:3, :3].T @ viewmat[:3, 3]
     directions = torch.nn.functional.normalize(means - position, dim=-1)

@@ -5,8 +5,9 @@ Both passes walk each tile's gaussians nearest first. With w = T alpha, the back
 the part behind a gaussian is D minus what was passed, so it walks forward too, without a stored history (equation 3 of Kerbl et al. 2023,
 differentiated by the opacity, in the form above).
 
-A row of a tile is one vector. Down a tile's column dx stays, so log2(alpha) = (L - a dx^2) - dy (b dx + c dy) takes two multiply-adds a
-row, and the gradient's moments by dx wait until all rows are summed.
+A row of a tile is one vector. Down a tile's column dx stays, and with u = dy - slope dx (see kernels/tiles) log2(alpha) =
+(L - p_x dx^2) - p_y u^2 takes two multiplications and an addition a row. It never exceeds L, whatever is rounded. The gradient's moments
+by dx wait until all rows are summed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,22 @@ import numpy as np
 
 from .. import simd
 from ..math import OPTIONS, aligned
-from ..tiles.cpu import BLUE, COLUMNS, CONIC_A, CONIC_B, CONIC_C, DEPTH, EXTENT, GREEN, OPACITY, RED, TILE_HEIGHT, TILE_WIDTH, X, Y
+from ..tiles.cpu import (
+    BLUE,
+    COLUMNS,
+    DEPTH,
+    EXTENT,
+    GREEN,
+    OPACITY,
+    PRECISION_X,
+    PRECISION_Y,
+    RED,
+    SLOPE,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    X,
+    Y,
+)
 
 if TILE_WIDTH != simd.WIDTH:
     raise ImportError("A row of a tile has to be one vector.")
@@ -45,7 +61,7 @@ _CHUNK = 1024
 # Floats of a pair's gradient, one cache line: sums over pixels of the colour's cotangents and of g = dL/dsigma and its moments.
 GRADIENTS = 16
 
-# Columns of a gaussian's gradient on the screen after those of x, y, conic, opacity and colour.
+# Columns of a gaussian's gradient on the screen; those of x, y, the ellipse, opacity and colour are as in its row.
 V_DEPTH, V_MAGNITUDES, V_SHARE = 9, 10, 12
 V_COLUMNS = 13
 
@@ -58,15 +74,15 @@ def _tile_costs(tile_starts):
 
 @nb.njit(**OPTIONS)
 def _gather(rows, pairs, first, last, corner, near):
-    """Copies the gaussians of some pairs side by side, with places relative to the tile and the conic ready for powers of two.
+    """Copies the gaussians of some pairs side by side, with places relative to the tile and the precisions ready for powers of two.
 
     Gaussians lie all over memory; here their cache misses overlap, while in the compositing loop each would be waited for.
     """
     for k in range(last - first):
         rank = pairs[first + k, 0]
         near[k, X], near[k, Y] = rows[rank, X] - corner[0], rows[rank, Y] - corner[1]
-        near[k, CONIC_A], near[k, CONIC_C] = -_HALF * _LOG2E * rows[rank, CONIC_A], -_HALF * _LOG2E * rows[rank, CONIC_C]
-        near[k, CONIC_B] = -_LOG2E * rows[rank, CONIC_B]
+        near[k, PRECISION_X], near[k, SLOPE] = -_HALF * _LOG2E * rows[rank, PRECISION_X], rows[rank, SLOPE]
+        near[k, PRECISION_Y] = -_HALF * _LOG2E * rows[rank, PRECISION_Y]
         # The extent is 2 ln(255 opacity).
         near[k, EXTENT] = _HALF * _LOG2E * rows[rank, EXTENT] + _LEAST_POWER
         near[k, RED], near[k, GREEN], near[k, BLUE] = rows[rank, RED], rows[rank, GREEN], rows[rank, BLUE]
@@ -103,10 +119,10 @@ def _forward_tile(rows, pairs, first, last, corner, near, state):
         red, green, blue = near[j, RED], near[j, GREEN], near[j, BLUE]
         top, bottom = pairs[k, 1], pairs[k, 2]
         dx = centers - near[j, X]
-        dy = simd.broadcast(np.float32(top) + _HALF - near[j, Y])
-        across, slant, down = near[j, EXTENT] + near[j, CONIC_A] * dx * dx, near[j, CONIC_B] * dx, near[j, CONIC_C]
+        u = (np.float32(top) + _HALF - near[j, Y]) - near[j, SLOPE] * dx
+        across, down = near[j, EXTENT] + near[j, PRECISION_X] * dx * dx, near[j, PRECISION_Y]
         for p in range(top * _ROW, bottom * _ROW, _ROW):
-            power = across + dy * (slant + down * dy)
+            power = across + down * u * u
             through = simd.load(state, _THROUGH + p)
             drawn = (power >= _LEAST_POWER) & (through >= MIN_TRANSMITTANCE)
             weight = through * simd.where(drawn, simd.smaller(simd.exp2_of_negative(power), MAX_ALPHA), _0)
@@ -114,7 +130,7 @@ def _forward_tile(rows, pairs, first, last, corner, near, state):
             simd.store(state, _GREEN + p, simd.load(state, _GREEN + p) + weight * green)
             simd.store(state, _BLUE + p, simd.load(state, _BLUE + p) + weight * blue)
             simd.store(state, _THROUGH + p, through - weight)
-            dy = dy + _1
+            u = u + _1
     return last - first
 
 
@@ -166,11 +182,11 @@ def _backward_tile(rows, pairs, first, needed, last, corner, near, state, absolu
         red, green, blue = near[j, RED], near[j, GREEN], near[j, BLUE]
         top, bottom = pairs[k, 1], pairs[k, 2]
         dx = centers - near[j, X]
-        dy = simd.broadcast(np.float32(top) + _HALF - near[j, Y])
-        across, slant, down = near[j, EXTENT] + near[j, CONIC_A] * dx * dx, near[j, CONIC_B] * dx, near[j, CONIC_C]
-        s_red = s_green = s_blue = s_1 = s_y = s_yy = abs_x = abs_y = share = simd.broadcast(_0)
+        u = (np.float32(top) + _HALF - near[j, Y]) - near[j, SLOPE] * dx
+        across, down = near[j, EXTENT] + near[j, PRECISION_X] * dx * dx, near[j, PRECISION_Y]
+        s_red = s_green = s_blue = s_1 = s_u = s_uu = abs_x = abs_y = share = simd.broadcast(_0)
         for p in range(top * _ROW, bottom * _ROW, _ROW):
-            power = across + dy * (slant + down * dy)
+            power = across + down * u * u
             through = simd.load(state, _THROUGH + p)
             drawn = (power >= _LEAST_POWER) & (through >= MIN_TRANSMITTANCE)
             full = simd.exp2_of_negative(power)
@@ -189,15 +205,15 @@ def _backward_tile(rows, pairs, first, needed, last, corner, near, state, absolu
             s_blue = s_blue + weight * v_blue
             share = share + weight
             s_1 = s_1 + v_sigma
-            v_sigma_y = v_sigma * dy
-            s_y = s_y + v_sigma_y
-            s_yy = s_yy + v_sigma_y * dy
+            v_sigma_u = v_sigma * u
+            s_u = s_u + v_sigma_u
+            s_uu = s_uu + v_sigma_u * u
             if absolute:
-                abs_x = abs_x + simd.absolute(v_sigma * (_2 * near[j, CONIC_A] * dx + near[j, CONIC_B] * dy))
-                abs_y = abs_y + simd.absolute(v_sigma * (slant + _2 * down * dy))
-            dy = dy + _1
+                abs_x = abs_x + simd.absolute(v_sigma * (near[j, PRECISION_X] * dx - near[j, SLOPE] * down * u))
+                abs_y = abs_y + simd.absolute(v_sigma_u)
+            u = u + _1
         s_x = s_1 * dx
-        all_sums = simd.sums((s_red, s_green, s_blue, s_1, s_x, s_y, s_x * dx, s_y * dx, s_yy, abs_x, abs_y, share))
+        all_sums = simd.sums((s_red, s_green, s_blue, s_1, s_x, s_u, s_x * dx, s_u * dx, s_uu, abs_x, abs_y, share))
         simd.store(gradients, GRADIENTS * k, all_sums)
     for k in range(first + needed, last):
         simd.store(gradients, GRADIENTS * k, simd.broadcast(_0))
@@ -214,9 +230,9 @@ def backward(rows, tile_starts, pairs, own_starts, own, needed, image, v_image, 
         v_image: [4, H, W] float32, cotangents of colour and transmittance.
         absolute: whether magnitudes are wanted.
         gradients: [>= E, GRADIENTS] float32 scratch, on a cache line's edge.
-        v_rows: [M, V_COLUMNS] float32, receives cotangents of x, y, conic a, b, c, opacity, red, green, blue; 0 for the depth, which these
-            pictures do not depend on; the sums over pixels of the magnitudes of those of x and y (Ye et al. 2024, AbsGS), 0 where they
-            are not wanted; and of the gaussian's share in the pixels.
+        v_rows: [M, V_COLUMNS] float32, receives cotangents of x, y, p_x, slope, p_y, opacity, red, green, blue; 0 for the depth, which
+            these pictures do not depend on; the sums over pixels of the magnitudes of those of x and y (Ye et al. 2024, AbsGS), 0 where
+            they are not wanted; and of the gaussian's share in the pixels.
         workers: number of threads.
     """
     _, height, width = image.shape
@@ -249,18 +265,18 @@ def backward(rows, tile_starts, pairs, own_starts, own, needed, image, v_image, 
             for at in range(own_starts[rank], own_starts[rank + 1]):
                 lanes = lanes + simd.load(gradients, GRADIENTS * own[at])
             simd.store(total, 0, lanes)
-            s_1, s_x, s_y, s_xx, s_xy, s_yy = total[3], total[4], total[5], total[6], total[7], total[8]
-            a, b, c = rows[rank, CONIC_A], rows[rank, CONIC_B], rows[rank, CONIC_C]
-            # sigma = (a dx^2 + c dy^2) / 2 + b dx dy with dx = pixel - x
-            v_rows[rank, 0] = -(a * s_x + b * s_y)
-            v_rows[rank, 1] = -(b * s_x + c * s_y)
-            v_rows[rank, 2] = _HALF * s_xx
-            v_rows[rank, 3] = s_xy
-            v_rows[rank, 4] = _HALF * s_yy
-            v_rows[rank, 5] = -s_1 / rows[rank, OPACITY]
+            s_1, s_x, s_u, s_xx, s_xu, s_uu = total[3], total[4], total[5], total[6], total[7], total[8]
+            p_x, slope, p_y = rows[rank, PRECISION_X], rows[rank, SLOPE], rows[rank, PRECISION_Y]
+            # sigma = (p_x dx^2 + p_y u^2) / 2 with dx = pixel - x and u = dy - slope dx
+            v_rows[rank, X] = slope * p_y * s_u - p_x * s_x
+            v_rows[rank, Y] = -p_y * s_u
+            v_rows[rank, PRECISION_X] = _HALF * s_xx
+            v_rows[rank, SLOPE] = -p_y * s_xu
+            v_rows[rank, PRECISION_Y] = _HALF * s_uu
+            v_rows[rank, OPACITY] = -s_1 / rows[rank, OPACITY]
             v_rows[rank, 6], v_rows[rank, 7], v_rows[rank, 8] = total[0], total[1], total[2]
             v_rows[rank, V_DEPTH] = _0
-            v_rows[rank, V_MAGNITUDES], v_rows[rank, V_MAGNITUDES + 1] = total[9] / _LOG2E, total[10] / _LOG2E
+            v_rows[rank, V_MAGNITUDES], v_rows[rank, V_MAGNITUDES + 1] = _2 / _LOG2E * total[9], p_y * total[10]
             v_rows[rank, V_SHARE] = total[11]
 
 
@@ -284,16 +300,16 @@ def _median_tile(rows, pairs, first, last, corner, near, state):
         depth = simd.broadcast(rows[pairs[k, 0], DEPTH])
         top, bottom = pairs[k, 1], pairs[k, 2]
         dx = centers - near[j, X]
-        dy = simd.broadcast(np.float32(top) + _HALF - near[j, Y])
-        across, slant, down = near[j, EXTENT] + near[j, CONIC_A] * dx * dx, near[j, CONIC_B] * dx, near[j, CONIC_C]
+        u = (np.float32(top) + _HALF - near[j, Y]) - near[j, SLOPE] * dx
+        across, down = near[j, EXTENT] + near[j, PRECISION_X] * dx * dx, near[j, PRECISION_Y]
         for p in range(top * _ROW, bottom * _ROW, _ROW):
-            power = across + dy * (slant + down * dy)
+            power = across + down * u * u
             through = simd.load(state, _THROUGH + p)
             alpha = simd.where(power >= _LEAST_POWER, simd.smaller(simd.exp2_of_negative(power), MAX_ALPHA), _0)
             left = through - through * alpha
             simd.store(state, _RED + p, simd.where((through >= _HALF) & (left < _HALF), depth, simd.load(state, _RED + p)))
             simd.store(state, _THROUGH + p, left)
-            dy = dy + _1
+            u = u + _1
 
 
 @nb.njit(parallel=True, **OPTIONS)
@@ -338,12 +354,13 @@ def count_pairs(rows, tile_starts, pairs, needed, width):
         through[:] = _1
         for k in range(tile_starts[tile], tile_starts[tile] + needed[tile]):
             rank, first, last = pairs[k]
-            a, b, c = rows[rank, CONIC_A], rows[rank, CONIC_B], rows[rank, CONIC_C]
+            p_x, slope, p_y = rows[rank, PRECISION_X], rows[rank, SLOPE], rows[rank, PRECISION_Y]
             evaluated += (last - first) * TILE_WIDTH
             for y in range(first, last):
                 for x in range(TILE_WIDTH):
                     dx, dy = left + x + _HALF - rows[rank, X], top + y + _HALF - rows[rank, Y]
-                    alpha = min(rows[rank, OPACITY] * np.exp(-_HALF * (a * dx * dx + c * dy * dy) - b * dx * dy), MAX_ALPHA)
+                    sigma = _HALF * (p_x * dx * dx + p_y * (dy - slope * dx) ** 2)
+                    alpha = min(rows[rank, OPACITY] * np.exp(-sigma), MAX_ALPHA)
                     if alpha >= MIN_ALPHA and through[y, x] >= MIN_TRANSMITTANCE:
                         through[y, x] *= _1 - alpha
                         useful += 1

@@ -3,6 +3,10 @@
 
 A gaussian's footprint is the ellipse where its alpha reaches 1/255. A tile is a strip of TILE_WIDTH columns cut every TILE_HEIGHT rows. For
 each strip the rows that the ellipse covers follow in closed form, so the test is exact, and the rasteriser gets those rows with the pair.
+
+The exponent of a gaussian is -(p_x dx^2 + p_y (dy - slope dx)^2) / 2: p_x is one over the variance of x, slope the covariance over the
+variance of x, and p_y one over the variance of y where x is given. These are the factors L D L^T of the inverse covariance (a, b; b, c),
+whose own numbers lose all digits of a long thin gaussian: in float32 ac - b^2 is 0 or negative, and the exponent positive.
 """
 
 from __future__ import annotations
@@ -24,10 +28,13 @@ _CHUNKS = 16
 # Spans whose arithmetic is done at a time: few enough to stay in the nearest cache.
 _BATCH = 256
 
-_0, _HALF = np.float32(0.0), np.float32(0.5)
+# Pairs are numbered by int32.
+_MAX_PAIRS = 2**31 - 1
+
+_0, _HALF, _1 = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
 # Columns of a projected gaussian's row, see kernels/project.
-X, Y, CONIC_A, CONIC_B, CONIC_C, OPACITY, RED, GREEN, BLUE, DEPTH, EXTENT = range(11)
+X, Y, PRECISION_X, SLOPE, PRECISION_Y, OPACITY, RED, GREEN, BLUE, DEPTH, EXTENT = range(11)
 COLUMNS = 12
 
 
@@ -92,16 +99,19 @@ def gather_rows(splats, order):
 
 @nb.njit(inline="always", **OPTIONS)
 def _up(place, size):
-    """The first of ``size`` pixels that is not before a place; ``size`` where there is none."""
-    place = min(max(place, _0), np.float32(size))
+    """The first of ``size`` pixels that is not before a place; ``size`` where there is none, 0 for NaN."""
+    # Not min and max, which keep NaN: as an integer that would be any index.
+    place = place if place > _0 else _0
+    place = place if place < np.float32(size) else np.float32(size)
     whole = np.int32(place)
     return whole + np.int32(np.float32(whole) < place)
 
 
 @nb.njit(inline="always", **OPTIONS)
 def _down(place, size):
-    """The last of ``size`` pixels that is not beyond a place; -1 where there is none."""
-    place = min(max(place, np.float32(-1.0)), np.float32(size - 1))
+    """The last of ``size`` pixels that is not beyond a place; -1 where there is none, and for NaN."""
+    place = place if place > np.float32(-1.0) else np.float32(-1.0)
+    place = place if place < np.float32(size - 1) else np.float32(size - 1)
     whole = np.int32(place)
     return whole - np.int32(np.float32(whole) > place)
 
@@ -111,8 +121,7 @@ def _reach(rows, width, first_strips, strips, begin, end):
     """First strip (tile column) whose pixel centres each ellipse reaches, and how many there are. Returns their sum."""
     total = 0
     for rank in range(U(begin), U(end)):
-        a, b, c = rows[rank, CONIC_A], rows[rank, CONIC_B], rows[rank, CONIC_C]
-        half = math.sqrt(rows[rank, EXTENT] * c / (a * c - b * b))
+        half = math.sqrt(rows[rank, EXTENT] / rows[rank, PRECISION_X])
         first = _up(rows[rank, X] - half - _HALF, width)
         last = _down(rows[rank, X] + half - _HALF, width)
         first_strips[rank] = first >> _TILE_SHIFT
@@ -139,7 +148,7 @@ def _gather_spans(rows, ranks, columns, near):
         rank = U(ranks[k])
         left = np.float32(columns[k] * TILE_WIDTH) + _HALF - rows[rank, X]
         near[0, k], near[1, k], near[2, k] = left, left + np.float32(TILE_WIDTH - 1), rows[rank, Y]
-        near[3, k], near[4, k], near[5, k] = rows[rank, CONIC_A], rows[rank, CONIC_B], rows[rank, CONIC_C]
+        near[3, k], near[4, k], near[5, k] = rows[rank, PRECISION_X], rows[rank, SLOPE], rows[rank, PRECISION_Y]
         near[6, k] = rows[rank, EXTENT]
 
 
@@ -147,21 +156,21 @@ def _gather_spans(rows, ranks, columns, near):
 def _span_rows(near, height, firsts, lasts):
     """First and last pixel row that the ellipse reaches in each span; last < first where there is none. Returns how many tiles that makes.
 
-    The ellipse is a dx^2 + 2 b dx dy + c dy^2 = e. Its upper and lower edges, dy = (-b dx ± sqrt(c e - (ac - b^2) dx^2)) / c, are concave
-    and convex in dx, so their extremes over the strip lie at the ellipse's own extreme, moved into the strip.
+    The ellipse's upper and lower edges, dy = slope dx ± sqrt((extent - p_x dx^2) / p_y), are concave and convex in dx, so their extremes
+    over the strip lie at the ellipse's own extreme, moved into the strip: dx is there the covariance times sqrt(extent / variance of y).
     """
     total = 0
     for k in range(U(firsts.size)):
         left, right, y = near[0, k], near[1, k], near[2, k]
-        a, b, c, extent = near[3, k], near[4, k], near[5, k], near[6, k]
-        det = a * c - b * b
-        half_width = math.sqrt(extent * c / det)
+        p_x, slope, p_y, extent = near[3, k], near[4, k], near[5, k], near[6, k]
+        half_width = math.sqrt(extent / p_x)
         left, right = max(left, -half_width), min(right, half_width)
-        at_top = b / a * math.sqrt(extent * a / det)
-        low_dx = min(max(at_top, left), right)
-        high_dx = min(max(-at_top, left), right)
-        low = (-b * low_dx - math.sqrt(max(c * extent - det * low_dx * low_dx, _0))) / c
-        high = (-b * high_dx + math.sqrt(max(c * extent - det * high_dx * high_dx, _0))) / c
+        covariance = slope / p_x
+        at_bottom = covariance * math.sqrt(extent / (_1 / p_y + slope * covariance))
+        low_dx = min(max(-at_bottom, left), right)
+        high_dx = min(max(at_bottom, left), right)
+        low = slope * low_dx - math.sqrt(max(extent - p_x * low_dx * low_dx, _0) / p_y)
+        high = slope * high_dx + math.sqrt(max(extent - p_x * high_dx * high_dx, _0) / p_y)
         first, last = _up(y + low - _HALF, height), _down(y + high - _HALF, height)
         last = last if left <= right else np.int32(-1)
         firsts[k], lasts[k] = first, last
@@ -235,6 +244,8 @@ def _bin(rows, width, height, workers):
     for chunk in range(_CHUNKS):
         made[chunk + 1] += made[chunk]
     total = made[_CHUNKS]
+    if total > _MAX_PAIRS:
+        raise MemoryError("The gaussians cover more tiles of the image than can be numbered.")
     counts = np.zeros((_CHUNKS, tiles), np.int32)
     own_starts = np.zeros(count + 1, np.int64)
     # Behind each chunk's list is room for the two that a span writes before it knows.
@@ -283,5 +294,8 @@ def bin_pairs(rows, width, height):
         pairs: [E, 3] int32: rank of the gaussian, first and last+1 row inside the tile.
         own_starts: [M + 1] int64, where each gaussian's own pairs start in ``own``.
         own: [E] int32, places in ``pairs``, gaussian by gaussian.
+
+    Raises:
+        MemoryError: there are more pairs than int32 can number.
     """
     return _bin(rows, width, height, nb.get_num_threads())

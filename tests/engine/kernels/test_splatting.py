@@ -182,15 +182,15 @@ def test_tiles_hold_exactly_the_rows_that_an_ellipse_reaches():
     fine = np.linspace(0, tiles.TILE_WIDTH - 1, 200)
     for rank, row in enumerate(rows):
         dx, dy = x - row[tiles.X], y - row[tiles.Y]
-        sigma = 0.5 * (row[tiles.CONIC_A] * dx * dx + row[tiles.CONIC_C] * dy * dy) + row[tiles.CONIC_B] * dx * dy
+        sigma = 0.5 * (row[tiles.PRECISION_X] * dx**2 + row[tiles.PRECISION_Y] * (dy - row[tiles.SLOPE] * dx) ** 2)
         reached = row[tiles.OPACITY] * np.exp(-sigma) >= 1.0001 / 255
         assert not (reached & ~covered[rank]).any()
         for py in range(HEIGHT):
             for strip in np.unique(np.flatnonzero(covered[rank, py]) // tiles.TILE_WIDTH):
                 dx = strip * tiles.TILE_WIDTH + 0.5 + fine - row[tiles.X]
                 dy = py + 0.5 - row[tiles.Y]
-                least = (0.5 * (row[tiles.CONIC_A] * dx * dx + row[tiles.CONIC_C] * dy * dy) + row[tiles.CONIC_B] * dx * dy).min()
-                assert row[tiles.OPACITY] * np.exp(-least) >= 0.95 / 255
+                sigma = 0.5 * (row[tiles.PRECISION_X] * dx**2 + row[tiles.PRECISION_Y] * (dy - row[tiles.SLOPE] * dx) ** 2)
+                assert row[tiles.OPACITY] * np.exp(-sigma.min()) >= 0.95 / 255
 
 
 def test_the_step_in_one_pass_equals_gradients_then_adam():

@@ -15,8 +15,9 @@ def _rows(count, width, height, seed):
     rows[:, tiles.Y] = rng.uniform(-20, height + 20, count)
     angle, sizes = rng.uniform(0, np.pi, count), np.exp(rng.uniform(-1.5, 3, (count, 2)))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]).transpose(2, 0, 1)
-    conic = turn @ (np.eye(2) / sizes[:, :, None] ** 2) @ turn.transpose(0, 2, 1)
-    rows[:, tiles.CONIC_A], rows[:, tiles.CONIC_B], rows[:, tiles.CONIC_C] = conic[:, 0, 0], conic[:, 0, 1], conic[:, 1, 1]
+    covariance = turn @ (np.eye(2) * sizes[:, :, None] ** 2) @ turn.transpose(0, 2, 1)
+    rows[:, tiles.PRECISION_X], rows[:, tiles.SLOPE] = 1 / covariance[:, 0, 0], covariance[:, 0, 1] / covariance[:, 0, 0]
+    rows[:, tiles.PRECISION_Y] = covariance[:, 0, 0] / (sizes**2).prod(axis=1)
     rows[:, tiles.EXTENT] = rng.uniform(0.01, 11, count)
     return rows
 
@@ -33,8 +34,8 @@ def test_pairs_are_the_tiles_that_ellipses_reach(size, count):
     # Tiles at the right edge reach beyond the picture.
     dx = np.arange(across * tiles.TILE_WIDTH)[None, None, :] + 0.5 - r[:, tiles.X]
     dy = np.arange(height)[None, :, None] + 0.5 - r[:, tiles.Y]
-    a, b, c, extent = (r[:, column] for column in (tiles.CONIC_A, tiles.CONIC_B, tiles.CONIC_C, tiles.EXTENT))
-    distance = (a * dx**2 + 2 * b * dx * dy + c * dy**2) / extent
+    p_x, slope, p_y, extent = (r[:, column] for column in (tiles.PRECISION_X, tiles.SLOPE, tiles.PRECISION_Y, tiles.EXTENT))
+    distance, a = (p_x * dx**2 + p_y * (dy - slope * dx) ** 2) / extent, p_x + p_y * slope**2
     covered = np.zeros(distance.shape, bool)
     for tile in range(across * down):
         ranks = pairs[starts[tile] : starts[tile + 1], 0]
@@ -57,6 +58,19 @@ def test_nothing_and_nothing_in_sight():
     for rows in (np.zeros((0, tiles.COLUMNS), np.float32), _rows(40, 30, 30, 0) + np.float32([1000, 1000] + [0] * (tiles.COLUMNS - 2))):
         starts, pairs, own_starts, own = tiles.bin_pairs(rows, 30, 30)
         assert len(pairs) == len(own) == 0 and not starts.any() and not own_starts.any()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, -1.0, 1e38])
+def test_rows_of_any_numbers_give_pairs_inside_the_picture(value):
+    """Projection draws no such rows; whatever it misses must not become an address."""
+    for column in range(tiles.COLUMNS):
+        rows = _rows(60, 70, 50, seed=2)
+        rows[::3, column] = value
+        starts, pairs, own_starts, own = tiles.bin_pairs(rows, 70, 50)
+        assert starts[0] == 0 and starts[-1] == len(pairs) == own_starts[-1] and (np.diff(starts) >= 0).all()
+        rank, first, last = pairs.T
+        assert (rank >= 0).all() and (rank < 60).all() and (first >= 0).all() and (first < last).all() and (last <= tiles.TILE_HEIGHT).all()
+        assert np.array_equal(np.sort(own), np.arange(len(pairs)))
 
 
 def test_threads_do_not_change_anything():
