@@ -11,8 +11,8 @@ from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
 from scipy.spatial import cKDTree
 
 from ..cameras import Camera, project
-from ..kernels.sampling.cpu import gather
-from ..kernels.triangles.cpu import rasterize
+from ..kernels.sampling import gather
+from ..kernels.triangles import rasterize
 from .depths import camera_tables
 from .triangles import vertex_normals
 
@@ -54,7 +54,7 @@ def map_texels(light: Surface, uvs: np.ndarray, size: int, fine: Surface) -> Tex
         light: the mesh that is textured, cut open. uvs: [V, 2] of its vertices, v up. size: of the texture, px. fine: what it was made of.
     """
     flat = np.stack([uvs[:, 0] * size, (1 - uvs[:, 1]) * size, np.ones(len(uvs))], axis=1).astype(np.float64)
-    faces, _, shares = _rasterized(flat, light.triangles, size, size)
+    faces, _, shares = rasterize(flat, light.triangles, size, size)
     covered = faces >= 0
     corners = light.triangles[faces[covered]]
     second, third = shares[covered].astype(np.float64).T
@@ -99,7 +99,7 @@ def bake(
         shown = picture(number)
         pixels, depth = project(camera, fine.positions)
         points = np.concatenate([pixels, depth[:, None]], axis=1)
-        _, nearest, _ = _rasterized(points, fine.triangles, camera.width, camera.height)
+        _, nearest, _ = rasterize(points, fine.triangles, camera.width, camera.height)
         tolerance = 0.003 * diagonal
         trust = _trust(nearest, shown[..., -1], 4 * tolerance)
         colors = np.ascontiguousarray(shown[..., :-1], np.float32)
@@ -192,13 +192,6 @@ def _handedness(mesh: Surface, uvs: np.ndarray) -> np.ndarray:
     signs = np.ones(len(mesh.positions))
     signs[mesh.triangles[one[:, 0] * two[:, 1] < two[:, 0] * one[:, 1]]] = -1
     return signs
-
-
-def _rasterized(points: np.ndarray, triangles: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    faces, depth = np.empty((height, width), np.int32), np.empty((height, width), np.float32)
-    shares = np.empty((height, width, 2), np.float32)
-    rasterize(np.ascontiguousarray(points, np.float64), np.ascontiguousarray(triangles, np.int32), faces, depth, shares)
-    return faces, depth, shares
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

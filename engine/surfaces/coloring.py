@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..kernels.sampling.cpu import gather
+from ..kernels.sampling import gather
 from .depths import DepthMaps
 
 _SHARPNESS = 3.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..kernels.fusion import cpu as kernel
+from ..kernels import fusion as kernel
 from ..kernels.fusion.cpu import SIDE, VOXELS
 from .depths import DepthMaps
 

@@ -34,7 +34,7 @@ from engine.formats.capture import read_capture
 from engine.formats.meshes import read_mesh
 from engine.formats.proxies import Proxy, read_proxy
 from engine.kernels.photometric.reference import srgb_decode, srgb_encode
-from engine.kernels.triangles.cpu import rasterize
+from engine.kernels.triangles import rasterize
 from engine.training.scoring import truth
 
 POINTS = 100_000
@@ -48,10 +48,7 @@ REACH = 1.5
 def drawn(camera: Camera, positions: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Faces, depth and shares of a mesh as a camera sees it, see kernels/triangles."""
     pixels, depth = project(camera, positions)
-    shape = (camera.height, camera.width)
-    faces, z, shares = np.empty(shape, np.int32), np.empty(shape, np.float32), np.empty((*shape, 2), np.float32)
-    rasterize(np.concatenate([pixels, depth[:, None]], axis=1), triangles.astype(np.int32), faces, z, shares)
-    return faces, z, shares
+    return rasterize(np.concatenate([pixels, depth[:, None]], axis=1), triangles, camera.width, camera.height)
 
 
 def sampled(positions: np.ndarray, triangles: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

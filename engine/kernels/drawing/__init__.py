@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import check_indices, given
+
 SAMPLES = 2
 NEAR = 1e-3
 
@@ -60,7 +62,24 @@ def draw(surface: Surface, views: Views, size: int) -> np.ndarray:
 
     Returns:
         [V, size, size, 4] uint8.
+
+    Raises:
+        ValueError: an array has another shape or type, or a finish is not in the table.
     """
     from . import cpu
 
-    return cpu.draw(*vars(surface).values(), *vars(views).values(), size)
+    count, seen, side = len(surface.triangles), len(views.viewmats), len(surface.crowded)
+    check_indices("finishes", surface.finishes, len(surface.table))
+    return cpu.draw(
+        *(given(name, getattr(surface, name), (count, 3, 3)) for name in ("triangles", "normals", "colors")),
+        given("finishes", surface.finishes, (count,), np.int32),
+        given("table", surface.table, (None, SHARP + 1)),
+        # A place is looked up between two cells.
+        given("crowded", surface.crowded, (max(side, 2),) * 3),
+        given("viewmats", views.viewmats, (seen, 3, 4)),
+        given("lenses", views.lenses, (seen, 4)),
+        given("sky", views.sky, (seen, 3)),
+        given("ground", views.ground, (seen, 3)),
+        given("lamps", views.lamps, (seen, None, 6)),
+        size,
+    )

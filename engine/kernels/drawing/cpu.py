@@ -35,12 +35,19 @@ def _pattern(kind, along, across, third):
     return _0
 
 
+@nb.njit(inline="always", **OPTIONS)
+def _clamped(x, low, high):
+    """From ``low`` to ``high``; ``low`` for NaN, which min and max keep, and which would become any index."""
+    x = x if x > low else low
+    return x if x < high else high
+
+
 @nb.njit(**OPTIONS)
 def _crowding(grid, x, y, z):
     n = len(grid)
     top = f(n - 1)
     x, y, z = (x + _HALF) * f(n) - _HALF, (y + _HALF) * f(n) - _HALF, (z + _HALF) * f(n) - _HALF
-    x, y, z = min(max(x, _0), top), min(max(y, _0), top), min(max(z, _0), top)
+    x, y, z = _clamped(x, _0, top), _clamped(y, _0, top), _clamped(z, _0, top)
     i, j, k = min(int(x), n - 2), min(int(y), n - 2), min(int(z), n - 2)
     x, y, z = x - f(i), y - f(j), z - f(k)
     a = grid[i, j, k] * (_1 - z) + grid[i, j, k + 1] * z
@@ -75,10 +82,10 @@ def _cover(triangles, viewmat, lens, nearness, which, screen):
         inverse = _1 / area
         bz, cz = screen[k, 1, 2] - az, screen[k, 2, 2] - az
         # Pixels whose middle lies in the triangle's box.
-        left = max(int(math.ceil(max(ax + min(_0, bx, cx), f(-1.0)) - _HALF)), 0)
-        right = min(int(math.floor(min(ax + max(_0, bx, cx), f(fine)) - _HALF)), fine - 1)
-        top = max(int(math.ceil(max(ay + min(_0, by, cy), f(-1.0)) - _HALF)), 0)
-        bottom = min(int(math.floor(min(ay + max(_0, by, cy), f(fine)) - _HALF)), fine - 1)
+        left = max(int(math.ceil(_clamped(ax + min(_0, bx, cx), f(-1.0), f(fine)) - _HALF)), 0)
+        right = min(int(math.floor(_clamped(ax + max(_0, bx, cx), f(-1.0), f(fine)) - _HALF)), fine - 1)
+        top = max(int(math.ceil(_clamped(ay + min(_0, by, cy), f(-1.0), f(fine)) - _HALF)), 0)
+        bottom = min(int(math.floor(_clamped(ay + max(_0, by, cy), f(-1.0), f(fine)) - _HALF)), fine - 1)
         for row in range(top, bottom + 1):
             py = f(row) + _HALF - ay
             for column in range(left, right + 1):

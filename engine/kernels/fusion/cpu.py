@@ -41,19 +41,7 @@ def _look_up(depths, n, u, v, width, height, together):
 
 @nb.njit(parallel=True, **OPTIONS)
 def fuse(blocks, size, reach, turns, shifts, lenses, strengths, depths, slants, distances, weights):
-    """Averages what depth pictures say of the distance to the surface (Curless and Levoy 1996).
-
-    Args:
-        blocks: [B, 3] int32; block (i, j, k) begins at the grid point (i, j, k) * SIDE.
-        size: distance of grid points. reach: the truncation, in the same unit.
-        turns, shifts: [N, 3, 3] and [N, 3] float32, from the grid's origin and axes to each camera's, x right, y down, z forward.
-        lenses: [N, 4] float32, fx, fy, cx, cy. strengths: [N] float32, what a picture counts.
-        depths: [N, H, W] float32 planar z, EMPTY or UNKNOWN.
-        slants: [N, H, W] float32, distance to the surface's plane for a difference of planar z; 0 where a depth is not to be used.
-        distances: [B, VOXELS] float32, receives the mean distance in truncations, -1 (inside) to 1; 0 where nothing is known.
-        weights: [B, VOXELS] float32, receives the sum of weights; where nothing is known, -1 behind a surface that some picture shows, and
-            0 where none looks.
-    """
+    """See :func:`engine.kernels.fusion.fuse`."""
     count, height, width = depths.shape
     size, reach = np.float32(size), np.float32(reach)
     ball = size * np.float32(SIDE * 0.8660254)

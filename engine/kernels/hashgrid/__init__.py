@@ -44,6 +44,11 @@ class Layout:
         rows = [min(-(-((n + 1) ** 3) // 8) * 8, 1 << self.log2_size) for n in cells]
         return np.stack([cells, np.cumsum([0, *rows[:-1]]), rows], axis=1).astype(np.int64)
 
+    def check(self, table: Tensor) -> None:
+        """Raises ValueError unless a table has the layout's size."""
+        if table.numel() != self.rows * self.features:
+            raise ValueError(f"The table has {table.numel()} numbers, and its layout {self.rows} rows of {self.features}.")
+
     @property
     def rows(self) -> int:
         """Rows of all levels together."""
@@ -63,6 +68,8 @@ def encode(positions: Tensor, table: Tensor, layout: Layout) -> Tensor:
         return reference.encode(positions, table, layout)
     from . import cpu
 
+    layout.check(table)
+
     features = torch.empty(len(positions), layout.width)
     cpu.encode(positions.contiguous().numpy(), table.detach().numpy().reshape(-1), layout.table, layout.like, features.numpy())
     return features
@@ -77,6 +84,8 @@ def backward(positions: Tensor, v_features: Tensor, layout: Layout) -> Tensor:
             return torch.autograd.grad(reference.encode(positions, leaf, layout), leaf, v_features)[0]
     from . import cpu
 
+    if v_features.shape != (len(positions), layout.width):
+        raise ValueError(f"The cotangents are {tuple(v_features.shape)}, and there are {len(positions)} places.")
     arrays = (part.contiguous().numpy() for part in (positions, v_features))
     whole = np.array([[0, len(positions)]])
     cpu.backward(*arrays, whole, layout.table, layout.like, v_table.numpy().reshape(-1), torch.get_num_threads())

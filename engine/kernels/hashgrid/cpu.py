@@ -99,6 +99,13 @@ def _mixed(a, b, c, mask):
 
 
 @nb.njit(inline="always", **OPTIONS)
+def _clamped(x, most):
+    """From 0 to ``most``; 0 for NaN, which min and max keep, and which would become any index."""
+    x = x if x > np.float32(0.0) else np.float32(0.0)
+    return x if x < most else most
+
+
+@nb.njit(inline="always", **OPTIONS)
 def _corners(places, cells, rows, features, index, weight):
     """Flat indices and weights of the corners about sixteen places: places [3 * 16], index and weight [8 * 16]."""
     most, last = np.float32(cells), np.int32(cells - 1)
@@ -108,9 +115,7 @@ def _corners(places, cells, rows, features, index, weight):
     up = _times(cells + 1, along) if dense else _times(_PRIME_Y, along)
     deep = _times(up, cells + 1) if dense else _times(_PRIME_Z, along)
     for s in range(WIDTH):
-        x = min(max(places[s] * most, np.float32(0.0)), most)
-        y = min(max(places[WIDTH + s] * most, np.float32(0.0)), most)
-        z = min(max(places[2 * WIDTH + s] * most, np.float32(0.0)), most)
+        x, y, z = _clamped(places[s] * most, most), _clamped(places[WIDTH + s] * most, most), _clamped(places[2 * WIDTH + s] * most, most)
         i, j, k = min(np.int32(x), last), min(np.int32(y), last), min(np.int32(z), last)
         x, y, z = x - np.float32(i), y - np.float32(j), z - np.float32(k)
         a, b, c = _times(i, along), _times(j, up), _times(k, deep)

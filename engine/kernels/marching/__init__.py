@@ -51,6 +51,15 @@ class Walk:
     most: int
 
 
+def check(origins: Tensor, directions: Tensor, bits: Tensor, begin: Tensor, jitter: Tensor) -> None:
+    """Raises ValueError unless the arguments of :func:`march` are of as many rays, and of a grid."""
+    rays, cells = len(origins), bits.shape[1] // 8 * 8
+    if not (origins.shape == directions.shape == (rays, 3) and begin.shape == jitter.shape == (rays,)):
+        raise ValueError(f"There are {rays} origins, {len(directions)} directions, {len(begin)} begins and {len(jitter)} jitters.")
+    if bits.dtype != torch.uint8 or bits.shape[1:] != (cells, cells, cells // 8):
+        raise ValueError(f"An occupancy grid is [C, N, N, N / 8] uint8, and this one {bits.dtype} {list(bits.shape)}.")
+
+
 def march(
     origins: Tensor,
     directions: Tensor,
@@ -75,6 +84,7 @@ def march(
     rays = len(origins)
     begin = origins.new_zeros(rays) if begin is None else begin
     jitter = origins.new_full((rays,), 0.5) if jitter is None else jitter
+    check(origins, directions, bits, begin, jitter)
     if origins.device.type != "cpu":
         return Samples(*reference.march(origins, directions, bits, step, cone, begin, jitter, most))
     from . import cpu

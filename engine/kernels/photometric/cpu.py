@@ -315,7 +315,13 @@ def forward_backward(image, pixels, background, gains, linear, weight, v_image, 
         weight: of 1 - SSIM; the rest is L1.
         v_image: [4, H, W] float32, whose first three planes receive the gradient.
         sums: [3 H, 2] float64, receives each row's sum of |difference| and of SSIM; their order of summation is the caller's.
+
+    Raises:
+        ValueError: the pictures differ in size.
     """
+    _, height, width = image.shape
+    if pixels.shape not in ((height, width, 3), (height, width, 4)) or v_image.shape != image.shape or sums.shape != (3 * height, 2):
+        raise ValueError(f"The captured picture is {pixels.shape}, the rendered one {image.shape}.")
     _share(image, np.ascontiguousarray(pixels), background, gains, linear, np.float32(weight), v_image, sums, nb.get_num_threads())
 
 

@@ -25,6 +25,8 @@ def forward(x: Tensor, leak: float) -> tuple[Tensor, Tensor]:
     from . import cpu
 
     count, channels, high, wide = x.shape
+    if not (high and wide):
+        raise ValueError("Pictures need at least one pixel.")
     made = torch.empty((count, channels, high // 2 + 1, wide // 2 + 1), dtype=x.dtype, memory_format=torch.channels_last)
     places = torch.empty((count, *made.shape[2:], channels), dtype=torch.uint8)
     cpu.forward(_bits(x), leak, _bits(made), places.numpy())
@@ -36,6 +38,9 @@ def backward(v_made: Tensor, places: Tensor, leak: float, high: int, wide: int) 
     from . import cpu
 
     count, channels = v_made.shape[:2]
+    pooled = (high // 2 + 1, wide // 2 + 1)
+    if v_made.shape[2:] != pooled or places.shape != (count, *pooled, channels):
+        raise ValueError(f"Cotangents {tuple(v_made.shape)} are not of pictures of {high} by {wide} pixels.")
     v_x = torch.empty((count, channels, high, wide), dtype=v_made.dtype, memory_format=torch.channels_last)
     cpu.backward(_bits(v_made), places.numpy(), leak, _bits(v_x))
     return v_x

@@ -11,6 +11,7 @@ from .. import volume
 from ..hashgrid import Layout
 from ..hashgrid import reference as hashing
 from ..marching import Samples, Walk, march
+from ..marching import check as check_rays
 from ..project.reference import sh_basis
 from . import reference
 from .reference import shapes
@@ -33,6 +34,7 @@ def density(positions: Tensor, table: Tensor, weights: Tensor, layout: Layout, h
         return reference.density(positions, table, weights, layout, half)[0]
     from . import cpu
 
+    _check(table, weights, layout)
     arrays = (part.contiguous().numpy() for part in (positions, table.view(-1), weights))
     places, flat, packed = arrays
     return torch.from_numpy(cpu.density(places, flat, layout.table, layout.like, packed, 0.5 / half))
@@ -59,12 +61,23 @@ def render(
 
 def _given(samples: Samples, directions: Tensor, table: Tensor, weights: Tensor, layout: Layout, half: float) -> tuple:
     parts = (samples.starts, samples.t, samples.dt, samples.positions)
+    volume.check_starts(samples.starts, min(len(part) for part in parts[1:]))
+    if len(directions) != len(samples.starts) - 1:
+        raise ValueError(f"There are {len(directions)} directions for {len(samples.starts) - 1} rays.")
     return *(part.contiguous().numpy() for part in parts), *_field(directions, table, weights, layout, half)
 
 
 def _field(directions: Tensor, table: Tensor, weights: Tensor, layout: Layout, half: float) -> tuple:
+    _check(table, weights, layout)
     harmonics = sh_basis(3, directions).contiguous().numpy()
     return harmonics, table.view(-1).numpy(), layout.table, layout.like, weights.numpy(), 0.5 / half
+
+
+def _check(table: Tensor, weights: Tensor, layout: Layout) -> None:
+    layout.check(table)
+    count = sum(rows * columns for rows, columns in shapes(layout.width))
+    if weights.numel() != count:
+        raise ValueError(f"There are {weights.numel()} weights, and the networks have {count}.")
 
 
 class Learner:
@@ -127,6 +140,9 @@ class Learner:
             return loss.item(), v_weights, self.seen
         from . import cpu
 
+        check_rays(walk.origins, walk.directions, walk.bits, walk.begin, walk.jitter)
+        if not (target.shape == background.shape == walk.origins.shape):
+            raise ValueError(f"There are {len(target)} targets and {len(background)} backgrounds for {len(walk.origins)} rays.")
         needed = cpu.SLOTS * cpu.room(walk.most, expected // cpu.SLOTS)
         if len(self._places) < needed or self._v_features.shape[1] != layout.width:
             self._places, self._v_features = np.empty((needed, 3), np.float32), np.empty((needed, layout.width), np.float32)

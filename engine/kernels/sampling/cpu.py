@@ -14,17 +14,7 @@ _CHUNK = 1024
 
 @nb.njit(parallel=True, **OPTIONS)
 def gather(places, normals, turn, shift, lens, depth, tolerance, picture, trust, unit, sharpness, totals):
-    """Adds what a picture shows of places, the more the squarer and the larger it shows them.
-
-    Args:
-        places, normals: [P, 3] float32, unit normals.
-        turn, shift: [3, 3] and [3] float32, to the camera's axes, x right, y down, z forward. lens: [4] float32, fx, fy, cx, cy.
-        depth: [H, W] float32, planar z of the nearest surface, 0 where there is none. tolerance: what a place may lie behind it.
-        picture: [H, W, C] float32. trust: [H, W] float32, 0 to 1, what a pixel counts.
-        unit: pixels on a length of 1 that make a weight of 1 when seen squarely.
-        sharpness: power of the weights; the higher, the more the best picture prevails.
-        totals: [P, C + 1] float32, the sums of weighted colours and of weights.
-    """
+    """See :func:`engine.kernels.sampling.gather`."""
     height, width, channels = picture.shape
     fx, fy, cx, cy = lens[0], lens[1], lens[2], lens[3]
     tolerance, sharpness, unit = np.float32(tolerance), np.float32(sharpness), np.float32(unit)

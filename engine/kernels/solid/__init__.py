@@ -31,9 +31,14 @@ def solid(triangles: np.ndarray, side: int) -> np.ndarray:
 
     Returns:
         [side, side, side] bool with axes x, y, z.
+
+    Raises:
+        ValueError: a corner is not finite.
     """
     from . import cpu
 
+    if not np.isfinite(triangles).all():
+        raise ValueError("All corners have to be finite.")
     return cpu.solid(inward(triangles, side), side)
 
 

@@ -13,15 +13,8 @@ _BAND = 32
 
 @nb.njit(parallel=True, **OPTIONS)
 def rasterize(points, triangles, faces, depth, shares):
-    """Finds the nearest triangle at the middle of each pixel. Both sides count; of equal depths the first triangle's.
-
-    Args:
-        points: [V, 3] float64, x and y in pixels, and planar depth. A triangle with a corner at no depth above 0 is left out.
-        triangles: [F, 3] int32.
-        faces: [H, W] int32, receives the number of the triangle, -1 where there is none.
-        depth: [H, W] float32, receives its depth, 0 where there is none.
-        shares: [H, W, 2] float32, receives what its second and third corner have of the place, the first one having the rest.
-    """
+    """See :func:`engine.kernels.triangles.rasterize`, for points float64 and triangles int32 below their number; writes faces, depth and
+    shares."""
     height, width = faces.shape
     for band in nb.prange((height + _BAND - 1) // _BAND):
         top, bottom = band * _BAND, min((band + 1) * _BAND, height)

@@ -26,6 +26,7 @@ def forward(density: Tensor, color: Tensor, t: Tensor, dt: Tensor, starts: Tenso
         return reference.composite(density, color, t, dt, starts)
     from . import cpu
 
+    _check(density, color, t, dt, starts)
     made = cpu.forward(*_arrays(density, color, t, dt, starts))
     return tuple(torch.from_numpy(part) for part in made)
 
@@ -48,8 +49,22 @@ def backward(
             return torch.autograd.grad(made, leaves, (v_color, v_depth, v_alpha))
     from . import cpu
 
+    _check(density, color, t, dt, starts)
     made = cpu.backward(*_arrays(density, color, t, dt, starts), *_arrays(v_color, v_depth, v_alpha))
     return tuple(torch.from_numpy(part) for part in made)
+
+
+def _check(density: Tensor, color: Tensor, t: Tensor, dt: Tensor, starts: Tensor) -> None:
+    count = len(density)
+    if not (len(color) == len(t) == len(dt) == count):
+        raise ValueError(f"{count} densities, {len(color)} colors, {len(t)} distances and {len(dt)} lengths are not of the same samples.")
+    check_starts(starts, count)
+
+
+def check_starts(starts: Tensor, count: int) -> None:
+    """Raises ValueError unless ``starts`` [R + 1] divide ``count`` samples among rays."""
+    if not (starts[0] >= 0 and starts[-1] <= count and (starts.diff() >= 0).all()):
+        raise ValueError(f"The rays' starts do not divide {count} samples.")
 
 
 def _arrays(*tensors: Tensor):

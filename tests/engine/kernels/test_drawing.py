@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pictures of triangles: the reference, what is in front, edges, perspective, and what cannot be drawn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.kernels import use_threads
 from engine.kernels.drawing import Surface, Views, draw, reference
@@ -95,3 +99,38 @@ def test_threads_change_nothing():
     one = draw(given, light, 24)
     use_threads(64)
     np.testing.assert_array_equal(one, draw(given, light, 24))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([np.nan, np.inf, -np.inf, 1e30, -1e30, 3e9, 1e-40, 0.0]), st.booleans())
+def test_numbers_of_any_kind_draw_inside_the_picture(seed, value, of_views):
+    rng = np.random.default_rng(seed)
+    table = np.column_stack([np.arange(4), rng.uniform(3, 9, (4, 2)), rng.integers(0, 3, 4), rng.uniform(0, 9, (4, 2))])
+    given_surface, light = surface(rng.uniform(-0.5, 0.5, (20, 3, 3)), table=table), views(2, lamps=rng.normal(size=(2, 6)))
+    for array in vars(light if of_views else given_surface).values():
+        if array.dtype == np.float32:
+            array[rng.random(array.shape) < 0.1] = value
+    with np.errstate(all="ignore"):
+        assert draw(given_surface, light, 24).shape == (2, 24, 24, 4)
+
+
+def test_a_camera_on_a_triangle_draws_nothing_outside():
+    """Its distance is 0, which makes no direction."""
+    light = views()
+    light.viewmats[0, :, 3] = 0
+    draw(surface([[[0, 0, 0], [1, 0.002, 0], [0, 0.002, 1]], [[-1, 0.0011, -1], [1, 0.0011, -1], [0, 0.0011, 2]]]), light, 24)
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    whole, light = surface(np.zeros((3, 3, 3)), table=np.zeros((2, 6))), views(2, lamps=np.ones((1, 6)))
+    for name, array in vars(whole).items():
+        with pytest.raises(ValueError):
+            draw(replace(whole, **{name: array[..., :1]}), light, 24)
+    for name, array in vars(light).items():
+        with pytest.raises(ValueError):
+            draw(whole, replace(light, **{name: array[..., :1]}), 24)
+    for row in (-1, 2, 2**31 - 1):
+        with pytest.raises(ValueError, match="finishes"):
+            draw(replace(whole, finishes=np.array([0, row, 1], np.int32)), light, 24)
+    with pytest.raises(ValueError, match="crowded"):
+        draw(replace(whole, crowded=np.zeros((1, 1, 1), f)), light, 24)

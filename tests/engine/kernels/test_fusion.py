@@ -4,7 +4,10 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from engine.kernels import fusion
 from engine.kernels.fusion import cpu, reference
 
 
@@ -25,7 +28,7 @@ def scene(seed, views=5, width=24, height=18):
 
 def fused(blocks, size, reach, parts):
     distances, weights = (np.full((len(blocks), cpu.VOXELS), 7, np.float32) for _ in range(2))
-    cpu.fuse(np.asarray(blocks, np.int32), size, reach, *parts, distances, weights)
+    fusion.fuse(np.asarray(blocks, np.int32), size, reach, *parts, distances, weights)
     return distances, weights
 
 
@@ -63,3 +66,32 @@ def test_nothing_known_is_no_weight():
             changed[4] = np.abs(parts[4]) + 0.1
         distances, weights = fused([[0, 0, 0], [-3, 5, 1]], 0.05, 0.2, changed)
         assert (weights <= 0).all() and (distances == 0).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(range(6)), st.sampled_from([np.nan, np.inf, -np.inf, 1e30, -1e30, 3e9, 1e-40]))
+def test_numbers_of_any_kind_read_nothing_outside_the_pictures(seed, number, value):
+    """Of what is read from there distances are made, which lie between -1 and 1."""
+    rng = np.random.default_rng(seed)
+    parts = scene(seed)
+    parts[number][rng.random(parts[number].shape) < 0.2] = value
+    blocks = [[0, 0, 0], [1, 0, 1], [-(2**31), 2**31 - 1, 0], [2**30, -5, 3]]
+    with np.errstate(all="ignore"):
+        distances, weights = fused(blocks, 0.05, 0.2, parts)
+    known = np.isfinite(distances) & (weights > 0) & np.isfinite(weights)
+    assert (np.abs(distances[known]) <= 1 + 1e-5).all()
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    parts = scene(0)
+    distances, weights = (np.zeros((1, cpu.VOXELS), np.float32) for _ in range(2))
+    blocks = np.zeros((1, 3), np.int32)
+    for number in range(6):
+        changed = list(parts)
+        changed[number] = parts[number][:-1]
+        with pytest.raises(ValueError, match="has to be"):
+            fusion.fuse(blocks, 0.05, 0.2, *changed, distances, weights)
+    with pytest.raises(ValueError, match="weights"):
+        fusion.fuse(blocks, 0.05, 0.2, *parts, distances, weights[:, 1:])
+    with pytest.raises(ValueError, match="distances"):
+        fusion.fuse(np.zeros((2, 3), np.int32), 0.05, 0.2, *parts, distances, weights)

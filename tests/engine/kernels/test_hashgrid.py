@@ -77,3 +77,22 @@ def test_a_step_is_adam_on_touched_rows_and_leaves_others():
     touched = leaf.grad.view(-1).numpy() != 0
     np.testing.assert_allclose(table[touched], leaf.detach().view(-1).numpy()[touched], rtol=1e-3, atol=1e-4)
     assert np.array_equal(table[~touched], before[~touched]) and touched.any() and not touched.all()
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf, 1e30, -1e30, 3e9])
+@pytest.mark.parametrize("layout", [SMALL, Layout(8, 4, 15, 16, 1024)])
+def test_places_of_any_number_have_rows_of_the_table(layout, value):
+    """As at the cube's side; NaN as at its corner."""
+    positions = places(40)
+    positions[::3, 1] = value
+    table = torch.randn(layout.rows, layout.features, generator=torch.Generator().manual_seed(0))
+    expected = reference.encode(positions.nan_to_num(0.0).clamp(0, 1), table, layout)
+    torch.testing.assert_close(hashgrid.encode(positions, table, layout), expected, atol=2e-4, rtol=1e-4)
+    assert hashgrid.backward(positions, torch.ones(40, layout.width), layout).isfinite().all()
+
+
+def test_tables_and_cotangents_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="table"):
+        hashgrid.encode(places(3), torch.zeros(SMALL.rows - 8, 2), SMALL)
+    with pytest.raises(ValueError, match="cotangents"):
+        hashgrid.backward(places(3), torch.zeros(3, SMALL.width - 1), SMALL)

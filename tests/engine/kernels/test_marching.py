@@ -129,3 +129,21 @@ def test_the_first_rays():
     samples = marching.march(*rays(20, 0.5), grid.bits, 0.1)
     part = samples.first(7)
     assert len(part.starts) == 8 and len(part) == int(part.starts[-1]) and int(part.rays.max()) <= 6
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e30, 0.0])
+def test_rays_of_any_numbers_have_samples_in_the_grid(value):
+    grid = grid_of(16, 2, 1.0)
+    for name in ("origins", "directions", "begin", "jitter"):
+        given = dict(zip(("origins", "directions"), rays(80, 0.5), strict=True)) | {"begin": torch.zeros(80), "jitter": torch.zeros(80)}
+        given[name].view(80, -1)[::2, 0] = value
+        samples = marching.march(bits=grid.bits, step=0.02, most=100, **given)
+        assert samples.starts[0] == 0 and (samples.starts.diff() >= 0).all() and (samples.starts.diff() <= 100).all()
+        assert len(samples) == samples.starts[-1]
+
+
+def test_rays_and_grids_that_do_not_fit_are_refused():
+    grid, (origins, directions) = grid_of(16, 1, 1.0), rays(20, 1.0)
+    for changes in ({"directions": directions[:19]}, {"begin": torch.zeros(19)}, {"jitter": torch.zeros(21)}, {"bits": grid.bits[..., :1]}):
+        with pytest.raises(ValueError):
+            marching.march(**({"origins": origins, "directions": directions, "bits": grid.bits, "step": 0.1} | changes))

@@ -115,3 +115,9 @@ def test_nothing_is_learnt_where_a_mask_is_zero():
     mask = (rng.random((20, 30)) < 0.5).astype(np.uint8)
     _, v_image = PhotometricLoss(0.2, False, coverage=0.5)(image, pixels, np.zeros(3), mask)
     assert not v_image[:, mask == 0].any() and v_image[:, mask > 0].all()
+
+
+@pytest.mark.parametrize("shape", [(20, 30, 3), (31, 20, 4), (30, 20, 2), (30, 20, 5), (30, 20)])
+def test_pictures_of_another_size_are_refused(shape):
+    with pytest.raises(ValueError, match="captured"):
+        PhotometricLoss(0.2, True)(np.zeros((4, 30, 20), np.float32), np.zeros(shape, np.uint8), np.zeros(3))

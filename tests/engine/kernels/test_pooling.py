@@ -34,3 +34,14 @@ def test_what_is_no_number_shows(kind):
     made, _ = pooling.forward(x, 0.01)
     assert torch.equal(made.isnan(), reference.pool(x, 0.01).isnan()) and made.isnan().sum() == 1
     assert made.isinf().sum() == 1
+
+
+def test_what_does_not_fit_is_refused():
+    made, places = pooling.forward(torch.ones(1, 2, 8, 8), 0.01)
+    for high, wide in ((10, 8), (8, 6)):
+        with pytest.raises(ValueError):
+            pooling.backward(made, places, 0.01, high, wide)
+    with pytest.raises(ValueError):
+        pooling.backward(made[:, :1], places, 0.01, 8, 8)
+    with pytest.raises(ValueError):
+        pooling.forward(torch.ones(1, 2, 0, 8), 0.01)

@@ -160,3 +160,32 @@ def test_rays_that_have_far_more_samples_than_expected_are_left_out():
     first, second = torch.zeros_like(table), torch.zeros_like(table)
     learner.step(table, first, second, 0.01, 1)
     assert torch.isfinite(first).all() and first.any()
+
+
+def test_what_does_not_fit_is_refused():
+    table, weights = field()
+    walk = rays(5)
+    samples, directions = marched(walk)
+    with pytest.raises(ValueError, match="table"):
+        radiance.density(torch.zeros(3, 3), table[8:], weights, SMALL, 1.0)
+    with pytest.raises(ValueError, match="weights"):
+        radiance.density(torch.zeros(3, 3), table, weights[1:], SMALL, 1.0)
+    with pytest.raises(ValueError, match="directions"):
+        radiance.render(samples, directions[1:], table, weights, SMALL, 1.0)
+    with pytest.raises(ValueError, match="targets"):
+        radiance.Learner()(walk, table, weights, SMALL, 1.0, torch.zeros(4, 3), torch.zeros(5, 3), False, 100)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_fields_that_are_no_numbers_harm_no_memory(value):
+    """Densities of NaN, and samples at places that are no numbers."""
+    table, weights = field()
+    walk = rays(50)
+    samples, directions = marched(walk)
+    samples.positions[::3] = value
+    assert len(radiance.render(samples, directions, table, weights, SMALL, 1.0)[0]) == 50
+    table[::2] = value
+    radiance.density(torch.full((40, 3), value), table, weights, SMALL, 1.0)
+    learner = radiance.Learner()
+    learner(walk, table, weights, SMALL, 1.0, torch.zeros(50, 3), torch.zeros(50, 3), True, 1000)
+    learner.step(table, torch.zeros_like(table), torch.zeros_like(table), 0.01, 1)

@@ -115,3 +115,19 @@ def test_nothing_and_degenerate_triangles():
     assert solid(point, 4).sum() == 1
     line = np.array([[[0.5, 0.5, 0.5], [3.5, 0.5, 0.5], [2.0, 0.5, 0.5]]])
     assert solid(line, 4)[:, 0, 0].all() and solid(line, 4).sum() == 4
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_corners_that_are_not_finite_are_refused(value):
+    triangles = box((1, 1, 1), (3, 3, 3))
+    triangles[4, 1, 2] = value
+    with pytest.raises(ValueError, match="finite"):
+        solid(triangles, 4)
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, 1e18, 3e9])
+def test_corners_far_away_stay_in_the_grid(value):
+    triangles = box((1, 1, 1), (3, 3, 3))
+    triangles[4, 1, 2] = value
+    with np.errstate(all="ignore"):
+        assert solid(triangles, 4).shape == (4, 4, 4)

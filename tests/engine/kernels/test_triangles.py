@@ -4,15 +4,14 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from engine.kernels.triangles import cpu, reference
+from engine.kernels.triangles import rasterize, reference
 
 
 def drawn(points, triangles, width, height):
-    faces, depth = np.empty((height, width), np.int32), np.empty((height, width), np.float32)
-    shares = np.empty((height, width, 2), np.float32)
-    cpu.rasterize(np.asarray(points, float), np.asarray(triangles, np.int32), faces, depth, shares)
-    return faces, depth, shares
+    return rasterize(np.asarray(points, float), np.asarray(triangles), width, height)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -45,3 +44,21 @@ def test_bad_corners_draw_nothing():
     assert (faces == -1).all() and (depth == 0).all()
     assert drawn(bad, [[1, 4, 5]], 8, 8)[0].max() <= 0
     assert drawn(bad, np.zeros((0, 3)), 8, 8)[0].max() == -1
+
+
+@pytest.mark.parametrize("corner", [-1, 3, 2**31 - 1, 2**31, 2**40, -(2**31)])
+def test_corners_that_are_not_there_are_refused(corner):
+    with pytest.raises(ValueError, match="triangles"):
+        drawn(np.ones((3, 3)), [[0, 1, 2], [0, corner, 1]], 8, 8)
+    with pytest.raises(ValueError, match="triangles"):
+        drawn(np.zeros((0, 3)), [[0, 0, 0]], 8, 8)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_points_of_any_numbers_stay_in_the_picture(seed):
+    rng = np.random.default_rng(seed)
+    points = np.concatenate([rng.uniform(-10, 60, (30, 2)), rng.uniform(0.1, 5, (30, 1))], axis=1)
+    points[rng.random(points.shape) < 0.2] = rng.choice([np.nan, np.inf, -np.inf, 1e300, -1e300, 1e-300, 0.0])
+    faces, depth, _ = drawn(points, rng.integers(0, 30, (40, 3)), 50, 40)
+    assert faces.min() >= -1 and faces.max() < 40 and not np.isnan(depth).any()

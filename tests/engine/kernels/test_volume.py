@@ -67,3 +67,22 @@ def test_autograd_takes_the_pair():
     expected = volume.backward(*values, torch.full((3, 3), 2.0), torch.ones(3), -torch.ones(3))
     assert all(torch.equal(leaf.grad, gradient) for leaf, gradient in zip(leaves, expected, strict=True))
     assert not used.requires_grad
+
+
+@pytest.mark.parametrize("starts", [[-1, 5], [0, 6], [0, 9, 5], [0, 2**62], [3, 2]])
+def test_samples_that_are_not_there_are_refused(starts):
+    density, color, t, dt, _ = packed([5])
+    cotangents = (torch.zeros(len(starts) - 1, 3), *torch.zeros(2, len(starts) - 1))
+    for made in (lambda *parts: volume.forward(*parts), lambda *parts: volume.backward(*parts, *cotangents)):
+        with pytest.raises(ValueError, match="starts"):
+            made(density, color, t, dt, torch.tensor(starts))
+        with pytest.raises(ValueError, match="samples"):
+            made(density, color[:4], t, dt, torch.tensor([0, 5]))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -1.0])
+def test_densities_of_any_number_count_no_samples_of_others(value):
+    density, color, t, dt, starts = packed([5, 5])
+    density[2] = value
+    *_, used = volume.forward(density, color, t, dt, starts)
+    assert (used >= 0).all() and (used <= 5).all()
