@@ -7,6 +7,7 @@ everything it depends on: Numba's own cache misses edits in functions that a cac
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -14,6 +15,10 @@ from pathlib import Path
 
 import llvmlite
 import llvmlite.binding as llvm
+
+# The file in a cache folder that says that all kernels are there; its time is that of their last use.
+MARK = "compiled"
+_KERNELS, _KEY = "kernels", 16
 
 
 def cache_root() -> Path:
@@ -44,10 +49,18 @@ def _set_up_numba() -> Path:
         digest.update(f"{file.relative_to(sources).as_posix()}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
     for fact in (version("numba"), llvmlite.__version__, sys.version, llvm.get_host_cpu_name(), os.environ["NUMBA_CPU_FEATURES"]):
         digest.update(fact.encode())
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_root() / "kernels" / digest.hexdigest()[:16]))
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_root() / _KERNELS / digest.hexdigest()[:_KEY]))
     # Numba's own locator puts a hash of the source's path into the cache's (0.68).
     os.environ["NUMBA_CACHE_LOCATOR_CLASSES"] = f"{__name__}.cache.ContentLocator"
-    return Path(os.environ["NUMBA_CACHE_DIR"])
+    cache = Path(os.environ["NUMBA_CACHE_DIR"])
+    with contextlib.suppress(OSError):
+        os.utime(cache / MARK)
+    return cache
+
+
+def caches() -> list[Path]:
+    """The folders of compiled kernels, one for each version of the sources."""
+    return list((cache_root() / _KERNELS).glob("[0-9a-f]" * _KEY))
 
 
 if "numba" in sys.modules:

@@ -7,47 +7,96 @@ cache: a parallel loop is optimised once more when it is written there. Results 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
+import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from . import CACHE
+from . import CACHE, MARK, caches
 
-_MARK = "compiled"
+# Seconds between two calls of ``progress``, because a kernel may take many.
+_ASK_EVERY = 0.5
+# Other versions' kernels are kept until they have not been used for so long.
+_UNUSED_DAYS = 90
 
 
 def is_compiled() -> bool:
     """Whether all kernels lie compiled in the user's cache."""
-    return (CACHE / _MARK).is_file()
+    return (CACHE / MARK).is_file()
 
 
 def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
     """Has every kernel compiled into the user's cache.
 
     Args:
-        progress: called with (done, all) after each kernel; an error that it raises ends the compilation.
+        progress: called with (done, all) after each kernel and twice a second; an error that it raises ends the compilation.
 
     Raises:
         RuntimeError: a kernel does not compile.
     """
     root = Path(__file__).parents[__name__.count(".")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))}
-    command = [sys.executable, "-m", __name__]
+    # Ctrl-C in a terminal reaches the child as well, which ends without a traceback, from its first import on; unless it is ignored.
+    quietly = "signal.getsignal(signal.SIGINT) == signal.SIG_IGN or signal.signal(signal.SIGINT, signal.SIG_DFL)"
+    code = f"import signal; {quietly}; from {__name__} import _child; _child()"
+    command = [sys.executable, "-c", code]
     with subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as child:
+        lines: queue.Queue[str] = queue.Queue()
+        reader = threading.Thread(target=_read, args=(child.stdout, lines), daemon=True)
+        reader.start()
+        done = (0, 1)
         try:
-            for line in child.stdout:
+            while True:
+                with contextlib.suppress(queue.Empty):
+                    line = lines.get(timeout=_ASK_EVERY)
+                    if not line:
+                        break
+                    done = tuple(map(int, line.split()))
                 if progress is not None:
-                    progress(*map(int, line.split()))
+                    progress(*done)
         except BaseException:
             child.kill()
             raise
+        finally:
+            reader.join()
     if child.returncode != 0:
+        if progress is not None:
+            # Whoever ended the child may have asked this process to end as well.
+            progress(*done)
         raise RuntimeError(f"The kernels could not be compiled (exit code {child.returncode}).")
+    _prune()
+
+
+def _read(stream: IO[str], lines: queue.Queue[str]) -> None:
+    """Puts each line of a stream into a queue, and an empty one at its end."""
+    for line in stream:
+        lines.put(line)
+    lines.put("")
+
+
+def _prune() -> None:
+    """Removes compiled kernels of other versions that have not been used for long."""
+    for folder in caches():
+        with contextlib.suppress(OSError):
+            if folder != CACHE and (folder / MARK).stat().st_mtime < time.time() - 86400 * _UNUSED_DAYS:
+                shutil.rmtree(folder)
+
+
+def _child() -> None:
+    """What the process that compiles does; it ends when nobody listens any more."""
+    try:
+        _compile()
+    except BrokenPipeError:
+        os._exit(1)
 
 
 def _compile() -> None:
@@ -184,12 +233,10 @@ def _compile() -> None:
         lambda: solid.solid(corners.astype(np.float64), 4),
         lambda: drawing.draw(corners, corners, corners, np.zeros(1, np.int32), finish, np.zeros((4, 4, 4), f), *one_view, lamps, 2),
     ]
+    print(0, len(steps), flush=True)
     for index, run in enumerate(steps):
         run()
         print(index + 1, len(steps), flush=True)
     CACHE.mkdir(parents=True, exist_ok=True)
-    (CACHE / _MARK).touch()
+    (CACHE / MARK).touch()
 
-
-if __name__ == "__main__":
-    _compile()

@@ -3,8 +3,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,66 @@ except Cancelled: print("cancelled")
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.strip() == "cancelled", done.stderr
+
+
+CANCELLED = """
+import os, signal, sys
+from engine.kernels import compiling
+class Cancelled(Exception): pass
+asked = []
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: asked.append(1))
+def progress(done, steps):
+    print("compiling", flush=True)
+    if asked: raise Cancelled
+try: compiling.compile_all(progress)
+except Cancelled: print("cancelled")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("group", [False, True])
+def test_a_signal_while_kernels_compile_cancels_without_a_traceback(tmp_path, number, group):
+    """Also one to the process group, which the process that compiles receives as well, as of Ctrl-C in a terminal."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen([sys.executable, "-c", CANCELLED], cwd=ROOT, env=environment, **pipes) as process:
+        assert process.stdout.readline() == "compiling\n"
+        begin = time.monotonic()
+        (os.killpg if group else os.kill)(process.pid, number)
+        said, complaints = process.communicate(timeout=60)
+        with pytest.raises(ProcessLookupError):
+            # The process that compiles is gone, too.
+            os.killpg(process.pid, 0)
+    assert process.returncode == 0 and said.splitlines()[-1] == "cancelled" and complaints == ""
+    assert time.monotonic() - begin < 30
+
+
+def test_kernels_of_versions_long_unused_are_removed(tmp_path, monkeypatch):
+    """Only folders that this program made."""
+    from engine import kernels
+    from engine.kernels import compiling
+
+    monkeypatch.setattr(kernels, "cache_root", lambda: tmp_path)
+    old, now = time.time() - 100 * 86400, time.time()
+    names = ["0123456789abcdef", "fedcba9876543210", "00000000000000aa", "my-own-folder", "1111111111111111"]
+    for name in names:
+        (tmp_path / "kernels" / name / "tiles").mkdir(parents=True)
+        (tmp_path / "kernels" / name / "tiles" / "cpu.nbc").touch()
+    for name, used in zip(names[:4], (old, now, old, old), strict=True):
+        mark = tmp_path / "kernels" / name / kernels.MARK
+        mark.touch()
+        os.utime(mark, (used, used))
+    monkeypatch.setattr(compiling, "CACHE", tmp_path / "kernels" / "00000000000000aa")
+    compiling._prune()
+    assert sorted(folder.name for folder in (tmp_path / "kernels").iterdir()) == sorted(names[1:])
+
+
+def test_each_use_of_compiled_kernels_is_noted(tmp_path):
+    mark = tmp_path / "compiled"
+    mark.touch()
+    os.utime(mark, (1, 1))
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", "import engine.kernels"], cwd=ROOT, env=environment, check=True)
+    assert mark.stat().st_mtime > time.time() - 600
