@@ -45,8 +45,13 @@ class Renderer:
 
         Returns:
             [4, H, W] float32: red, green, blue in the light of blending, and the transmittance. The next picture is written over it.
+
+        Raises:
+            ValueError: the gaussians have no harmonics of this degree.
         """
-        count = gaussians.table.shape[1]
+        rows, count = gaussians.table.shape
+        if not 3 <= 3 * (degree + 1) ** 2 <= rows - project.COLORS:
+            raise ValueError(f"The gaussians have {(rows - project.COLORS) // 3} harmonics, too few for degree {degree}.")
         if len(self._visible) != count:
             self._splats = np.zeros((count, tiles.COLUMNS), np.float32)
             self._visible = np.zeros(count, bool)

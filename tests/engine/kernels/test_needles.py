@@ -144,6 +144,13 @@ def passes(values, antialias):
     return layers, v_rows, gaussians
 
 
+def test_harmonics_that_are_not_there_are_refused():
+    gaussians = Gaussians(scene(np.random.default_rng(0)), np.zeros(3))
+    for degree in (2, 3, -1):
+        with pytest.raises(ValueError, match="harmonics"):
+            Renderer(1).render(gaussians, CAMERA, np.zeros(3), degree=degree, antialias=False, near=NEAR)
+
+
 EXTREMES = {
     "means": [0.0, -NEAR, -NEAR * 1.001, 3.0, -1e-7, 1e6, -1e6, 1e30, -1e38],
     "log_scales": [-30.0, -100.0, -1e30, -np.inf, 5.0, 12.0, 20.0, 40.0, 88.0, 1e30],
