@@ -60,6 +60,11 @@ def images_in(folder: str | Path) -> list[str]:
     return [name for name in _listed(folder) if is_image(name)]
 
 
+def joined(folder: str, name: str) -> str:
+    """The path of a file in a folder, from a name with slashes."""
+    return os.path.join(folder, name.replace("/", os.sep))
+
+
 def _followed(path: str) -> str:
     """The folder that a link leads to. Where Git may not make links, as on Windows, it leaves a file that holds the path."""
     try:
@@ -158,7 +163,7 @@ class CaptureFiles:
         while name.startswith("./"):
             name = name[2:]
         for root in self.roots:
-            for path in (os.path.join(root, name), self._linked(root, name)):
+            for path in (joined(root, name), self._linked(root, name)):
                 for suffix in suffixes:
                     if path and os.path.isfile(path + suffix):
                         return path + suffix
@@ -169,7 +174,7 @@ class CaptureFiles:
         place = f"{root}/{first}"
         if place not in self._links:
             self._links[place] = _followed(place) if rest else place
-        return os.path.join(self._links[place], rest) if self._links[place] != place else None
+        return joined(self._links[place], rest) if self._links[place] != place else None
 
     def _best(self, name: str, last: str, taken: set[str], alone: bool) -> str | None:
         """The file below the folder that fits a name best.
@@ -187,7 +192,7 @@ class CaptureFiles:
         relative = len(parts) > 1 and not name.startswith(("/", "\\")) and not parts[0].endswith(":")
         ranked = []
         for below in candidates[:_MAX_SAME_NAMES]:
-            own, path = below.lower().split("/"), os.path.join(self.folder, below)
+            own, path = below.lower().split("/"), joined(str(self.folder), below)
             shared = 0
             while shared + 1 < min(len(own), len(parts)) and own[-2 - shared] == parts[-2 - shared]:
                 shared += 1

@@ -18,6 +18,7 @@ from .layouts import (
     image_folders,
     images_in,
     is_image,
+    joined,
     model_folders,
     shown,
 )
@@ -83,7 +84,7 @@ def _unused(capture: Capture) -> list[str]:
     # Cameras of one rig have a folder each below the photos' own.
     for top in map(str, image_folders(folder)):
         if within := {place for place in places if place == top or place.startswith(os.path.join(top, ""))}:
-            lying |= {os.path.join(top, path) for path in CaptureFiles(Path(top)).below() if is_image(os.path.basename(path))}
+            lying |= {joined(top, path) for path in CaptureFiles(Path(top)).below() if is_image(os.path.basename(path))}
             places -= within
     lying |= {os.path.join(place, name) for place in places for name in images_in(place)}
     lying -= {str(path) for frame in capture.frames for path in (frame.mask, frame.albedo) if path}
