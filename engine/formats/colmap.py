@@ -189,7 +189,9 @@ def _unreadable(file: Path, error: OSError) -> UserError:
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
     """The lines of a text file with their numbers, without comments and blank ones."""
     try:
-        with open(file, encoding="utf-8-sig", errors="surrogateescape") as stream:
+        with open(file, "rb") as stream:
+            wide = stream.read(2) in (b"\xff\xfe", b"\xfe\xff")  # as Windows' PowerShell writes
+        with open(file, encoding="utf-16" if wide else "utf-8-sig", errors="replace" if wide else "surrogateescape") as stream:
             for number, line in enumerate(stream, 1):
                 line = line.strip()
                 if line and not line.startswith("#"):

@@ -105,7 +105,7 @@ def enclosing(folder: Path) -> list[Path]:
 def shown(name: str) -> str:
     """A name from a file, fit for a message and for UTF-8."""
     name = name.encode("utf-8", "backslashreplace").decode("utf-8")
-    return name if len(name) <= 120 else name[:117] + "…"
+    return name if len(name) <= 200 else f"{name[:60]}…{name[-139:]}"
 
 
 class CaptureFiles:

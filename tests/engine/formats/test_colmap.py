@@ -184,6 +184,16 @@ def test_long_lines_of_points_take_no_time(tmp_path):
     assert len(colmap.read_model(tmp_path)[1]) == 2
 
 
+def test_utf16_is_read(tmp_path):
+    one_camera(tmp_path, "PINHOLE 10 10 5 6 5 5")
+    for name in ("cameras.txt", "images.txt"):
+        (tmp_path / name).write_text((tmp_path / name).read_text(), encoding="utf-16")
+    assert [image.name for image in colmap.read_model(tmp_path)[1]] == ["a.png"]
+    (tmp_path / "images.txt").write_bytes(b"\xff\xfe\x00\xd8\x00\xd8\x00")
+    with pytest.raises(UserError, match="line 1"):
+        colmap.read_model(tmp_path)
+
+
 def test_names_that_are_no_utf8_find_their_files(tmp_path):
     (tmp_path / "cameras.txt").write_text("1 PINHOLE 10 10 5 6 5 5\n")
     (tmp_path / "images.txt").write_bytes(b"1 1 0 0 0 0 0 0 1 K\xfcche.png\n")
