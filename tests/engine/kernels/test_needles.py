@@ -199,6 +199,60 @@ def test_what_is_not_finite_is_not_drawn_and_spoils_nothing(name, bad):
             assert np.array_equal(np.delete(gaussians.values[key], 3, axis=0), other.values[key]), key
 
 
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("means", [0.0, 0.0, -NEAR]),
+        ("means", [0.0, 0.0, -1.01 * NEAR]),
+        ("means", [0.001, -0.002, -1.01 * NEAR]),
+        ("means", [0.0, 0.0, 0.0]),
+        ("means", [0.3, 0.1, 1.0]),
+        ("means", [0.56, 0.0, -1.0]),
+        ("means", [-2.0, 1.5, -1.0]),
+        ("log_scales", -np.inf),
+        ("log_scales", [-np.inf, -2.0, -1.0]),
+        ("log_scales", [-100.0, -100.0, 6.0]),
+        ("log_scales", 5.0),
+        ("opacity_logits", -np.inf),
+        ("opacity_logits", -5.53),
+        ("opacity_logits", np.inf),
+        ("opacity_logits", 30.0),
+        ("quats", [1e-9, 0.0, 1e-9, 0.0]),
+        ("quats", [1e9, 0.0, 1e9, 2e9]),
+        ("sh0", -50.0),
+        ("sh0", 1e4),
+    ],
+)
+def test_limits_match_the_reference(name, value, antialias):
+    """The near plane, behind it, the border, no size, no opacity and all of it: images, and gradients with random cotangents."""
+    values = scene(np.random.default_rng(3))
+    values[name][0] = value
+    gaussians, renderer = Gaussians(values, np.zeros(3)), Renderer(2)
+    image = renderer.render(gaussians, CAMERA, np.full(3, 0.5), degree=1, antialias=antialias, near=NEAR)
+    v_image = np.random.default_rng(4).normal(size=image.shape).astype(f)
+    renderer.backward(v_image)
+    rank_of = np.full(gaussians.table.shape[1], -1, np.int32)
+    rank_of[renderer.order] = np.arange(len(renderer.order))
+    gradients = Gaussians(values, np.zeros(3))
+    gradients.table[:] = 0
+    project.backward(gaussians.table, *renderer._view, antialias, 1, rank_of, renderer.v_rows, gradients.table)
+
+    leaves = {key: torch.tensor(values[key], dtype=torch.float64, requires_grad=True) for key in NAMES}
+    sh = torch.cat([leaves["sh0"][:, None], leaves["shn"]], 1)
+    view = (torch.tensor(np.asarray(part), dtype=torch.float64) for part in (renderer._view[0], renderer._view[2]))
+    rows, depths, seen = project_reference.project(*(leaves[key] for key in NAMES[:4]), sh, *view, WIDTH, HEIGHT, NEAR, antialias, 1)
+    index = torch.where(seen)[0]
+    index = index[torch.argsort(depths[index], stable=True)]
+    expected = rasterize_reference.rasterize(rows[index], WIDTH, HEIGHT, torch.full((3,), 0.5, dtype=torch.float64))
+    bright = max(1.0, float(expected.detach().abs().max()))
+    np.testing.assert_allclose(image, expected.detach().numpy(), atol=1e-3 * bright)
+    (expected * torch.tensor(v_image)).sum().backward()
+    for key in NAMES:
+        wanted = leaves[key].grad.nan_to_num(0.0).numpy()
+        np.testing.assert_allclose(gradients.values[key], wanted, atol=2e-3 * max(np.abs(wanted).max(), 1), err_msg=key)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_projection_of_needles_matches_the_reference(seed, antialias):
