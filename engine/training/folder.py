@@ -55,7 +55,7 @@ _NAMES = (CHECKPOINT, SPLATS, SPLATS_LINEAR, FIELD, POINTS, MESH, PROXY, METRICS
 _PART = re.compile(r"\.(.+)\.\d+\.part")
 _PREVIEW = re.compile(r"\d{7,}\.png")
 # How result.json begins, and the lock: it is empty, but for that of earlier versions and of file systems without locks.
-_RESULT_START, _LOCK_START = b'{\n "schema"', re.compile(rb'$|{"pid"|\d+\s')
+_RESULT_START, _LOCK_START = re.compile(rb'\s*{\s*"schema"'), re.compile(rb'$|{"pid"|\d+\s')
 
 
 class ResultFolder:
@@ -157,7 +157,7 @@ def opened(path: Path, report: Reporter | None, *, new: bool = False, overwrite:
     folder: ResultFolder | None = None
     try:
         old = None if new else read_result(path)
-        _refuse_foreign(path, (LOCK, EVENTS))
+        _refuse_foreign(path, (LOCK, EVENTS, RESULT))
         with locked(path), end_requests(path) as asked_to_end:
             if new:
                 # Another process may have been here since.
@@ -222,7 +222,7 @@ def _ours(path: Path) -> set[str]:
     with contextlib.suppress(OSError):
         content = (path / RESULT).read_bytes()
         # Also of a damaged one, and of a later version: by the names in its text.
-        if content.startswith(_RESULT_START):
+        if _RESULT_START.match(content):
             ours.add(RESULT)
             ours |= {name for name in _NAMES if json.dumps(name).encode() in content}
             if b'"files"' not in content:

@@ -218,7 +218,7 @@ def test_a_device_that_is_gone_is_replaced_and_named(small_capture, tmp_path, ca
 
 def test_scores_say_of_how_many_views_they_are(monkeypatch, small_capture, tmp_path, capsys):
     out = tmp_path / "r"
-    monkeypatch.setattr(loop, "_affordable", lambda trainer, test, seconds: test[:1])
+    monkeypatch.setattr(loop, "_affordable_pixels", lambda *_: 48 * 40)
     assert train(small_capture, out, "--minutes", 0.1) == 0
     assert "on 1 of 2 held-out views" in capsys.readouterr().out
     metrics = json.loads((out / "metrics.json").read_text())

@@ -110,6 +110,13 @@ def test_files_of_the_user_under_our_names_are_kept(finished, small_capture, tmp
     assert codes == [1, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 2], codes
 
 
+@pytest.mark.parametrize("name", ["result.json", "events.jsonl"])
+def test_half_a_result_is_none(finished, small_capture, tmp_path, capsys, name):
+    """The events of a capture may lie beside a result.json of somebody else, and the other way round."""
+    folder = shutil.copytree(finished, tmp_path / "result")
+    assert not any(code == 0 for code in kept(folder, [name], small_capture, capsys)[:-1]), name
+
+
 def test_a_lock_of_the_user_is_kept(finished, small_capture, tmp_path, capsys):
     folder = shutil.copytree(finished, tmp_path / "result")
     (folder / "lock").unlink()
