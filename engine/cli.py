@@ -23,7 +23,7 @@ from .contract.errors import UserError
 from .contract.presets import PRESETS, with_preset
 from .contract.result import METRICS, read_result
 from .contract.schema import check, from_mapping
-from .contract.settings import ProxySettings, SurfaceSettings, TrainSettings
+from .contract.settings import ProxySettings, SurfaceSettings, TrainSettings, trained_settings
 from .failures import explain, reported
 from .flags import argument, flags, like
 
@@ -127,8 +127,9 @@ def eval_(
         if folder is not None:
             known = folder.old
             folder.claim(METRICS)
-        scale = 1 / from_mapping(TrainSettings, known.settings, "settings").downscale
-        views = load_views(read_capture(Path(known.capture)), split, scale=scale, alpha=known.background == "white")
+        trained = trained_settings(known.settings)
+        size = {"scale": 1 / trained.downscale, "max_side": trained.max_side}
+        views = load_views(read_capture(Path(known.capture)), split, **size, alpha=known.background == "white")
         if not views:
             raise UserError(f"{known.capture} has no {split} views.", "Try --split train.")
         model = load_model(path, known, devices.threads(0))
@@ -158,7 +159,7 @@ def render(
         str,
         argument(
             "transforms.json with or without pictures, or a capture's folder, whose cameras are rendered in their order; empty takes the "
-            "result's own test views.",
+            "result's own test views, in the size that it was trained on.",
             "FILE",
         ),
     ] = "",
@@ -202,7 +203,8 @@ def render(
         route = path.read_path(Path(cameras).resolve())
     else:
         capture = read_capture(Path(known.capture))
-        route = path.of_frames(capture.split("test") or capture.frames)
+        trained = trained_settings(known.settings)
+        route = path.of_frames(capture.split("test") or capture.frames).scaled(1 / trained.downscale, trained.max_side)
     if between:
         route = path.between(route, between)
     views = [path.sized(camera, width, height) for camera in route.cameras]

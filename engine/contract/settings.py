@@ -7,10 +7,10 @@ The same dataclasses are the command line's flags, the tables of a job file and,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from .presets import PRESETS
-from .schema import setting
+from .schema import from_mapping, setting
 
 
 @dataclass(frozen=True)
@@ -330,6 +330,14 @@ class TrainSettings:
         "Where to compute: auto takes the best device that the method supports. Methods splat and ngp run on the processor only so far.",
     )
     downscale: int = setting(1, "Train and score on views of so many times less width and height.", minimum=1, maximum=64, advanced=True)
+    max_side: int = setting(
+        1600,
+        "Longest side of the views that are trained and scored on; larger photos are scaled down to it. 0 keeps the size they have.",
+        unit="px",
+        minimum=0,
+        maximum=65_536,
+        advanced=True,
+    )
     blend: Literal["auto", "linear", "srgb"] = setting(
         "auto",
         "Light in which splats or samples are blended: linear for Blender, srgb for other viewers; auto takes linear for captures made by "
@@ -345,6 +353,16 @@ class TrainSettings:
     splat: SplatSettings = setting(SplatSettings, "Settings of method splat.")
     ngp: NgpSettings = setting(NgpSettings, "Settings of method ngp.")
     nerf: NerfSettings = setting(NerfSettings, "Settings of method nerf.")
+
+
+def trained_settings(values: dict[str, Any]) -> TrainSettings:
+    """The settings of a result, as its result.json holds them.
+
+    Raises:
+        UserError: one of them is unknown, of a wrong type, or out of bounds.
+    """
+    # Results that do not say were trained on views of any size.
+    return from_mapping(TrainSettings, {"max_side": 0, **values}, "settings")
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ def load_views(
     split: Literal["train", "test"],
     *,
     scale: float = 1.0,
+    max_side: int = 0,
     alpha: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[View]:
@@ -51,6 +52,7 @@ def load_views(
         capture: what was read from the folder.
         split: which half.
         scale: size of the pictures in memory, as a share of the files'; at most 1.
+        max_side: of a picture, px; larger ones are scaled down to it. 0 is no limit.
         alpha: whether they come with alpha, where that is known from the other half or a result.
         progress: called with (done, all) after each picture.
 
@@ -61,7 +63,7 @@ def load_views(
     maps: dict[tuple, tuple[Camera, torch.Tensor]] = {}
     views = []
     for index, frame in enumerate(frames):
-        views.append(_load(frame, scale, maps))
+        views.append(_load(frame, scale, max_side, maps))
         if progress is not None:
             progress(index + 1, len(frames))
     if alpha is None:
@@ -89,9 +91,20 @@ def frame_camera(frame: Frame) -> Camera:
     return Camera(frame.w, frame.h, frame.fl_x, frame.fl_y, frame.cx, frame.cy, pose)
 
 
-def _load(frame: Frame, scale: float, maps: dict[tuple, tuple[Camera, torch.Tensor]]) -> View:
+def view_scale(width: int, height: int, scale: float, max_side: int) -> float:
+    """By how much a picture is smaller in memory; arguments as in :func:`load_views`."""
+    return min(scale, max_side / max(width, height)) if max_side else scale
+
+
+def _load(frame: Frame, scale: float, max_side: int, maps: dict[tuple, tuple[Camera, torch.Tensor]]) -> View:
     image = read_picture(frame.image, frame.w, frame.h)
     height, width = image.shape[:2]
+    scale = view_scale(width, height, scale, max_side)
+    if scale < 0.5:
+        # In 8 bits to twice the size that is wanted: undistorting all pixels of a large photo takes seconds.
+        height, width = (max(1, round(2 * scale * side)) for side in (height, width))
+        image = np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BOX))
+        scale = 0.5
     camera = frame_camera(frame).resized(width, height)
     depth = None if frame.depth is None else read_depth(frame.depth)
     mask = None if frame.mask is None else read_mask(frame.mask, frame.w, frame.h)

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from ..cameras import Camera
 from ..contract.capture import Frame
 from ..contract.errors import UserError
-from ..data.views import frame_camera
+from ..data.views import frame_camera, view_scale
 from ..formats.capture import read_capture
 from ..formats.transforms import TRANSFORMS, read_transforms
 
@@ -30,6 +30,14 @@ class CameraPath:
     names: tuple[str, ...]
     cameras: tuple[Camera, ...]
     fps: float | None = None
+
+    def scaled(self, scale: float, max_side: int) -> CameraPath:
+        """The path in the size that views of a training have; arguments as in :func:`~engine.data.views.load_views`."""
+        cameras = []
+        for camera in self.cameras:
+            factor = view_scale(camera.width, camera.height, scale, max_side)
+            cameras.append(camera.resized(max(1, round(camera.width * factor)), max(1, round(camera.height * factor))))
+        return replace(self, cameras=tuple(cameras))
 
 
 def read_path(source: Path) -> CameraPath:

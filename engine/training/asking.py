@@ -11,6 +11,7 @@ from .. import devices
 from ..contract.errors import UserError
 from ..contract.result import Result
 from ..contract.schema import from_mapping
+from ..contract.settings import TrainSettings, trained_settings
 from .checkpoint import read_progress
 from .reporting import Reporter
 
@@ -44,7 +45,8 @@ def resumed(folder: Path, old: Result, given: Settings) -> Settings:
         UserError: it has more steps already, or is finished and no budget is given.
     """
     try:
-        settings = from_mapping(type(given), old.settings, "settings")
+        train = isinstance(given, TrainSettings)
+        settings = trained_settings(old.settings) if train else from_mapping(type(given), old.settings, "settings")
     except UserError as error:
         raise UserError(f"{folder} cannot be continued: {error.message}", "Train from the start again.", "damaged") from None
     saved = read_progress(folder)

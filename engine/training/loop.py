@@ -21,7 +21,7 @@ from ..contract.schema import to_mapping
 from ..contract.settings import TrainSettings
 from ..data.poses import check_poses
 from ..data.up import up_of_capture
-from ..data.views import View, load_views, shrunk
+from ..data.views import View, load_views, shrunk, view_scale
 from ..formats.capture import capture_folder, read_capture
 from ..kernels import compiling, use_threads
 from ..methods import FILES, Trainer, new_trainer
@@ -121,7 +121,11 @@ def _train(job: Run, folder: ResultFolder) -> Result:
         capture = read_capture(source)
         for warning in (*capture.warnings, *check_poses(capture)):
             report("warning", message=warning)
-        views, test = _load(capture, stage_progress("load"), 1 / settings.downscale)
+        large = sum(view_scale(frame.w, frame.h, 1.0, settings.max_side) < 1 / settings.downscale for frame in capture.frames)
+        if large:
+            size = f"{large} of {len(capture.frames)} views are scaled down to {settings.max_side} pixels on their longest side"
+            report("note", message=f"{size}. Larger ones take more time and memory; --max-side sets the limit.")
+        views, test = _load(capture, stage_progress("load"), settings)
         if not compiling.is_compiled():
             with clock.paused():
                 compiling.compile_all(stage_progress("compile"))
@@ -155,11 +159,11 @@ def _train(job: Run, folder: ResultFolder) -> Result:
     return result
 
 
-def _load(capture: Capture, progress, scale: float) -> tuple[list[View], list[View]]:
-    frames = len(capture.frames)
-    views = load_views(capture, "train", scale=scale, progress=lambda done, _: progress(done, frames))
+def _load(capture: Capture, progress: Callable[[int, int], None], settings: TrainSettings) -> tuple[list[View], list[View]]:
+    frames, size = len(capture.frames), {"scale": 1 / settings.downscale, "max_side": settings.max_side}
+    views = load_views(capture, "train", **size, progress=lambda done, _: progress(done, frames))
     alpha = views[0].image.shape[2] == 4
-    test = load_views(capture, "test", scale=scale, alpha=alpha, progress=lambda done, _: progress(len(views) + done, frames))
+    test = load_views(capture, "test", **size, alpha=alpha, progress=lambda done, _: progress(len(views) + done, frames))
     return views, test
 
 

@@ -65,6 +65,27 @@ def test_alpha_is_kept_for_all_or_dropped_for_all(tmp_path):
     assert [view.image.shape[2] for view in views] == [4, 4] and (views[1].image[..., 3] == 255).all()
 
 
+@pytest.mark.parametrize("lens", [{}, LENS])
+def test_large_photos_are_scaled_down_to_the_limit_and_small_ones_stay(tmp_path, lens):
+    row, column = np.mgrid[:48, :64]
+    smooth = np.stack([row * 5, column * 3, 255 - column * 3], axis=2).astype(np.uint8)
+    depth = np.tile(np.arange(64, dtype=np.float32) + 1, (48, 1))
+    capture = capture_of(tmp_path, [smooth] * 3, depth, **lens)
+    full, capped, tiny = (load_views(capture, "train", max_side=side)[0] for side in (0, 48, 16))
+    assert full.camera.width >= 60 and load_views(capture, "train", max_side=64)[0].image.shape == full.image.shape
+    for view, factor in ((capped, 0.75), (tiny, 0.25)):
+        assert abs(view.camera.width - factor * full.camera.width) <= 1 and view.depth.shape == view.image.shape[:2]
+        assert view.camera.fx == pytest.approx(factor * full.camera.fx, rel=0.05)
+        # The same place shows the same color and depth.
+        x, y = 0.3, 0.6
+        shown = [image[int(y * image.shape[0]), int(x * image.shape[1])].astype(float) for image in (full.image, view.image)]
+        assert np.abs(shown[0] - shown[1]).max() < 3 / factor
+        depths = [one.depth[int(y * one.depth.shape[0]), int(x * one.depth.shape[1])] for one in (full, view)]
+        assert abs(depths[0] - depths[1]) < 1 / factor
+    # Both limits hold: the smaller one counts.
+    assert load_views(capture, "train", scale=0.25, max_side=48)[0].image.shape == tiny.image.shape
+
+
 @pytest.mark.parametrize("clear", [0, 1])
 def test_alpha_of_either_split_counts_for_both(tmp_path, clear):
     pictures = [noise(seed) for seed in range(3)]

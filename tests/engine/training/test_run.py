@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from engine import cli
 from engine.contract.events import read_new
 from engine.contract.result import read_result
 from engine.data.views import load_views
@@ -89,6 +91,28 @@ def test_eval_and_render_see_what_training_saw(trained, tmp_path):
     done = engine("render", trained, "--out", tmp_path / "pictures")
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["000.png", "008.png"]
+
+
+def test_views_of_a_limited_size_are_trained_scored_and_rendered_alike(small_capture, tmp_path):
+    out = tmp_path / "result"
+    arguments = ["train", str(small_capture), "--out", str(out), "--steps", "3", "--max-side", "24", *FAST]
+    assert cli.main(arguments) == 0
+
+    def sizes():
+        return {(row["width"], row["height"]) for row in json.loads((out / "metrics.json").read_text())["views"]}
+
+    assert sizes() == {(24, 20)}
+    notes = [event.values["message"] for event in read_new(out / "events.jsonl")[0] if event.kind == "note"]
+    assert any("12 of 12 views are scaled down to 24 pixels" in note for note in notes)
+    assert cli.main(["eval", str(out)]) == 0 and sizes() == {(24, 20)}
+    assert cli.main(["render", str(out), "--out", str(tmp_path / "images")]) == 0
+    assert Image.open(tmp_path / "images" / "000.png").size == (24, 20)
+    # Results that do not say were trained on views of any size.
+    values = json.loads((out / "result.json").read_text())
+    del values["settings"]["max_side"]
+    (out / "result.json").write_text(json.dumps(values, indent=1))
+    assert cli.main(["eval", str(out)]) == 0 and sizes() == {(48, 40)}
+    assert cli.main(["train", "--resume", str(out), "--steps", "4"]) == 0 and sizes() == {(48, 40)}
 
 
 def test_a_kill_and_a_resume_change_no_byte(small_capture, tmp_path):
