@@ -16,7 +16,7 @@ import bpy
 
 from ...engine.contract.errors import UserError
 from ...engine.contract.job import OVERWRITE, Job, check_job, read_job
-from ...engine.contract.result import PROXY, RESULT, read_result
+from ...engine.contract.result import PROXY, read_result
 from ...engine.contract.settings import PlaceSettings
 from ...engine.formats.transforms import TRANSFORMS
 from .. import console
@@ -24,7 +24,7 @@ from ..capture.journal import made_here
 from ..results import assets
 from ..results.importing import import_result
 from ..rooms.placing import place
-from ..rooms.rendering import named_camera, render_picture
+from ..rooms.rendering import empty_scene, named_camera, render_picture
 from . import engine, outputs, private, process, stages
 from .process import State
 
@@ -123,7 +123,7 @@ def run(job: Job, chosen_python: str = "", own: Path | None = None) -> list[Path
     objects: list[bpy.types.Object] = []
     if job.import_ is not None:
         if job.import_.new_scene:
-            scene = bpy.data.scenes.new("Reconstruct")
+            scene = empty_scene(scene)
             _show(scene)
         objects = _import(job, scene)
     if job.place is not None:
@@ -151,8 +151,8 @@ def _check_stages(job: Job, scene: bpy.types.Scene, chosen_python: str) -> None:
         if (folder / TRANSFORMS).exists() and not (stage.overwrite and made_here(folder)):
             raise UserError(f"{folder} already holds a capture.", "Choose another folder, or add overwrite = true to [capture].", "exists")
     for stage in (job.train, job.voxels):
-        if stage is not None and (job.path(stage.out) / RESULT).exists() and not stage.overwrite:
-            raise UserError(f"{job.path(stage.out)} already holds a result.", "Choose another folder, or add overwrite = true.", "exists")
+        if stage is not None:
+            stages.check_result_folder(job.path(stage.out), stage.overwrite)
     if job.train is not None and job.train.capture and not job.capture_folder.is_dir():
         raise UserError(f"There is no capture in {job.capture_folder}.", "Correct capture of [train].")
     for folder in (job.proxy is not None and job.proxy_folder, job.import_ is not None and job.import_folder):

@@ -21,10 +21,10 @@ from .folders import (
     TRAINED,
     VOXELS,
     absolute,
+    as_property,
     chosen_folders,
     home,
     home_by_name,
-    kept_home,
     relative,
     session_folder,
     start_session,
@@ -52,7 +52,7 @@ def _before_save(file: str, *_: object) -> None:
         return
     homes = [home(scene) for scene in scenes]
     for scene, found in zip(scenes, homes, strict=True):
-        _change(scene.reconstruct, "home", kept_home(_home_after(scene, found, file), file), found)
+        _change(scene.reconstruct, "home", as_property(_home_after(scene, found, file), file), found)
     for scene in scenes:
         for group, name in chosen_folders(scene):
             chosen = getattr(group, name)
@@ -82,7 +82,7 @@ def _chosen_after(path: str, found: Path, file: str) -> str:
         return path
     if not bpy.data.filepath and session_folder() in found.parents:
         found = _carry(found, _free(start / found.relative_to(session_folder())))
-    return kept_home(found, file)
+    return as_property(found, file)
 
 
 def _carry(old: Path, new: Path) -> Path:

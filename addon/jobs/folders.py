@@ -111,13 +111,13 @@ def is_of_this_file(folder: Path) -> bool:
 def moved_home(scene: bpy.types.Scene) -> str:
     """The scene's home as a path of its properties, where the names of file and scene do not give it; else empty."""
     found = home(scene)
-    return "" if not bpy.data.filepath or found == home_by_name(scene, bpy.data.filepath) else kept_home(found)
+    return "" if not bpy.data.filepath or found == home_by_name(scene, bpy.data.filepath) else as_property(found)
 
 
 def claim(scene: bpy.types.Scene) -> None:
     """Keeps the scene's home, whatever its or the file's name becomes. To be called before something is written there."""
     if scene.is_editable:
-        scene.reconstruct.home = kept_home(home(scene))
+        scene.reconstruct.home = as_property(home(scene))
 
 
 def home(scene: bpy.types.Scene) -> Path:
@@ -189,8 +189,8 @@ def relative(folder: Path, start: Path) -> str:
         return str(folder)
 
 
-def kept_home(folder: Path, file: str | None = None) -> str:
-    """A home as scenes keep it: absolute in the user's data folder, else relative to the file."""
+def as_property(folder: Path, file: str | None = None) -> str:
+    """A folder as a path of a scene's properties: absolute in the user's data folder, else relative to the file."""
     file = bpy.data.filepath if file is None else file
     if not file or unsaved_folder() in folder.parents:
         return str(folder)

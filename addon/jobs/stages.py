@@ -82,6 +82,8 @@ def capture_here(
         told(state)
 
     process.refuse_foreign(folder)
+    if (other := process.attach(folder)) is not None and other.pid != os.getpid():
+        raise UserError(f"A job already runs in {folder}.", "Wait for its end, or cancel it.", "in_use")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         pid = os.getpid()
@@ -163,12 +165,9 @@ def start_training(
     if not capture.is_dir():
         raise UserError(f"There is no capture in {capture}.", "Capture the scene first, or choose a capture.")
     inner = capture.resolve()
-    if out.resolve() in (inner, *inner.parents) or any((out / name).exists() for name in (TRANSFORMS, UNFINISHED)):
+    if out.resolve() in (inner, *inner.parents):
         raise UserError(f"{out} holds a capture, so no result is written there.", "Choose another folder for the result.", "exists")
-    if (out / RESULT).exists() and not overwrite:
-        raise UserError(f"{out} already holds a result.", "Choose another folder, continue that result, or replace it.", "exists")
-    if holds_others(out) or overwrite and (out / RESULT).exists() and not is_replaceable(out):
-        raise UserError(f"{out} holds other files, so no result is written there.", "Choose another folder.", "exists")
+    check_result_folder(out, overwrite)
     # What a run left that ended before its result was begun is no loss.
     overwrite = overwrite or (out / EVENTS).exists()
     return engine.start(engine.train_command(python, capture, out, settings, overwrite=overwrite), out, anew=overwrite)
@@ -206,10 +205,27 @@ def start_voxels(
     check(settings)
     check_images([*pictures, *masks])
     python = engine.interpreter(chosen_python)
-    if (out / RESULT).exists() and not overwrite:
-        raise UserError(f"{out} already holds a result.", "Choose another folder, or replace it.", "exists")
+    check_result_folder(out, overwrite)
     command = engine.voxels_command(python, pictures, out, settings, masks=masks, overwrite=(out / RESULT).exists())
     return engine.start(command, out, anew=True)
+
+
+def check_result_folder(out: Path, overwrite: bool) -> None:
+    """Refuses a folder that a new result cannot be written to.
+
+    Args:
+        out: folder of the result.
+        overwrite: whether a result of ours that is there is replaced.
+
+    Raises:
+        UserError: it holds a capture, a result that is not to be replaced, or files of others.
+    """
+    if any((out / name).exists() for name in (TRANSFORMS, UNFINISHED)):
+        raise UserError(f"{out} holds a capture, so no result is written there.", "Choose another folder for the result.", "exists")
+    if (out / RESULT).exists() and not overwrite:
+        raise UserError(f"{out} already holds a result.", "Choose another folder, continue that result, or replace it.", "exists")
+    if holds_others(out) or (out / RESULT).exists() and not is_replaceable(out):
+        raise UserError(f"{out} holds other files, so no result is written there.", "Choose another folder.", "exists")
 
 
 def holds_others(folder: Path) -> bool:

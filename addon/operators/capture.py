@@ -7,7 +7,7 @@ from ...engine.contract.settings import CaptureSettings
 from ..capture.cameras import add_cameras
 from ..capture.journal import made_here
 from ..jobs import process, running, stages
-from ..jobs.folders import claim, named, own_capture
+from ..jobs.folders import as_property, claim, named, own_capture
 from ..properties import to_settings
 from .base import Told, no_job_runs
 
@@ -45,13 +45,14 @@ class RECONSTRUCT_OT_capture(Told, bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self._asked = True
-        if made_here(own_capture(context.scene)):
+        folder = own_capture(context.scene)
+        if made_here(folder):
             self.replace = True
             return context.window_manager.invoke_confirm(
                 self,
                 event,
                 title="Replace the capture?",
-                message="The views in this folder are rendered anew.",
+                message=f"The views in {as_property(folder)} are rendered again.",
                 confirm_text="Replace",
                 icon="WARNING",
             )

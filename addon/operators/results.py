@@ -12,13 +12,13 @@ from ...engine.contract.settings import ImportSettings, ProxySettings
 from ...engine.contract.voxels import METHOD as VOXELS
 from ..capture.camera_path import export_path
 from ..jobs import running, stages
-from ..jobs.folders import absolute, chosen_folders, kept_home, result_folder
+from ..jobs.folders import absolute, as_property, chosen_folders, result_folder
 from ..properties import to_settings
 from ..results.importing import import_file, import_result
 from ..results.looks import looks_of, shown_as
 from ..results.tagging import kind_of, tagged
 from ..results.voxels import is_voxels
-from ..rooms.rendering import plain_look
+from ..rooms.rendering import empty_scene
 from ..ui import facts
 from ..ui.preferences import engine_python
 from .base import Told, no_job_runs, select
@@ -190,15 +190,12 @@ def _bring(
 
 def _new_scene(source: bpy.types.Scene) -> bpy.types.Scene:
     """An empty scene with the units and folders of another one, which shows colors as they were captured."""
-    scene = bpy.data.scenes.new("Reconstruct")
-    for name in ("system", "length_unit", "scale_length"):
-        setattr(scene.unit_settings, name, getattr(source.unit_settings, name))
+    scene = empty_scene(source)
     for (chosen, name), (own, _) in zip(chosen_folders(source), chosen_folders(scene), strict=True):
         folder = getattr(chosen, name)
         # The default names the scene.
         same = not folder or absolute(folder, source) == absolute(folder, scene)
-        setattr(own, name, folder if same else kept_home(absolute(folder, source)))
-    plain_look(scene)
+        setattr(own, name, folder if same else as_property(absolute(folder, source)))
     return scene
 
 

@@ -6,7 +6,7 @@ import bpy
 from ...engine.contract.job import TrainStage
 from ...engine.contract.result import RESULT
 from ..jobs import running, stages
-from ..jobs.folders import absolute, capture_folder, claim, named, own_result
+from ..jobs.folders import absolute, as_property, capture_folder, claim, named, own_result
 from ..properties import to_settings
 from ..ui import facts
 from ..ui.preferences import engine_python
@@ -50,12 +50,13 @@ class RECONSTRUCT_OT_train(Told, bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self._asked = True
-        if self.mode == "REPLACE" and (own_result(context.scene) / RESULT).exists():
+        folder = own_result(context.scene)
+        if self.mode == "REPLACE" and (folder / RESULT).exists():
             return context.window_manager.invoke_confirm(
                 self,
                 event,
                 title="Replace the result?",
-                message="What was trained into this folder is lost.",
+                message=f"What was trained into {as_property(folder)} is lost.",
                 confirm_text="Replace",
                 icon="WARNING",
             )

@@ -72,6 +72,15 @@ def render_picture(
             marker.camera = camera
 
 
+def empty_scene(source: bpy.types.Scene) -> bpy.types.Scene:
+    """Adds an empty scene with the units of another one, which shows colors as they were captured."""
+    scene = bpy.data.scenes.new("Reconstruct")
+    for name in ("system", "length_unit", "scale_length"):
+        setattr(scene.unit_settings, name, getattr(source.unit_settings, name))
+    plain_look(scene)
+    return scene
+
+
 def plain_look(scene: bpy.types.Scene) -> None:
     """Shows colours as they were captured: view transform Standard, no look, no exposure."""
     scene.display_settings.display_device = "sRGB"

@@ -114,6 +114,7 @@ def files(folder):
         (f'scene = "room with spaces.blend"\n{CAPTURE}[render]\n', "picture.png already exists, and no job wrote it"),
         (f'scene = "room with spaces.blend"\n{CAPTURE}[save]\n', "scene.blend already exists"),
         (f'scene = "room with spaces.blend"\n{CAPTURE}[train]\n', "result already holds a result"),
+        (f'scene = "room with spaces.blend"\n{CAPTURE}[train]\nout = "photos"\n', "photos holds other files"),
         (f'scene = "room with spaces.blend"\n{CAPTURE}out = "taken"\n[train]\nout = "other"\n', "taken already holds a capture"),
         (f'scene = "room with spaces.blend"\n{CAPTURE}out = "taken"\noverwrite = true\n', "taken already holds a capture"),
         (f'scene = "room with spaces.blend"\n{CAPTURE}[train]\ncapture = "no"\nout = "other"\n', "no capture in"),
@@ -123,9 +124,8 @@ def files(folder):
     ],
 )
 def test_what_a_stage_lacks_gives_1_before_any_is_run(tmp_path, capsys, scene, text, said):
-    (tmp_path / "result").mkdir()
-    (tmp_path / "taken").mkdir()
-    for name in ("picture.png", "scene.blend", "result/result.json", "taken/transforms.json"):
+    for name in ("picture.png", "scene.blend", "result/result.json", "taken/transforms.json", "photos/1.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("the user's")
     bpy.ops.wm.read_homefile(use_empty=True)
     file = job(tmp_path, text)

@@ -45,6 +45,8 @@ def user(built, tmp_path, monkeypatch):
     zipfile.ZipFile(built).extractall(extension)
     monkeypatch.setenv("BLENDER_USER_RESOURCES", str(folder))
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    # The data folder of jobs.
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     return folder
 
 

@@ -44,7 +44,7 @@ def test_a_walk_through_the_panels(walked, tmp_path):
     assert "Fake, 2 threads" in seen["engine"]
     assert seen["capture"]["status"] == "done", seen["capture"]
     assert len(list((tmp_path / "capture" / "images").glob("*.png"))) == 4
-    assert not (tmp_path / "capture" / "scene.blend").exists()
+    assert not list((tmp_path / "data" / "reconstruct" / "jobs").iterdir())
     assert seen["capture_press"] < 3.0
     assert seen["train"]["status"] == "done"
     assert seen["train"]["ticks"] >= 10, "the window went on while the job ran"
@@ -52,6 +52,18 @@ def test_a_walk_through_the_panels(walked, tmp_path):
     assert seen["busy"]
     assert seen["cancelled"] == "cancelled"
     assert seen["failed"] == ["failed", "The disk is full.", "Free some space, then resume."]
+
+
+def test_the_scene_of_a_second_window_is_captured_and_follows_the_first_save(walked, tmp_path):
+    seen = walked("inside_folders.py")
+    assert seen["errors"] == []
+    assert str(tmp_path / "data") in seen["unsaved"]
+    assert seen["capture"][0] == "done", seen["capture"]
+    assert seen["views"] == ["Second_s_camera.png"] and not seen["first"]
+    folder = tmp_path / "reconstruct" / "flat" / "Second 🛏" / "capture"
+    assert seen["saved"] == [str(folder), True, str(folder)] and seen["can_train"]
+    assert seen["second_result"] == "reconstruct/flat/Second 🛏/result_2"
+    assert seen["other_file"] == ["", "", ""]
 
 
 def write_chair(folder):

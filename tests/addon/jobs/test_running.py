@@ -222,6 +222,52 @@ def test_a_folder_of_the_user_takes_no_result(shown, tmp_path, name, text):
     assert [(file.name, file.read_text()) for file in (tmp_path / "result").iterdir()] == [(name, text)]
 
 
+def test_no_operator_touches_files_of_the_user(shown, tmp_path, fake_engine):
+    """Folders chosen so that ours lie among files of the user, under names that we use and others."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.mesh.primitive_cube_add()
+    bpy.ops.object.camera_add(location=(0, 0, 6))
+    home = tmp_path / "home"
+    home.mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(home / "scene.blend"))
+    names = [
+        "room.blend",
+        "job.toml",
+        "photo.png",
+        "owner.json",
+        "splats.ply",
+        "result.blend",
+        "reconstruct/result/result.json",
+        "out/1.jpg",
+    ]
+    for name in names:
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(f"the user's {name}")
+
+    def user_files():
+        return {name: (home / name).read_bytes() for name in [*names, "scene.blend"]}
+
+    before = user_files()
+    settings = bpy.context.scene.reconstruct
+    settings.capture.out, settings.capture.rig, settings.capture.samples = "//", "scene", 1
+    settings.capture.width = settings.capture.height = 16
+    calls = [lambda replace=replace: bpy.ops.reconstruct.capture(replace=replace) for replace in (False, True)]
+    calls += [lambda mode=mode: bpy.ops.reconstruct.train(mode=mode) for mode in ("NEW", "RESUME", "REPLACE")]
+    calls += [bpy.ops.reconstruct.make_proxy, bpy.ops.reconstruct.check_engine, lambda: bpy.ops.reconstruct.new_folder(step="train")]
+    for call in calls:
+        assert call() == {"FINISHED"}
+        assert user_files() == before
+    settings.train.out = "//out"
+    with pytest.raises(RuntimeError, match="holds other files"):
+        bpy.ops.reconstruct.train()
+    fake_engine("slow")
+    settings.property_unset("train")
+    running.follow(start(tmp_path), "train")
+    bpy.ops.reconstruct.cancel()
+    bpy.ops.reconstruct.cancel()
+    assert user_files() == before
+
+
 def test_another_folder_of_the_default_keeps_its_names(shown, tmp_path):
     bpy.context.scene.reconstruct.property_unset("capture")
     default = bpy.context.scene.reconstruct.capture.out
@@ -244,6 +290,21 @@ def test_an_import_that_fails_leaves_no_scene(shown, tmp_path):
     with pytest.raises(RuntimeError, match="holds no splats, mesh or points"):
         bpy.ops.reconstruct.import_result()
     assert len(bpy.data.scenes) == 1
+
+
+def test_the_panels_of_a_new_scene_show_its_result(shown, tmp_path):
+    from reconstruct.addon.jobs.folders import result_folder
+
+    folder = tmp_path / "chair"
+    folder.mkdir()
+    (folder / "points.ply").write_text(
+        "ply\nformat ascii 1.0\nelement vertex 2\nproperty float x\nproperty float y\nproperty float z\nend_header\n0 0 0\n1 1 1\n"
+    )
+    values = {"schema": "1.0", "status": "done", "method": "ngp", "capture": "c", "artifacts": [{"kind": "points", "path": "points.ply"}]}
+    (folder / "result.json").write_text(json.dumps(values))
+    bpy.context.scene.reconstruct.import_.result, bpy.context.scene.reconstruct.import_.new_scene = str(folder), True
+    assert bpy.ops.reconstruct.import_result() == {"FINISHED"}
+    assert result_folder(bpy.data.scenes["Reconstruct"]) == folder
 
 
 def test_training_from_a_script_waits_for_the_end(shown, tmp_path):
