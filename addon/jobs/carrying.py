@@ -26,6 +26,7 @@ from .folders import (
     home,
     home_by_name,
     relative,
+    rename,
     session_folder,
     start_session,
     unsaved_folder,
@@ -169,6 +170,8 @@ def _after_failed_save(*_: object) -> None:
 def _settle(saved: bool) -> None:
     """Ends a save. After one that failed or wrote a copy, the open file keeps its folders."""
     if saved:
+        for _, _, before, found in _changed:
+            rename(before, _where(found, _moved))
         _show_moved()
     else:
         stuck = [(old, new) for old, new in reversed(_moved) if not _move(new, old)]

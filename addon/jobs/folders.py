@@ -36,6 +36,8 @@ _MAX_NAME = 100
 
 # Names the folder that // is until the file is saved.
 _session = ""
+# Where folders are that the open file named otherwise before it was saved: undo brings the old paths back.
+_renamed: dict[str, Path] = {}
 
 
 def absolute(path: str, scene: bpy.types.Scene | None = None) -> Path:
@@ -50,9 +52,9 @@ def absolute(path: str, scene: bpy.types.Scene | None = None) -> Path:
     if scene is not None:
         stem = Path(bpy.data.filepath).stem or "unsaved"
         path = path.replace("{blend_name}", safe_name(stem)).replace("{scene_name}", safe_name(scene.name))
-    if path.startswith("//") and not bpy.data.filepath:
-        return Path(os.path.abspath(session_folder() / path[2:]))
-    return Path(os.path.abspath(bpy.path.abspath(path)))
+    unsaved = path.startswith("//") and not bpy.data.filepath
+    found = Path(os.path.abspath(session_folder() / path[2:] if unsaved else bpy.path.abspath(path)))
+    return _renamed[path] if path in _renamed and not found.exists() else found
 
 
 def named(path: str, scene: bpy.types.Scene | None = None) -> Path:
@@ -87,9 +89,15 @@ def result_folder(scene: bpy.types.Scene) -> Path:
 
 
 def start_session() -> None:
-    """Gives the open file, which was not saved yet, a private folder of its own."""
+    """Forgets the folders of the file that was open; one that was not saved yet has a private folder of its own."""
     global _session
     _session = ""
+    _renamed.clear()
+
+
+def rename(path: str, folder: Path) -> None:
+    """Notes where a folder is that the file was saved with another path for."""
+    _renamed[path] = folder
 
 
 def chosen_folders(scene: bpy.types.Scene) -> list[tuple[bpy.types.PropertyGroup, str]]:

@@ -31,7 +31,7 @@ _STAGES = {
 _ENDS = {"done": ("finished", "CHECKMARK"), "cancelled": ("cancelled", "CANCEL"), "stopped": ("stopped", "CANCEL")}
 # What a job that was stopped at once leaves.
 _LEFT = {
-    "capture": "Its views are incomplete. Capture starts over",
+    "capture": "Finished views are kept. Capture with the same settings continues",
     "train": "What was saved last is kept. Continue goes on from there",
     "proxy": "The result stays as it was",
     "voxels": "There is no result",

@@ -189,6 +189,23 @@ def test_save_as_without_data_starts_afresh(file, tmp_path):
     assert not own_capture(scene()).exists(), "what an earlier file of that name has made is not this one's"
 
 
+def test_undo_after_saving_does_not_lose_the_data(file, tmp_path):
+    """Undo brings the properties back as they were before the save."""
+    scene().reconstruct.train.out = "//trained"
+    make_data()
+    before = scene().reconstruct.home
+    (tmp_path / "trained").mkdir()
+    for target in (tmp_path / "kitchen.blend", tmp_path / "b" / "flat.blend"):
+        save(target)
+        capture, result = own_capture(scene()), own_result(scene())
+        after, scene().reconstruct.home = scene().reconstruct.home, before
+        assert own_capture(scene()) == capture and (capture / "transforms.json").is_file()
+        bpy.ops.wm.save_mainfile()
+        reopen(target)
+        assert (own_capture(scene()), own_result(scene())) == (capture, result) and read_result(result)
+        before = after
+
+
 def test_a_renamed_scene_or_file_finds_its_data(file, tmp_path):
     save(tmp_path / "kitchen.blend")
     capture, result = make_data()
