@@ -102,7 +102,7 @@ def walk(steps, prepare, tab: str = "Item") -> None:
         module("ui.base").Step.bl_category = tab
         prepare()
         assert addon_utils.enable(NAME, default_set=True), "the extension could not be enabled"
-        bpy.app.timers.register(_Walk(steps).tick, first_interval=1.0)
+        bpy.app.timers.register(_Walk(steps).tick, first_interval=1.0, persistent=True)
     except Exception:
         seen["errors"].append(traceback.format_exc())
         _answer()
