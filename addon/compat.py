@@ -58,11 +58,6 @@ def output_float_exr(tree: bpy.types.NodeTree, socket: bpy.types.NodeSocket, fol
     tree.links.new(socket, node.inputs[0])
 
 
-def has_cycles() -> bool:
-    """Whether Cycles is there: it is an add-on, and may be switched off."""
-    return hasattr(bpy.types.Scene, "cycles")
-
-
 def use_cycles(scene: bpy.types.Scene) -> None:
     """Has a scene rendered by Cycles.
 

@@ -73,9 +73,10 @@ class RECONSTRUCT_OT_make_asset(Told, bpy.types.Operator):
         results = [item for item in context.selected_objects if kind_of(item) == "result" and item.is_editable]
         for item in results:
             make_asset(item, context.scene.unit_settings.scale_length)
-        if bpy.data.filepath:
-            write_catalogue(bpy.data.filepath)
-        self.report({"INFO"}, f"{', '.join(item.name for item in results)}: assets once this file is saved in an asset library.")
+        told = f"{', '.join(item.name for item in results)}: assets once this file is saved in an asset library."
+        if bpy.data.filepath and (file := write_catalogue(bpy.data.filepath)):
+            told += f" {file} lists your own catalogs and was left as it is, so look for them under Unassigned."
+        self.report({"INFO"}, told)
 
 
 CLASSES = (RECONSTRUCT_OT_show_as, RECONSTRUCT_OT_make_asset)

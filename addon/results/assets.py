@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -12,13 +15,12 @@ import mathutils
 import numpy as np
 
 from ...engine.contract.errors import UserError
-from ..compat import has_cycles, set_picture_format, use_cycles
-from ..console import quiet
+from ..rooms.layouts import measure
 from .edits import applied_transform
 from .looks import look_modifier, looks_of
 from .measuring import extent_of, has_known_scale, size_of
 from .parts import PART, POINTS, PROXY, values_of
-from .splats import raise_transparent_bounces
+from .splats import TRANSPARENT_BOUNCES, raise_transparent_bounces
 from .tagging import kind_of, tagged, update_tag
 
 CATALOGUE = "2f7f1c4e-6c0e-4d0b-9a35-7f5d0c1b8e52"
@@ -34,7 +36,33 @@ _HEAD = """\
 VERSION 1
 
 """
-_SIZE, _SAMPLES = 256, 16
+_SIZE = 256
+# Samples of a picture, and of one that cannot be denoised; seconds that it may take.
+_SAMPLES, _NOISY_SAMPLES, _PATIENCE = 16, 128, 600
+_RENDER = """
+import bpy
+bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+with bpy.data.libraries.load({file!r}) as (held, taken):
+    taken.objects, taken.worlds = held.objects, held.worlds
+scene = bpy.context.scene
+scene.world = taken.worlds[0]
+for item in taken.objects:
+    scene.collection.objects.link(item)
+    if item.type == "CAMERA":
+        scene.camera = item
+render, image, cycles = scene.render, scene.render.image_settings, scene.cycles
+render.engine, render.film_transparent, render.filepath = "CYCLES", True, {picture!r}
+render.resolution_x = render.resolution_y = {size}
+image.file_format, image.color_mode = "PNG", "RGBA"
+scene.view_settings.view_transform = "Standard"
+cycles.transparent_max_bounces = {bounces}
+cycles.samples, cycles.use_denoising = {samples}, True
+try:
+    cycles.denoiser = "OPENIMAGEDENOISE"
+except TypeError:
+    cycles.samples, cycles.use_denoising = {noisy}, False
+bpy.ops.render.render(write_still=True)
+"""
 
 
 def make_asset(item: bpy.types.Object, unit: float) -> None:
@@ -63,15 +91,17 @@ def make_asset(item: bpy.types.Object, unit: float) -> None:
 
 
 def check_pictures() -> None:
-    """Whether the picture of an asset can be rendered now.
+    """Refuses to make an asset while a render is running, which reads the data that the picture is made from.
 
     Raises:
-        UserError: another render is running, or Cycles is switched off.
+        UserError: a render is running.
     """
-    if bpy.app.is_job_running("RENDER"):
+    if _is_rendering():
         raise UserError("A render is running, and an asset needs one for its picture.", "Wait until it is finished, then try again.")
-    if not has_cycles():
-        raise UserError("Cycles is switched off, and an asset needs it for its picture.", "Enable the Cycles add-on in Preferences.")
+
+
+def _is_rendering() -> bool:
+    return bpy.app.is_job_running("RENDER")
 
 
 def describe(item: bpy.types.Object, unit: float) -> None:
@@ -89,17 +119,25 @@ def describe(item: bpy.types.Object, unit: float) -> None:
     item.asset_data.description = "; ".join(parts)
 
 
-def write_catalogue(blend: str) -> None:
-    """Enters the catalogue where Blender looks for it: in the asset library that a .blend lies in, else beside it.
+def write_catalogue(blend: str) -> Path | None:
+    """Writes our catalogue where Blender looks for it, in the asset library that a .blend lies in, else beside it.
+
+    A list of catalogues that is there already is somebody else's, and stays as it is; assets are listed as Unassigned then.
 
     Args:
         blend: path of the .blend.
+
+    Returns:
+        The list that is there and does not have our catalogue, None where the catalogue is known.
     """
-    folder = _library(Path(blend).parent)
-    file = folder / _FILE
-    before = file.read_text(encoding="utf-8") if file.exists() else _HEAD
-    if CATALOGUE not in before:
-        file.write_text(f"{before.rstrip()}\n{CATALOGUE}:{_NAME}:{_NAME}\n", encoding="utf-8")
+    file = _library(Path(blend).parent) / _FILE
+    line = f"{CATALOGUE}:{_NAME}:{_NAME}"
+    try:
+        with open(file, "x", encoding="utf-8") as made:
+            made.write(f"{_HEAD}{line}\n")
+    except FileExistsError:
+        return None if CATALOGUE in file.read_text(encoding="utf-8", errors="replace") else file
+    return None
 
 
 def _library(folder: Path) -> Path:
@@ -109,46 +147,55 @@ def _library(folder: Path) -> Path:
 
 
 def _picture(item: bpy.types.Object) -> np.ndarray:
-    """RGBA [4 · 256²] of the result alone, as it is rendered."""
+    """RGBA [4 · 256²] of the result alone, as it is rendered.
+
+    A Blender of its own renders it: a render in this one would replace what is in the slots of the user's Render Result.
+    """
     extent, applied = extent_of(item), applied_transform(item)
-    box = extent.turned(applied[:3, :3])
-    scene = bpy.data.scenes.new("Reconstruct preview")
+    box = extent.turned(applied[:3, :3]).moved(applied[:3, 3])
     twin = item.copy()
+    twin.asset_clear()
     made: list[bpy.types.ID] = [twin]
     try:
-        scene.collection.objects.link(twin)
         twin.parent = None
         twin.constraints.clear()
         twin.matrix_world = mathutils.Matrix.Identity(4)
-        made += _stage(scene, mathutils.Vector(box.middle + applied[:3, 3]), max(float(np.linalg.norm(box.size)) / 2, 1e-6))
-        use_cycles(scene)
-        scene.cycles.samples, scene.cycles.use_denoising = _SAMPLES, True
-        raise_transparent_bounces(scene)
-        render = scene.render
-        render.resolution_x = render.resolution_y = _SIZE
-        render.film_transparent = True
-        scene.view_settings.view_transform = "Standard"
-        set_picture_format(render.image_settings, "PNG")
-        render.image_settings.color_mode = "RGBA"
+        made += _stage(mathutils.Vector(box.middle), max(float(np.linalg.norm(box.size)) / 2, 1e-6))
         with tempfile.TemporaryDirectory() as folder:
-            render.filepath = str(Path(folder) / "preview.png")
-            with quiet():
-                bpy.ops.render.render(write_still=True, scene=scene.name)
-            image = bpy.data.images.load(render.filepath, check_existing=False)
+            file, picture = Path(folder) / "preview.blend", Path(folder) / "preview.png"
+            # Not a scene with them in it: Blender 5.2 crashes when it writes one.
+            bpy.data.libraries.write(str(file), set(made), path_remap="ABSOLUTE")
+            _render(file, picture, item.name)
+            image = bpy.data.images.load(str(picture), check_existing=False)
             pixels = np.empty(4 * _SIZE * _SIZE, dtype=np.float32)
             image.pixels.foreach_get(pixels)
             bpy.data.images.remove(image)
         return pixels
-    except RuntimeError as error:
-        raise UserError(f"The picture of {item.name} could not be rendered: {str(error).strip()}") from None
     finally:
         for block in made:
             data = block.data if isinstance(block, bpy.types.Object) and block is not twin else None
             bpy.data.batch_remove([block] if data is None else [block, data])
-        bpy.data.scenes.remove(scene)
 
 
-def _stage(scene: bpy.types.Scene, aim: mathutils.Vector, radius: float) -> list[bpy.types.ID]:
+def _render(file: Path, picture: Path, name: str) -> None:
+    """Has a background Blender with factory settings render what is in a .blend file."""
+    values = {"size": _SIZE, "bounces": TRANSPARENT_BOUNCES, "samples": _SAMPLES, "noisy": _NOISY_SAMPLES}
+    code = _RENDER.format(file=str(file), picture=str(picture), **values)
+    if bpy.app.binary_path:
+        command = [bpy.app.binary_path, "--background", "--factory-startup", "--python-exit-code", "1", "--python-expr", code]
+    else:
+        # The bpy module in a Python of its own.
+        command = [sys.executable, "-c", code]
+    flags = subprocess.CREATE_NO_WINDOW if os.name == "nt" else 0
+    try:
+        subprocess.run(command, capture_output=True, check=True, timeout=_PATIENCE, stdin=subprocess.DEVNULL, creationflags=flags)
+    except (OSError, subprocess.SubprocessError) as error:
+        said = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip().splitlines()
+        reason = said[-1] if said else str(error)
+        raise UserError(f"The picture of {name} could not be rendered: {reason}", "Close other programs, then try again.") from None
+
+
+def _stage(aim: mathutils.Vector, radius: float) -> list[bpy.types.ID]:
     """A camera that takes in a ball, the sun over its shoulder, and a sky."""
     lens = bpy.data.cameras.new("Preview")
     away = mathutils.Vector((-0.55, -1.0, 0.55)).normalized()
@@ -160,12 +207,9 @@ def _stage(scene: bpy.types.Scene, aim: mathutils.Vector, radius: float) -> list
     light.energy, light.angle = 2.5, 0.3
     sun = bpy.data.objects.new("Preview", light)
     sun.rotation_euler = (math.radians(40), 0, math.radians(-60))
-    for item in (camera, sun):
-        scene.collection.objects.link(item)
-    scene.camera = camera
-    scene.world = bpy.data.worlds.new("Preview")
-    scene.world.color = (0.6, 0.6, 0.6)
-    return [camera, sun, scene.world]
+    world = bpy.data.worlds.new("Preview")
+    world.color = (0.6, 0.6, 0.6)
+    return [camera, sun, world]
 
 
 @bpy.app.handlers.persistent
@@ -191,6 +235,34 @@ def _after_appending(context: bpy.types.BlendImportContext, *_: object) -> None:
             update_tag(item, stands_in=unit)
     if any(look_modifier(item) and "splats" in looks_of(item) for item in objects):
         raise_transparent_bounces(bpy.context.scene)
+    if objects and not bpy.app.background:
+        bpy.app.timers.register(_after_drop, first_interval=0.0)
+
+
+def _after_drop() -> None:
+    """Has a result that was just dragged in rest on what it was dropped on, as a step that can be undone."""
+    manager = bpy.context.window_manager
+    drop = manager.operators[-1] if manager.operators else None
+    if drop is None or drop.bl_idname != "OBJECT_OT_transform_to_mouse":
+        return
+    # Not the one that was brought in: packed ones are made local afterwards.
+    item = next((item for item in bpy.data.objects if item.session_uid == drop.properties.session_uid), None)
+    if item is not None and kind_of(item) == "result" and item.is_editable and item.type == "MESH" and len(item.data.vertices):
+        _settle(item)
+        with bpy.context.temp_override(window=manager.windows[0]):
+            bpy.ops.ed.undo_push(message="Drop Asset")
+
+
+def _settle(item: bpy.types.Object) -> None:
+    """Puts the foot of the solid part of a result where that of all its vertices is.
+
+    Blender drops the box of all vertices, strays and reflections below a floor included, and cannot be given another one.
+    """
+    applied = applied_transform(item)
+    solid = extent_of(item).turned(applied[:3, :3]).moved(applied[:3, 3])
+    shift = measure(values_of(item.data, "position")).foot - solid.foot
+    # Its matrix_world is that from before the drop until the scene is evaluated.
+    item.location += item.matrix_basis.to_3x3() @ mathutils.Vector(shift)
 
 
 def register() -> None:

@@ -15,24 +15,26 @@ class RECONSTRUCT_PT_place(Step, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         settings = context.scene.reconstruct.place
-        results = [item for item in context.selected_objects if kind_of(item) == "result"]
-        if not results:
-            layout.label(text="Select an imported result", icon="INFO")
+        unknown = any(kind_of(item) == "result" and tagged(item).get("scale") == "unknown" for item in context.selected_objects)
         column = settings_column(layout)
         column.prop(settings, "on_floor")
-        column.prop(settings, "use_location", text="Move")
-        if settings.use_location:
-            draw_setting(column, settings, "location", "To")
-        column.prop(settings, "use_rotation", text="Turn")
-        if settings.use_rotation:
-            column.prop(settings, "rotation", text="To (°)")
-        if any(tagged(item).get("scale") == "unknown" for item in results):
-            draw_setting(column, settings, "known_length", "Length")
-        column.prop(settings, "room", text="Build a Room")
-        if settings.room:
-            draw_setting(column, settings, "room_size", "Room Size")
+        # Settings that do not apply are gray instead of hidden. Blender moves panels over several frames when one changes its size, and
+        # where the viewport is slow to draw, they lie over one another meanwhile.
+        self._optional(column, settings, "use_location", "location", "Move")
+        self._optional(column, settings, "use_rotation", "rotation", "Turn (°)")
+        self._optional(column, settings, "room", "room_size", "Build a Room")
+        row = column.row()
+        row.enabled = unknown
+        draw_setting(row, settings, "known_length", "Length")
         draw_button(layout, "reconstruct.place", "Place", "SNAP_ON")
         layout.operator("reconstruct.set_length", text="Set Length …", icon="ARROW_LEFTRIGHT")
+
+    def _optional(self, column: bpy.types.UILayout, settings: bpy.types.PropertyGroup, use: str, name: str, heading: str) -> None:
+        row = column.row(heading=heading)
+        row.prop(settings, use, text="")
+        values = row.column()
+        values.active = getattr(settings, use)
+        draw_setting(values, settings, name, "")
 
 
 CLASSES = (RECONSTRUCT_PT_place,)
