@@ -65,7 +65,7 @@ def test_the_size_is_that_of_the_placed_thing(scene, quick, splats, result):
     assert made.asset_data.description == "2.00 × 4.00 × 1.00 m; 8 points"
 
 
-def test_an_asset_keeps_its_size_where_units_are_others(scene, quick, folder, tmp_path):
+def test_an_asset_keeps_its_size_where_units_are_others(scene, quick, folder, tmp_path, monkeypatch):
     (made,) = import_result(scene, folder, ImportSettings(asset=True))
     made.location = (1, 2, 0)
     name = made.name
@@ -80,6 +80,14 @@ def test_an_asset_keeps_its_size_where_units_are_others(scene, quick, folder, tm
     bpy.context.view_layer.update()
     found = bpy.context.scene.objects[name]
     np.testing.assert_allclose(size_of(found, 0.01), (1, 2, 0.5), atol=5e-3)
+    # Its picture is taken from outside.
+    box = np.array(found.bound_box)
+    seen = []
+    monkeypatch.undo()
+    monkeypatch.setattr(assets, "_render", lambda *_: seen.append(np.array(bpy.data.objects["Preview"].location)) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        assets.make_asset(found, 0.01)
+    assert 1 < np.linalg.norm(seen[0] - box.mean(axis=0)) / np.linalg.norm(np.ptp(box, axis=0)) < 4
     assert tuple(found.location) == (100, 200, 0)
     place([found], PlaceSettings(on_floor=True))
     np.testing.assert_allclose(size_of(found, 0.01), (1, 2, 0.5), atol=5e-3)

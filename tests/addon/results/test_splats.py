@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from reconstruct.addon import compat
 from reconstruct.addon.compat import set_modifier_input
-from reconstruct.addon.results import looks
+from reconstruct.addon.results import importing, looks
 from reconstruct.addon.results import splats as splats_of
 from reconstruct.addon.results.importing import import_result
 from reconstruct.addon.results.looks import look_modifier
 from reconstruct.addon.results.parts import values_of
-from reconstruct.addon.results.splats import most_visible, training_views
+from reconstruct.addon.results.splats import most_visible, raise_transparent_bounces, training_views
 from reconstruct.engine.color import linear_to_srgb, srgb_to_linear
 from reconstruct.engine.contract.result import read_result, write_result
 from reconstruct.engine.contract.settings import ImportSettings
@@ -283,3 +283,11 @@ def test_blenders_own_gaussians_are_points_with_all_that_it_asks_for(scene, resu
     points.attributes["radiance:base"].data.foreach_get("vector", base)
     np.testing.assert_allclose(base[:3], made_of.sh[0, 0], atol=1e-6)
     np.testing.assert_allclose(made.data.attributes["scale"].data[0].vector, (3, 3, 3), rtol=1e-5)
+
+
+def test_blenders_own_gaussians_are_shown_in_the_viewport_and_need_no_bounces(scene, splats, monkeypatch):
+    monkeypatch.setattr("reconstruct.addon.results.splats.has_native_splats", lambda: True)
+    monkeypatch.setattr("reconstruct.addon.results.importing.has_native_splats", lambda: True)
+    assert raise_transparent_bounces(scene) == "" and scene.cycles.transparent_max_bounces == 8
+    held = importing._Held(splats=splats([(0, 0, 0)], [(1, 1, 1)], [ROUND], [0.9], [(1, 1, 1)]))
+    assert importing._looks(held, "auto") == ("splats", "splats")

@@ -140,6 +140,48 @@ def test_units_of_the_scene(enabled):
     assert 0.01 * extent_of(item).high[0] == pytest.approx(0.4)
 
 
+def test_an_asset_of_a_file_in_centimeters_keeps_its_length(enabled, tmp_path):
+    enabled.unit_settings.scale_length = 0.01
+    item = voxel_object("couch", some(), VoxelShape(length=2.0), 0.01)
+    enabled.collection.objects.link(item)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shelf.blend"))
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.append(directory=str(tmp_path / "shelf.blend" / "Object") + "/", filename="couch")
+    bpy.context.view_layer.update()
+    item = bpy.context.scene.objects["couch"]
+    live = item.reconstruct.voxels
+    assert live.length == pytest.approx(2.0) and max(item.dimensions) == pytest.approx(2.0)
+    live.length, live.threshold = 0.8, 0.7
+    bpy.context.view_layer.update()
+    assert live.length == pytest.approx(0.8) and max(item.dimensions) == pytest.approx(0.8)
+
+
+def test_an_applied_transform_stays_with_another_threshold(couch):
+    couch.scale = (0.5, 0.5, 0.5)
+    bpy.context.view_layer.objects.active = couch
+    couch.select_set(True)
+    bpy.ops.object.transform_apply()
+    bpy.context.view_layer.update()
+    assert couch.reconstruct.voxels.length == pytest.approx(1.0)
+    couch.reconstruct.voxels.threshold = 0.7
+    bpy.context.view_layer.update()
+    assert max(couch.dimensions) == pytest.approx(1.0)
+
+
+def test_linked_voxels_stay_as_they_are(couch, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shelf.blend"))
+    name = couch.name
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "shelf.blend"), link=True) as (_, taken):
+        taken.objects = [name]
+    (linked,) = taken.objects
+    bpy.context.scene.collection.objects.link(linked)
+    before = len(linked.data.vertices)
+    for item in (linked, linked.override_create()):
+        item.reconstruct.voxels.threshold = 0.8
+        assert len(item.data.vertices) == before and item.data.library is not None
+
+
 @pytest.mark.parametrize("linked", [False, True])
 def test_duplicates_have_settings_of_their_own(couch, linked):
     bpy.context.view_layer.objects.active = couch
