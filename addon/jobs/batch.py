@@ -254,8 +254,16 @@ def _place(objects: list[bpy.types.Object], settings: PlaceSettings) -> None:
 
 def _render(job: Job, scene: bpy.types.Scene, image: Path) -> None:
     _make_folder(image.parent)
-    render_picture(scene, image, job.render, lambda message: _say(f"render   {message}"))
-    outputs.remember(image)
+    part = image.with_name(f".{image.stem}.{os.getpid()}.part.png")
+    try:
+        render_picture(scene, part, job.render, lambda message: _say(f"render   {message}"))
+        # Noted first, so that a job that is killed here can be run again.
+        outputs.remember(image, part)
+        os.replace(part, image)
+    except OSError as error:
+        raise UserError(f"{image} cannot be written: {error.strerror}.", "Choose another file for [render].") from None
+    finally:
+        part.unlink(missing_ok=True)
     _say(f"render   {image}")
 
 
@@ -266,7 +274,7 @@ def _save(file: Path) -> None:
     except RuntimeError as error:
         raise UserError(f"{file} cannot be saved: {str(error).strip()}", "Choose another file for [save].") from None
     assets.after_saving(str(file))
-    outputs.remember(file)
+    outputs.remember(file, file)
     _say(f"save     {file}")
 
 

@@ -14,11 +14,16 @@ from ...engine.contract.result import replacing
 from .engine import data_folder
 
 
-def remember(file: Path) -> None:
-    """Notes a file that a job just wrote. Where the note cannot be kept, the file counts as the user's."""
+def remember(file: Path, written_to: Path) -> None:
+    """Notes a file that a job wrote. Where the note cannot be kept, the file counts as the user's.
+
+    Args:
+        file: the file.
+        written_to: where it is now, if it is still to be moved there.
+    """
     with contextlib.suppress(OSError):
         written = {path: state for path, state in _read().items() if _state(Path(path)) == state}
-        written[str(file.resolve())] = _state(file)
+        written[str(file.resolve())] = _state(written_to)
         _list().parent.mkdir(parents=True, exist_ok=True)
         with replacing(_list()) as temporary:
             temporary.write_text(json.dumps(written, indent=1), encoding="utf-8")
