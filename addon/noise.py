@@ -25,8 +25,8 @@ MAX_NOISE = 0.02
 # More would take hours.
 _MAX_SAMPLES = 1024
 _ROUNDS = 3
-# Width of a test render; the noise of a pixel does not depend on the size.
-_PROBE_WIDTH = 64
+# Size of a test render, in the middle of the view.
+_TEST_SIZE = (64, 48)
 
 
 def use_clean_samples(scene: bpy.types.Scene, samples: int, views: Sequence[Callable[[], None]], count: int) -> str:
@@ -92,24 +92,35 @@ def clean_samples(pixels: Callable[[int, int], Sequence[np.ndarray]], samples: i
 
 
 def _noise(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> float:
-    """Standard deviation of one of two renders of the same views, where anything shows."""
+    """Standard deviation of one of two renders of the same views, where they are opaque: edges differ by how they are sampled."""
     squares, count = 0.0, 0
     for one, other in zip(first, second, strict=True):
-        shown = np.ones(one.shape[:2], bool) if one.shape[2] < 4 else (one[..., 3] > 0) & (other[..., 3] > 0)
-        squares += float(np.square(one[shown, :3] - other[shown, :3]).sum()) / 2
-        count += 3 * int(shown.sum())
+        opaque = np.ones(one.shape[:2], bool) if one.shape[2] < 4 else (one[..., 3] == 1) & (other[..., 3] == 1)
+        squares += float(np.square(one[opaque, :3] - other[opaque, :3]).sum()) / 2
+        count += 3 * int(opaque.sum())
     return math.sqrt(squares / max(count, 1))
 
 
 @contextmanager
 def _test_renders(scene: bpy.types.Scene) -> Iterator[float]:
-    """Has a scene render small images into a temporary file; gives the share of the pixels that they have."""
+    """Has a scene render the middle of its views into a temporary file; gives the share of the pixels that it has.
+
+    Smaller images of the complete view would have more detail in a pixel, and so more noise.
+    """
     render = scene.render
-    before = render.filepath, render.resolution_percentage, scene.cycles.seed
-    percentage = max(1, min(before[1], round(100 * _PROBE_WIDTH / render.resolution_x)))
+    borders = ("border_min_x", "border_max_x", "border_min_y", "border_max_y")
+    names = ("filepath", "use_border", "use_crop_to_border", *borders)
+    before, seed = [getattr(render, name) for name in names], scene.cycles.seed
+    shares = []
+    for axis, side, size in zip("xy", (render.resolution_x, render.resolution_y), _TEST_SIZE, strict=True):
+        shares.append(min(1.0, size / (side * render.resolution_percentage / 100)))
+        setattr(render, f"border_min_{axis}", 0.5 - shares[-1] / 2)
+        setattr(render, f"border_max_{axis}", 0.5 + shares[-1] / 2)
     try:
         with tempfile.TemporaryDirectory(prefix="reconstruct-") as folder:
-            render.filepath, render.resolution_percentage = str(Path(folder) / "test.png"), percentage
-            yield (percentage / before[1]) ** 2
+            render.filepath, render.use_border, render.use_crop_to_border = str(Path(folder) / "test.png"), True, True
+            yield shares[0] * shares[1]
     finally:
-        render.filepath, render.resolution_percentage, scene.cycles.seed = before
+        for name, value in zip(names, before, strict=True):
+            setattr(render, name, value)
+        scene.cycles.seed = seed

@@ -34,7 +34,7 @@ _DEPTH, _ALBEDO = "depth", "albedo"
 # Drawn over the render whatever is in front.
 _DRAWN_OVER = {"GPENCIL", "GREASEPENCIL"}
 # Noise is measured in so many of the views.
-_TEST_VIEWS = 3
+_TEST_VIEWS = 6
 _RENDER_HINT = "Check the scene and the free disk space."
 
 

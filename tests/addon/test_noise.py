@@ -71,12 +71,25 @@ def test_a_picture_without_a_denoiser_is_clean_and_says_what_it_cost(dim, tmp_pa
     raised = dim.cycles.samples
     assert raised > 8 and not dim.cycles.use_denoising
     assert f"{raised} samples" in said[0] and "OpenImageDenoise" in said[0] and "less than a minute" in said[0]
-    assert (dim.render.resolution_percentage, dim.render.filepath) == (100, "/tmp/")
+    render = dim.render
+    assert (render.use_border, render.use_crop_to_border, render.border_max_x, render.filepath) == (False, False, 1.0, "/tmp/")
     dim.cycles.seed = 77
     dim.render.filepath = str(tmp_path / "b.png")
     bpy.ops.render.render(write_still=True)
     first, second = (read_pixels(tmp_path / name)[..., :3] for name in ("a.png", "b.png"))
     assert np.square(first - second).mean() / 2 < (1.2 * noise.MAX_NOISE) ** 2
+
+
+def test_a_plain_object_takes_no_more_samples(dim):
+    """Its edges are no noise."""
+    dim.objects["Lamp"].data.type = "SUN"
+    dim.objects["Lamp"].data.energy = 2.0
+    bpy.data.objects.remove(dim.objects["Board"])
+    dim.objects["Floor"].scale = (0.2, 0.2, 0.2)
+    dim.render.engine, dim.render.film_transparent = "CYCLES", True
+    dim.render.resolution_x, dim.render.resolution_y = 96, 72
+    dim.render.image_settings.color_mode = "RGBA"
+    assert noise.use_clean_samples(dim, 4, [lambda: None], 1) == "" and dim.cycles.samples == 4
 
 
 def test_a_denoiser_makes_test_renders_needless(dim, tmp_path, monkeypatch):
