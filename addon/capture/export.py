@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,12 +142,20 @@ def _key(scene: bpy.types.Scene, settings: CaptureSettings, plan: views.Plan, ca
     """What the files of views depend on, as JSON values."""
     return {
         "settings": {name: value for name, value in to_mapping(settings).items() if name not in _NOT_IN_VIEWS},
-        "scene": fingerprint(scene),
+        "scene": _digest(scene),
         "views": [[view.name, *views.describe(camera)] for view, camera in zip(plan.views, cameras, strict=True)],
         "subject": sorted(thing.name_full for thing in plan.subject or ()),
         "background": plan.background,
         "blender": bpy.app.version_string,
     }
+
+
+def _digest(scene: bpy.types.Scene) -> str:
+    try:
+        return fingerprint(scene)
+    except Exception:
+        # Add-ons may put anything into a file. A digest that never comes again makes the next try start over.
+        return secrets.token_hex()
 
 
 def _notes(scene: bpy.types.Scene, journal: Journal, done: int) -> list[str]:

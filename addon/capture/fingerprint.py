@@ -29,7 +29,9 @@ _SKIPPED = {
     *("select", "mode", "hide_viewport", "hide_select", "show_viewport", "show_expanded", "show_in_editmode", "is_active", "dimensions"),
     *("active_material", "active_material_index", "active_shape_key_index", "active_index", "paint_active_slot", "reconstruct"),
 }
+# The partner of a zone's node is a link of a kind; asking for one that is missing crashes Blender 4.5.
 _SKIPPED_OF_NODES = _SKIPPED | {"location", "location_absolute", "width", "height", "hide", "color", "use_custom_color", "label", "parent"}
+_SKIPPED_OF_NODES |= {"paired_output", "internal_links"}
 _SKIPPED_ATTRIBUTES = (".select", ".hide", ".uv_select", ".vs.", ".es.", ".pn.")
 _DEPTH = 6
 
@@ -51,14 +53,18 @@ def fingerprint(scene: bpy.types.Scene) -> str:
         digest.update(repr(line).encode("utf-8", "surrogatepass"))
     for kind in _KINDS:
         for block in getattr(bpy.data, kind, ()):
-            if isinstance(block, bpy.types.Image) and block.source == "VIEWER":
-                # The result of a render.
+            if not _can_show(block):
                 continue
             for line in (_reference(block), *_values(block, 0)):
                 digest.update(repr(line).encode("utf-8", "surrogatepass"))
             for data in _bulk(block):
                 digest.update(data)
     return digest.hexdigest()
+
+
+def _can_show(block: bpy.types.ID) -> bool:
+    """Whether a block is an input of captures: neither the result of a render nor the compositor, which they do without."""
+    return getattr(block, "source", "") != "VIEWER" and getattr(block, "bl_idname", "") != "CompositorNodeTree"
 
 
 def _values(owner: bpy.types.bpy_struct, depth: int) -> Iterator[Any]:
@@ -82,8 +88,8 @@ def _values(owner: bpy.types.bpy_struct, depth: int) -> Iterator[Any]:
             if prop.type == "STRING" and prop.subtype in ("FILE_PATH", "DIR_PATH"):
                 value = _file(owner, value)
             yield name, tuple(np.ravel(value).tolist()) if getattr(prop, "is_array", False) else _sorted(value)
-    # Shaders read custom properties, and before 5.2 Geometry Nodes modifiers keep their inputs in them.
-    if isinstance(owner, (bpy.types.ID, bpy.types.NodesModifier)):
+    # Shaders read custom properties of blocks, and before 5.2 Geometry Nodes modifiers keep their inputs in their own.
+    if isinstance(owner, bpy.types.ID) or isinstance(owner, bpy.types.NodesModifier) and not hasattr(owner, "properties"):
         for name in sorted(set(owner.keys()) - {"reconstruct"}):
             value = owner[name]
             yield name, value.to_dict() if hasattr(value, "to_dict") else value.to_list() if hasattr(value, "to_list") else str(value)

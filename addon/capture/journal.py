@@ -197,4 +197,5 @@ def _delete_parts(file: Path) -> None:
 
 
 def _line(values: dict[str, Any]) -> str:
-    return json.dumps(values, ensure_ascii=False) + "\n"
+    # Escaped, since names in old files need not be valid Unicode.
+    return json.dumps(values) + "\n"

@@ -125,7 +125,10 @@ def subject(scene: bpy.types.Scene, name: str) -> frozenset[bpy.types.Object]:
             raise UserError("There is no active object for the cameras to circle.", "Select an object, or name one.")
     members = frozenset(found.all_objects if isinstance(found, bpy.types.Collection) else (found, *found.children_recursive))
     if len(world_triangles(scene, members)[0]) == 0:
-        raise UserError(f"Nothing of {found.name} can be rendered.", "Choose an object with a surface that is visible in renders.")
+        hint = "Choose an object with a surface, or switch on its visibility in renders and that of its collections."
+        if not any(thing.name in render_layer(scene).objects for thing in members):
+            hint = "Include its collection in the view layer."
+        raise UserError(f"Nothing of {found.name} shows in renders.", hint)
     return members
 
 

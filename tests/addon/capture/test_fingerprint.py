@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The digest of a scene changes with whatever shows in a render, and with nothing else."""
 
+import contextlib
 import math
 
 import bpy
@@ -89,3 +90,20 @@ def test_a_copy_of_the_file_elsewhere_and_what_the_interface_keeps_change_nothin
         card.hide_viewport = True
         assert fingerprint(scene) == before
         assert card.hide_viewport
+
+
+def test_every_node_modifier_and_constraint_can_be_hashed(scene, corner):
+    names = [name for name in dir(bpy.types) if name.startswith(("ShaderNode", "GeometryNode", "FunctionNode"))]
+    trees = bpy.data.materials["Card"].node_tree, bpy.data.node_groups.new("Nodes", "GeometryNodeTree")
+    for tree in trees:
+        for name in names:
+            with contextlib.suppress(RuntimeError):
+                tree.nodes.new(name)
+    assert min(len(tree.nodes) for tree in trees) > 80
+    for owner, kind in ((corner.modifiers, bpy.types.Modifier), (corner.constraints, bpy.types.Constraint)):
+        for item in kind.bl_rna.properties["type"].enum_items:
+            with contextlib.suppress(RuntimeError, TypeError):
+                owner.new(item.identifier, item.identifier) if owner == corner.modifiers else owner.new(item.identifier)
+    for modifier in corner.modifiers:
+        modifier.show_viewport = False
+    assert fingerprint(scene) == fingerprint(scene)
