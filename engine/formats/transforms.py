@@ -86,7 +86,7 @@ def read_transforms(file: Path, *, test: bool = False, pictures: bool = True) ->
     found = Transforms()
     # Other programs have keys of these names for other things.
     if table.get("source") in get_args(Source):
-        found.source, found.scale = table["source"], table["scale"] if table.get("scale") == "metric" else ""
+        found.source, found.scale = table["source"], table["scale"] if table.get("scale") in ("metric", "unknown") else ""
     if not pictures and table.get("fps") is not None:
         found.fps = _number(table["fps"], "fps", file)
     names = [_named(entry, number, file, pictures) for number, entry in enumerate(listed)]
