@@ -2,6 +2,7 @@
 """Voxels of pictures: the engine recognises one piece of furniture, and it comes to stand on the floor."""
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -107,15 +108,26 @@ def _image(context: bpy.types.Context) -> bpy.types.Image | None:
 
 
 def _free(folder: Path, stem: str) -> Path:
-    """A folder for a new result, named after its picture; what a run left that came to no result is no loss."""
+    """A folder for a new result, named after its picture; what a run of ours left that came to no result is no loss."""
     name = bpy.path.clean_name(stem) or "voxels"
     number = 1
     while True:
         out = folder / (name if number == 1 else f"{name}_{number}")
-        left = not out.exists() or out.is_dir() and all(item.name in _LEFT for item in out.iterdir())
-        if left and not _copy(out).exists() and not _copy(out, "_mask").exists():
+        if (not out.exists() or out.is_dir() and _is_left(out)) and not _copy(out).exists() and not _copy(out, "_mask").exists():
             return out
         number += 1
+
+
+def _is_left(out: Path) -> bool:
+    """Whether a folder is empty, or holds only what a run of the engine left; files of the user may have the same names."""
+    names = {item.name for item in out.iterdir()}
+    if not names:
+        return True
+    try:
+        first = json.loads((out / EVENTS).read_text(encoding="utf-8").splitlines()[0])
+    except (OSError, ValueError, IndexError):
+        return False
+    return names <= _LEFT and isinstance(first, dict) and "event" in first
 
 
 def _copy(out: Path, what: str = "") -> Path:

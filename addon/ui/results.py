@@ -39,6 +39,9 @@ class RECONSTRUCT_PT_results(Step, bpy.types.Panel):
             layout.label(text=f"{status}{score}", icon="CHECKMARK" if result.status == "done" else "INFO")
         layout.operator("reconstruct.make_proxy", icon="MOD_DECIM")
         draw_job(layout, context, "proxy")
+        shown = context.window_manager.reconstruct
+        if (shown.kind, shown.status) == ("proxy", "done"):
+            layout.label(text="Import the result again to use it", icon="INFO")
         column = settings_column(layout)
         column.prop(settings, "look")
         if result is not None and result.artifact("proxy"):
