@@ -105,7 +105,7 @@ def _nerfstudio(folder: Path) -> Capture:
             folder=folder,
             frames=tuple(frames if found.has_split else hold_out(frames)),
             source="blender" if found.source == "blender" else "nerfstudio",
-            scale="metric" if found.scale else "unknown",
+            scale="metric" if found.scale == "metric" else "unknown",
             points=points,
         ),
         found.notes,

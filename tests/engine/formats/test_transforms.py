@@ -323,3 +323,10 @@ JPEG = b"\xff\xd8\xff\xfe\x00\x04hi\xff\xff\xff\xc2\x00\x11\x08" + struct.pack("
 def picture_size_of(folder, data) -> tuple[int, int]:
     (folder / "picture").write_bytes(bytes(data))
     return picture_size(folder / "picture")
+
+
+@pytest.mark.parametrize("scale", ["metric", "unknown"])
+def test_the_scale_is_read_back(tmp_path, scale):
+    folder = tmp_path.resolve()
+    write_transforms(folder, random_frames(folder, 0, True), source="blender", scale=scale)
+    assert read_capture(folder).scale == scale
