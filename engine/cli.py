@@ -24,7 +24,7 @@ from .contract.presets import PRESETS, with_preset
 from .contract.result import METRICS, read_result
 from .contract.schema import check, from_mapping
 from .contract.settings import ProxySettings, SurfaceSettings, TrainSettings, trained_settings
-from .failures import explain, reported
+from .failures import FAILURES, explain, reported
 from .flags import argument, flags, like
 
 PROGRAM = "python -m engine"
@@ -443,7 +443,7 @@ def main(arguments: list[str]) -> int:
     except Exception as error:
         failure = explain(error)
         print(failure, file=sys.stderr)
-        return 2 if failure.code in ("bad_input", "no_result", "damaged", "exists", "foreign") else 1
+        return 1 if failure.code in FAILURES else 2
 
 
 def _joined(arguments: list[str]) -> list[str]:

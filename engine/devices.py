@@ -36,7 +36,7 @@ def choose(method: str, wanted: str) -> Choice:
         if wanted not in present:
             raise UserError(f"This machine has no device {wanted} that torch can use.", "Use --device auto or cpu.", "device")
         if wanted not in able:
-            raise UserError(f"Method {method} has no kernels for {wanted} yet.", "Use --device auto or cpu.", "device")
+            raise UserError(f"Method {method} has no kernels for {wanted} yet.", "Use --device auto or cpu.", "device_of_method")
         return Choice(wanted, f"{wanted} was asked for.")
     best = next((device for device in ("xpu", "cuda") if device in present and device in able), "cpu")
     unused = [device for device in present if device != "cpu" and device not in able]

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .training.reporting import Reporter
 
 T = TypeVar("T")
+# Codes of errors that are not of what the user gave.
+FAILURES = ("disk_full", "file", "in_use", "internal", "out_of_memory", "permission")
 
 
 def explain(error: BaseException) -> UserError | None:

@@ -20,9 +20,12 @@ def check_ngp(values: NgpSettings) -> None:
         raise UserError(
             f"ngp cannot compute {values.levels} levels of {values.features} features with an occupancy grid of {values.cells}.",
             "Take 2 or 4 features, levels times features a multiple of 16, and cells a multiple of 8.",
+            "ngp_layout",
         )
     if 0 < values.ray_steps < _LEAST_RAY_STEPS:
-        raise UserError(f"{values.ray_steps} steps of a ray are too few.", f"Give --ngp.ray-steps {_LEAST_RAY_STEPS} or more, or 0.")
+        raise UserError(
+            f"{values.ray_steps} steps of a ray are too few.", f"Give --ngp.ray-steps {_LEAST_RAY_STEPS} or more, or 0.", "ngp_ray_steps"
+        )
 
 
 def check_nerf(values: NerfSettings) -> None:
@@ -32,9 +35,9 @@ def check_nerf(values: NerfSettings) -> None:
         UserError: names them.
     """
     if values.sampler == "occupancy" and values.ndc == "on":
-        raise UserError("The occupancy sampler does not go with NDC.", "Use --nerf.ndc off or --nerf.sampler paper.")
+        raise UserError("The occupancy sampler does not go with NDC.", "Use --nerf.ndc off or --nerf.sampler paper.", "nerf_ndc")
     if values.near and values.far and values.near >= values.far:
-        raise UserError("--nerf.near and --nerf.far do not enclose anything.", "Give both, near below far, or neither.")
+        raise UserError("--nerf.near and --nerf.far do not enclose anything.", "Give both, near below far, or neither.", "nerf_near_far")
 
 
 def check_together(values: TrainSettings) -> None:

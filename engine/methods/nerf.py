@@ -129,7 +129,7 @@ def load_nerf_model(folder: Path, result: Result, workers: int) -> NerfModel:
     """The networks of a result, on the device that it was trained on where that is here."""
     path = result.artifact("field")
     if path is None:
-        raise UserError(f"{folder} holds no field yet.", "Let its training finish, or resume it.")
+        raise UserError(f"{folder} holds no field yet.", "Let its training finish, or resume it.", "not_trained")
     torch.set_num_threads(workers)
     device = result.device if result.device in devices.devices() else "cpu"
     try:
@@ -186,8 +186,8 @@ class NerfTrainer(NerfModel):
         if self.settings.near or self.settings.far:
             near, far = self.settings.near or bounds.near, self.settings.far or bounds.far
             if near is None or far is None or not near < far:
-                hint = "Give both, near below far, or neither."
-                raise UserError("--nerf.near or --nerf.far does not go with the depths that are found in the capture.", hint)
+                message = "--nerf.near or --nerf.far does not go with the depths that are found in the capture."
+                raise UserError(message, "Give both, near below far, or neither.", "nerf_near_far_of_capture")
             bounds = replace(bounds, near=near, far=far)
         self.rng = np.random.default_rng(settings.seed)
         others = _others(self.settings, blend == "linear", device, self.rng)
@@ -205,7 +205,7 @@ class NerfTrainer(NerfModel):
             if self.settings.ndc == "on" or (self.settings.ndc == "auto" and capture.source == "llff"):
                 found = _in_front(views, bounds)
                 if found is None and self.settings.ndc == "on":
-                    raise UserError("These cameras do not all face one way, as NDC needs.", "Use --nerf.ndc off.")
+                    raise UserError("These cameras do not all face one way, as NDC needs.", "Use --nerf.ndc off.", "nerf_ndc_of_capture")
                 frustum, space = found or (None, space)
             disparity = frustum is None and bounds.near is not None and bounds.far > _DEEP * bounds.near
             renderer = PaperRenderer(self.settings, frustum, disparity, **others)
@@ -225,7 +225,7 @@ class NerfTrainer(NerfModel):
                     raise
                 missing = acceleration.unusable("ipex", error)
             if missing:
-                raise UserError(missing, "Use --nerf.precision auto.")
+                raise UserError(missing, "Use --nerf.precision auto.", "precision")
         self.steps_done = 0
         probing = np.random.default_rng(settings.seed)
         renderer.probe(self._pick(probing, _PROBED)[0], probing)

@@ -148,7 +148,7 @@ def load_ngp_model(folder: Path, result: Result, workers: int) -> NgpModel:
 
     path = result.artifact("field")
     if path is None:
-        raise UserError(f"{folder} holds no field yet.", "Let its training finish, or resume it.")
+        raise UserError(f"{folder} holds no field yet.", "Let its training finish, or resume it.", "not_trained")
     torch.set_num_threads(workers)
     try:
         with safe_open(folder / path, "numpy") as tensors:
@@ -246,7 +246,7 @@ class NgpTrainer(NgpModel):
         there = self.device == "cpu" and amx.available()
         if self.settings.precision == "bfloat16" and not there:
             what = "This processor has no units for matrices of it (Intel AMX)" if self.device == "cpu" else "It is for processors"
-            raise UserError(f"ngp cannot learn with bfloat16 here. {what}.", "Use --ngp.precision auto.")
+            raise UserError(f"ngp cannot learn with bfloat16 here. {what}.", "Use --ngp.precision auto.", "precision")
         return there and self.settings.precision != "float32"
 
     def _looks(self) -> int:

@@ -77,7 +77,7 @@ def load_splat_model(folder: Path, result: Result, workers: int) -> SplatModel:
     """The splats of a result."""
     path = result.artifact("splats_linear") or result.artifact("splats")
     if path is None:
-        raise UserError(f"{folder} holds no splats yet.", "Let its training finish, or resume it.")
+        raise UserError(f"{folder} holds no splats yet.", "Let its training finish, or resume it.", "not_trained")
     splats = read_splats(folder / path)
     # Results written before splats_linear.ply existed hold linear colors in splats.ply, whose comment says so.
     blend = splats.blend or result.blend

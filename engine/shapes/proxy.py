@@ -59,7 +59,7 @@ def _mesh(work: Work, capture: Capture) -> Mesh:
     else:
         mesh = make_mesh(work, capture, SurfaceSettings())
     if not len(mesh.triangles):
-        raise UserError(f"The surface of {work.folder} is empty.", "Make it anew with the command surface.")
+        raise UserError(f"The surface of {work.folder} is empty.", "Make it again with the command surface.", "no_surface")
     return mesh
 
 
@@ -72,7 +72,8 @@ def _proxy(work: Work, capture: Capture, mesh: Mesh, settings: ProxySettings) ->
     work.stage("simplify")(0, 1)
     positions, triangles = simplified(fine.positions, fine.triangles, settings.faces)
     if not len(triangles):
-        raise UserError(f"Nothing of the surface remains with {settings.faces} triangles.", "Give --faces a larger number.")
+        message = f"Nothing of the surface remains with {settings.faces} triangles."
+        raise UserError(message, "Give --faces a larger number.", "too_few_faces")
     work.stage("unwrap")(0, 1)
     whole = baking.surface(positions, triangles)
     source, corners, uvs = unwrapped(positions, triangles, settings.texture)

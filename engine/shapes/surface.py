@@ -79,7 +79,8 @@ def surface_of(work: Work, model: Model, capture: Capture, settings: SurfaceSett
     work.compile()
     cameras = [view.camera for view in views]
     alone = views[0].image.shape[2] == 4
-    nothing = UserError(f"The result in {work.folder} shows no surface.", "Train it for longer, or give a --box that holds something.")
+    hint = "Train it for longer, or give a --box that holds something."
+    nothing = UserError(f"The result in {work.folder} shows no surface.", hint, "no_surface")
     if box is None and not alone:
         box = region.near_box(cameras, seed_positions(capture))
     rough = box or work.result.bounds or region.near_box(cameras, None)
@@ -144,7 +145,8 @@ def _mesh(work: Work, maps: DepthMaps, box, alone: bool, settings: SurfaceSettin
         if volume is None:
             cells = int(cells * _COARSER)
             if cells < 16:
-                raise UserError("The grid of the surface takes more memory than it may.", "Give --memory a larger number.", "out_of_memory")
+                message = "The grid of the surface takes more memory than it may."
+                raise UserError(message, "Give --memory a larger number.", "surface_memory")
     if cells < settings.cells:
         work.report("warning", message=f"The surface has {cells} cells along its longest side, because more would take too much memory.")
     positions, triangles = fusion.extract(volume, settings.close, alone, work.stage("extract"))

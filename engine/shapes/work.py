@@ -84,7 +84,7 @@ class Work:
         """
         folder = Path(self.result.capture)
         if self.result.method == VOXELS:
-            raise UserError(f"{self.folder} is of voxels, which are a closed mesh already.", "Import it as it is.")
+            raise UserError(f"{self.folder} is of voxels, which are a closed mesh already.", "Import it as it is.", "of_voxels")
         if not folder.exists():
             message = f"The capture {folder}, which {self.folder} was made from, is not there any more."
             raise UserError(message, "Put it back there.", "no_capture")

@@ -12,6 +12,7 @@ from ..contract.errors import UserError
 from ..contract.result import Result
 from ..contract.schema import from_mapping
 from ..contract.settings import TrainSettings, trained_settings
+from ..contract.voxels import METHOD as VOXELS
 from .checkpoint import read_progress
 from .reporting import Reporter
 
@@ -44,8 +45,11 @@ def resumed(folder: Path, old: Result, given: Settings) -> Settings:
     Raises:
         UserError: it has more steps already, or is finished and no budget is given.
     """
+    train = isinstance(given, TrainSettings)
+    if train == (old.method == VOXELS):
+        command = "train" if old.method != VOXELS else "voxels train"
+        raise UserError(f"{folder} is a result of method {old.method}.", f"Resume it with: {command} --resume.", "other_method")
     try:
-        train = isinstance(given, TrainSettings)
         settings = trained_settings(old.settings) if train else from_mapping(type(given), old.settings, "settings")
     except UserError as error:
         raise UserError(f"{folder} cannot be continued: {error.message}", "Train from the start again.", "damaged") from None

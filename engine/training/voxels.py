@@ -75,8 +75,8 @@ def _train(job: VoxelRun, folder: ResultFolder) -> Result:
     clock = Clock(psutil.Process().create_time())
     data = job.data
     if folder.old is not None:
-        if folder.old.method != METHOD or "network" not in folder.old.settings:
-            raise UserError(f"{folder.path} is not a training of voxels.", "Resume it with: train --resume.")
+        if folder.old.method == METHOD and "network" not in folder.old.settings:
+            raise UserError(f"{folder.path} is not a training of voxels.", "Choose the result of voxels train.", "other_method")
         data = Path(folder.old.capture)
         settings = available(resumed(folder.path, folder.old, settings), folder.old, report)
     device = devices.choose(METHOD, settings.device).device
