@@ -62,7 +62,8 @@ def images_in(folder: str | Path) -> list[str]:
 
 def joined(folder: str, name: str) -> str:
     """The path of a file in a folder, from a name with slashes."""
-    return os.path.join(folder, name.replace("/", os.sep))
+    path = name if os.sep == "/" else name.replace("/", os.sep)
+    return os.path.join(folder, path) if os.path.isabs(path) or not folder else f"{folder}{os.sep}{path}"
 
 
 def _followed(path: str) -> str:

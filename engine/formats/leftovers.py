@@ -10,6 +10,7 @@ from pathlib import Path
 from ..contract.capture import Capture, Frame
 from ..contract.errors import UserError
 from .layouts import (
+    IMAGE_SUFFIXES,
     MASK_FOLDERS,
     POINT_FILES,
     UNNAMED_FOLDERS,
@@ -30,20 +31,25 @@ _MARKS = ("transforms.json", "transforms_train.json", "poses_bounds.npy", "image
 
 def finished(capture: Capture, notes: list[str]) -> Capture:
     """Adds masks that no file names, and sentences about what else lies there unused."""
-    capture, masks = _with_masks(capture)
+    images = {str(frame.image) for frame in capture.frames}
+    places = {path.rpartition(os.sep)[0] for path in images}
+    try:
+        common = Path(os.path.commonpath(places))
+    except ValueError:  # several drives
+        common = capture.folder
     base = os.path.join(capture.folder, "")
-    images = [str(frame.image) for frame in capture.frames]
-    real = {os.path.realpath(place) for place in {os.path.dirname(path) for path in images}}
+    real = {os.path.realpath(place) for place in places}
     real |= {os.path.dirname(os.path.realpath(path)) for path in images if os.path.islink(path)}
     outside = sorted(path for path in real if not os.path.join(path, "").startswith(base))
     if outside:
         notes.append(f"Photos are read from {outside[0]}{' and others' if len(outside) > 1 else ''}, outside {capture.folder}.")
-    return replace(capture, warnings=(*notes, *masks, *_unused(capture)))
+    capture, masks = _with_masks(capture, common)
+    return replace(capture, warnings=(*notes, *masks, *_without_camera(capture, images, places, common), *_unused(capture)))
 
 
-def _with_masks(capture: Capture) -> tuple[Capture, list[str]]:
+def _with_masks(capture: Capture, common: Path) -> tuple[Capture, list[str]]:
     """Takes masks that are named as their photos are: masks/NAME.png for images/NAME.jpg, as COLMAP and others have them."""
-    beside = {capture.folder: None, _common(capture).parent: None}
+    beside = {capture.folder: None, common if common == capture.folder else common.parent: None}
     folders = [path for place in beside for name in MASK_FOLDERS if (path := place / name).is_dir()]
     if not folders or any(frame.mask for frame in capture.frames):
         return capture, []
@@ -75,22 +81,30 @@ def _fits(mask: Path, frame: Frame) -> bool:
         return False
 
 
-def _unused(capture: Capture) -> list[str]:
-    """Sentences about photos without a camera, points and other files that lie in a capture and are not used."""
-    notes, folder = [], capture.folder
-    used = {str(frame.image) for frame in capture.frames}
-    places = {os.path.dirname(path) for path in used}
+def _without_camera(capture: Capture, images: set[str], places: set[str], common: Path) -> list[str]:
+    """A sentence about photos without a camera, if there are any.
+
+    Args:
+        images: the paths of all that have one. places: the folders they are in. common: the folder above these.
+    """
+    others = {str(path) for frame in capture.frames for path in (frame.mask, frame.albedo) if path}
     lying = set()
     # Cameras of one rig have a folder each below the photos' own.
-    for top in map(str, image_folders(folder)):
-        if within := {place for place in places if place == top or place.startswith(os.path.join(top, ""))}:
-            lying |= {joined(top, path) for path in CaptureFiles(Path(top)).below() if is_image(os.path.basename(path))}
-            places -= within
-    lying |= {os.path.join(place, name) for place in places for name in images_in(place)}
-    lying -= {str(path) for frame in capture.frames for path in (frame.mask, frame.albedo) if path}
-    if not lying <= used:
-        where = below(_common(capture), folder)
-        notes.append(f"{len(lying & used)} of {len(lying)} photos in {where} have a camera; the others are not used.")
+    for top in map(str, image_folders(capture.folder)):
+        if within := {place for place in places if place == top or place.startswith(top + os.sep)}:
+            lying |= {joined(top, path) for path in CaptureFiles(Path(top)).below() if path.lower().endswith(IMAGE_SUFFIXES)}
+            places = places - within
+    lying |= {joined(place, name) for place in places for name in images_in(place)}
+    lying -= others
+    if lying <= images:
+        return []
+    where = below(common, capture.folder)
+    return [f"{len(lying & images)} of {len(lying)} photos in {where} have a camera; the others are not used."]
+
+
+def _unused(capture: Capture) -> list[str]:
+    """Sentences about depth, points and other files that lie in a capture and are not used."""
+    notes, folder = [], capture.folder
     for name, key in zip(UNNAMED_FOLDERS, ("depth", "depth", "normals", "normals", "albedo"), strict=True):
         if not any(getattr(frame, key) for frame in capture.frames) and CaptureFiles(folder / name).below():
             notes.append(f"{name}/ is not used: no frame names its files.")
@@ -100,15 +114,6 @@ def _unused(capture: Capture) -> list[str]:
         start = f"training starts from {below(capture.points, folder)}" if capture.points else f"its points are if it is {POINT_FILES[0]}"
         notes.append(f"{below(clouds[0], folder)}{' and others are' if len(clouds) > 1 else ' is'} not used; {start}.")
     return notes
-
-
-def _common(capture: Capture) -> Path:
-    """The folder that all photos lie in or below."""
-    places = {str(frame.image.parent) for frame in capture.frames}
-    try:
-        return Path(os.path.commonpath(places))
-    except ValueError:  # several drives
-        return capture.folder
 
 
 def no_folder(folder: Path) -> UserError:

@@ -220,6 +220,7 @@ class _FrameReader:
 
     def __init__(self, file: Path, table: dict[str, Any], files: CaptureFiles, found: Transforms):
         self.file, self.files, self.found = file, files, found
+        self.base = os.path.join(file.parent, "")
         self.shared = {key: value for key, value in table.items() if key in _LENS_KEYS}
         # Frames without a lens of their own share one for each size of image.
         self.lenses: dict[tuple[int, int] | None, dict[str, Any]] = {}
@@ -245,7 +246,7 @@ class _FrameReader:
             lens = self.lenses[size] = _lens(values, size, name, self.file)
         others = {other: self._other(entry[key], key) for key, other in _OTHERS.items() if entry.get(key)}
         frame = Frame(
-            name=_name(image, name, self.files.folder),
+            name=_name(image, name, self.base),
             image=Path(image) if image else self.file.parent / shown(name),
             transform_matrix=matrix,
             test=test,
@@ -334,9 +335,12 @@ def _lens(values: Mapping[str, Any], size: tuple[int, int] | None, name: str, fi
     return {"w": w, "h": h, "fl_x": fl_x, "fl_y": fl_y, "cx": w / 2 if cx is None else cx, "cy": h / 2 if cy is None else cy, **lens}
 
 
-def _name(image: str | None, named: str, folder: Path) -> str:
-    """What a view is called: its image's path in the capture, without images/; the last two parts of one that lies elsewhere."""
-    base = os.path.join(folder, "")
+def _name(image: str | None, named: str, base: str) -> str:
+    """What a view is called: its image's path in the capture, without images/; the last two parts of one that lies elsewhere.
+
+    Args:
+        image: its path, or None. named: how the file names it. base: the capture's folder, with a separator at its end.
+    """
     inside = image is None or image.startswith(base)
     path = (named if image is None else image.removeprefix(base)).replace("\\", "/")
     if inside and path.startswith("images/") and ".." not in path:
