@@ -61,9 +61,9 @@ def test_the_views_keep_their_common_exposure():
     np.testing.assert_allclose(exposure.gains(2), np.exp(exposure.logs[2]), rtol=1e-6)
 
 
-def trainer(folder, blend, **changes):
+def trainer(folder, blend, seed=0, **changes):
     capture = read_capture(folder)
-    settings = TrainSettings(steps=300, splat=replace(FAST, **changes))
+    settings = TrainSettings(steps=300, seed=seed, splat=replace(FAST, **changes))
     return SplatTrainer(settings, capture, load_views(capture, "train"), blend, 2), load_views(capture, "test")
 
 
@@ -81,13 +81,15 @@ def test_photos_of_different_exposures_give_one_model(capture_writer, tmp_path, 
         light = light * torch.tensor(gain)
         pixels[..., :3] = (reference.srgb_encode(light) if blend == "linear" else light).clamp(0, 1).numpy() * 255 + 0.5
         Image.fromarray(pixels).save(frame.image)
-    scores = {}
-    for exposure in (False, True):
-        training, test = trainer(folder, blend, exposure=exposure)
-        for step in range(500):
-            training.step(step / 500)
-        scores[exposure] = score(training, test, blend)["psnr"]
-    assert scores[True] > scores[False] + 1, (scores, training.exposure.logs, logs)
+    # One run's gain varies by a decibel with the seed.
+    scores = {False: [], True: []}
+    for seed in range(3):
+        for exposure in (False, True):
+            training, test = trainer(folder, blend, seed, exposure=exposure)
+            for step in range(500):
+                training.step(step / 500)
+            scores[exposure].append(score(training, test, blend)["psnr"])
+    assert np.mean(scores[True]) > np.mean(scores[False]) + 1, (scores, training.exposure.logs, logs)
     names = [view.name for view in training.views]
     learnt = np.array([training.exposure.logs[names.index(frame.name)] for frame in frames])
     assert np.abs(learnt - logs).mean() < 0.4 * np.abs(logs).mean()
