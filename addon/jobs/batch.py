@@ -16,7 +16,7 @@ import bpy
 
 from ...engine.contract.errors import UserError
 from ...engine.contract.job import OVERWRITE, Job, check_job, read_job
-from ...engine.contract.result import PROXY, read_result
+from ...engine.contract.result import PROXY, RESULT, read_result
 from ...engine.contract.settings import PlaceSettings
 from ...engine.formats.transforms import TRANSFORMS
 from .. import console
@@ -66,7 +66,9 @@ def _run(arguments: list[str], chosen_python: str, own: Path | None) -> tuple[st
         job = read_job(Path(arguments[0]))
         check_job(job)
     except UserError as error:
-        return f"refused: {error}", 2
+        # Errors of single settings name the setting alone.
+        named = "" if arguments[0] in error.message else f"{arguments[0]}: "
+        return f"refused: {named}{error}", 2
     begin = time.monotonic()
     try:
         if own is not None:
@@ -150,9 +152,13 @@ def _check_stages(job: Job, scene: bpy.types.Scene, chosen_python: str) -> None:
         folder = job.path(stage.out)
         if (folder / TRANSFORMS).exists() and not (stage.overwrite and made_here(folder)):
             raise UserError(f"{folder} already holds a capture.", "Choose another folder, or add overwrite = true to [capture].", "exists")
-    for stage in (job.train, job.voxels):
+    for name, stage in (("train", job.train), ("voxels", job.voxels)):
         if stage is not None:
-            stages.check_result_folder(job.path(stage.out), stage.overwrite)
+            out = job.path(stage.out)
+            if (out / RESULT).exists() and not stage.overwrite:
+                hint = f"Choose another folder, or add overwrite = true to [{name}]."
+                raise UserError(f"{out} already holds a result.", hint, "exists")
+            stages.check_result_folder(out, stage.overwrite)
     if job.train is not None and job.train.capture and not job.capture_folder.is_dir():
         raise UserError(f"There is no capture in {job.capture_folder}.", "Correct capture of [train].")
     for folder in (job.proxy is not None and job.proxy_folder, job.import_ is not None and job.import_folder):

@@ -60,7 +60,7 @@ def scene(tmp_path):
 def test_a_bad_job_file_is_refused_with_2(tmp_path, capsys, text):
     code, last = walk(capsys, job(tmp_path, text))
     assert code == 2
-    assert last.startswith("reconstruct: refused: ")
+    assert last.startswith("reconstruct: refused: ") and "job.toml" in last, "a user may have many job files"
 
 
 @pytest.mark.parametrize("arguments", [[], ["a", "b"], ["--frobnicate"], ["no such file.toml"]])
