@@ -306,3 +306,18 @@ def test_damaged_voxels_are_refused(enabled, result, kept):
 def test_settings_that_cannot_be(enabled, result):
     with pytest.raises(UserError, match="threshold"):
         import_result(enabled, result(threshold=4.0), ImportSettings())
+
+
+def test_noise_that_is_too_much_surface_is_refused_and_no_slider_gets_there(enabled):
+    noise = Voxels(np.random.default_rng(0).random((96, 96, 96)).astype(np.float32), np.full((1, 3), 128, np.uint8))
+    with pytest.raises(UserError, match="threshold of 0.4"):
+        voxel_object("noise", noise, VoxelShape(threshold=0.4), 1.0)
+    assert not bpy.data.objects and not bpy.data.meshes
+    # Noise of a file that was made elsewhere, above a plain block.
+    noise.probabilities[:] = np.where(noise.probabilities > 0.5, 0.6, 0.1)
+    noise.probabilities[:8, :8, :8] = 1
+    item = voxel_object("block", noise, VoxelShape(threshold=0.9), 1.0)
+    enabled.collection.objects.link(item)
+    faces = len(item.data.polygons)
+    item.reconstruct.voxels.threshold = 0.5
+    assert len(item.data.polygons) == faces and item.reconstruct.voxels.threshold == pytest.approx(0.9)
