@@ -18,7 +18,7 @@ TOO_LARGE = "too_large"
 _FLOOR = 256 << 20
 # Decoded arrays and their temporaries, next to the unpacked bytes that they come from.
 _OVERHEAD = 8
-# Share of the machine's memory that is left to the system and to other programs.
+# Share of the machine's memory that a file may take; the rest is for the system and other programs.
 _MACHINE_SHARE = 0.75
 
 

@@ -24,9 +24,9 @@ __all__ = ["AXES", "READERS", "WRITERS", "Splats", "check_target", "holds_splats
 
 READERS: dict[str, Callable[[Path, Note | None], Splats]] = {".ply": read_ply, ".spz": read_spz, ".splat": read_dot_splat, ".glb": read_glb}
 WRITERS: dict[str, Callable[[Path, Splats], None]] = {".ply": write_ply, ".spz": write_spz, ".splat": write_dot_splat, ".glb": write_glb}
-# The axes of a file that names none, and those of one that we write.
-_FOREIGN_PLY = "y-down"
+# The axes that files are written with, and that they are taken to have. PLY of other programs have others.
 AXES = {".ply": "z-up", ".splat": "z-up", ".spz": "y-up", ".glb": "y-up"}
+_FOREIGN_PLY = "y-down"
 
 
 def read_splats(file: Path, axes: str | None = None, note: Note | None = None) -> Splats:
