@@ -9,14 +9,16 @@ import io
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from engine import cli
 from engine.contract.errors import UserError
-from engine.voxels.weights import SHIPPED, read_weights
+from engine.contract.result import WEIGHTS
 
 from .corpus import Source
 
+ROOT = Path(__file__).resolve().parents[2]
 _SMALL = {
     "splat": ["--splat.max-gaussians", "500", "--splat.init-points", "200"],
     "ngp": ["--ngp.log2-table", "10", "--ngp.cells", "16", "--ngp.mesh-cells", "16", "--ngp.batch", "512"],
@@ -37,21 +39,23 @@ class Fault(Exception):
     """A command that ended otherwise than done or refused in a sentence."""
 
 
-def build(folder: Path, sources: list[Source]) -> list[Source]:
-    """Trains a small result by each method on a capture of the corpus; what the commands read of them."""
-    # What takes seconds to load is there in every process that is forked.
-    methods = [f"methods.{method}" for method in _FILES]
-    for name in ("training.loop", *methods, "rendering.files", "shapes.proxy", "shapes.surface", "voxels.prediction"):
-        importlib.import_module(f"engine.{name}")
+def build(folder: Path, sources: list[Source], only: Collection[str] = ()) -> list[Source]:
+    """What the commands read, those of ``only`` where it names some: the corpus, and small results that are trained on it."""
+    if set(only) != {"convert"}:
+        # What takes seconds to load is there in every process that is forked.
+        methods = [f"methods.{method}" for method in _FILES]
+        for name in ("training.loop", *methods, "rendering.files", "shapes.proxy", "shapes.surface", "voxels.prediction"):
+            importlib.import_module(f"engine.{name}")
     capture = next(source.folder for source in sources if source.file == "transforms_train.json")
     made = [Source("convert", source.folder, source.file) for source in sources if source.reader == "splats"]
     made += [Source("train", source.folder, source.file) for source in sources if source.reader == "capture"]
     made += [Source("voxels", source.folder, source.file) for source in sources if source.file.startswith(("images/", "masks/", "train/"))]
     weights = folder / "weights"
     weights.mkdir(parents=True)
-    shutil.copy(SHIPPED, weights / "weights.safetensors")
-    made += [Source("weights", weights, "weights.safetensors")] * 3
-    for method, files in _FILES.items():
+    shutil.copy(ROOT / "engine" / "voxels" / "gru-3-small.safetensors", weights / WEIGHTS)
+    made += [Source("weights", weights, WEIGHTS)] * 3
+    needed = not only or set(only) & {"resume", "render", "eval", "surface"}
+    for method, files in _FILES.items() if needed else ():
         out = folder / method
         # Not here: threads that have run once are missing in a process that is forked.
         command = [sys.executable, "-m", "engine", "train", capture, "--out", out, "--method", method, "--steps", "2", *_SMALL[method]]
@@ -81,6 +85,8 @@ def run(*arguments: object) -> None:
         raise UserError(lines[-1] if lines else "")
 
 
+# The command that reads what a reader of targets.READERS does.
+BOMBED = {"splats": "convert", "capture": "train"}
 COMMANDS = {
     "convert": lambda folder, file: run("convert", file, folder / "out.ply"),
     "train": lambda folder, file: run("train", folder, "--out", folder / "out", "--steps", "1", *_SMALL["splat"]),
@@ -89,5 +95,5 @@ COMMANDS = {
     "eval": lambda folder, file: run("eval", folder),
     "surface": lambda folder, file: run("surface", folder),
     "voxels": lambda folder, file: run("voxels", file, "--out", folder / "out"),
-    "weights": lambda folder, file: read_weights(folder),
+    "weights": lambda folder, file: importlib.import_module("engine.voxels.weights").read_weights(folder),
 }

@@ -80,8 +80,12 @@ def valid_cases(sources: list[Source]) -> Iterator[Case]:
 
 
 def bomb_cases(sources: list[Source]) -> Iterator[Case]:
-    """The bombs, each in the folder of a source that reads a file of its name, or alone."""
+    """The bombs, each in the folder of a source that reads a file of its name, or alone; by commands where these are loaded."""
+    loaded = sys.modules.get("tests.fuzz.commands")
     for index, (reader, file, content) in enumerate(bombs()):
+        if loaded and reader not in loaded.BOMBED:
+            continue
+        reader = loaded.BOMBED[reader] if loaded else reader
         folder = next((source.folder for source in sources if source.reader == reader and source.file == file), sources[0].folder)
         yield Case(f"bomb {index} {reader} {file}", reader, folder, file, content)
 
@@ -190,7 +194,7 @@ def main(arguments: list[str]) -> int:
         if given.commands:
             from .commands import build
 
-            sources = build(Path(made) / "results", sources)
+            sources = build(Path(made) / "results", sources, given.only)
         sources = [source for source in sources if source.reader in given.only or not given.only]
         chosen = [*valid_cases(sources), *cases(sources, given.count, given.seed)]
         chosen += [case for case in bomb_cases(sources) if case.reader in given.only or not given.only] if given.bombs else []

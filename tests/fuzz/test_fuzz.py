@@ -24,6 +24,10 @@ def test_a_hundred_damaged_files():
     fuzz("run", "--count", "100", "--seed", "1")
 
 
+def test_twenty_damaged_files_by_the_command_line():
+    fuzz("run", "--count", "20", "--seed", "1", "--commands", "--only", "convert")
+
+
 @pytest.mark.slow
 def test_two_thousand_damaged_files_and_the_bombs():
     fuzz("run", "--count", "2000", "--seed", "2", "--bombs")
