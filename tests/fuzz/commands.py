@@ -12,6 +12,9 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from engine import cli
 from engine.contract.errors import UserError
 from engine.contract.result import WEIGHTS
@@ -49,9 +52,15 @@ def build(folder: Path, sources: list[Source], only: Collection[str] = ()) -> li
     capture = next(source.folder for source in sources if source.file == "transforms_train.json")
     made = [Source("convert", source.folder, source.file) for source in sources if source.reader == "splats"]
     made += [Source("train", source.folder, source.file) for source in sources if source.reader == "capture"]
-    made += [Source("voxels", source.folder, source.file) for source in sources if source.file.startswith(("images/", "masks/", "train/"))]
+    photos = folder / "photos"
+    photos.mkdir(parents=True)
+    pixels = np.full((64, 64, 3), 250, np.uint8)
+    pixels[20:50, 24:40] = [120, 60, 20]
+    for name in ("chair.png", "chair.jpg"):
+        Image.fromarray(pixels).save(photos / name)
+        made.append(Source("voxels", photos, name))
     weights = folder / "weights"
-    weights.mkdir(parents=True)
+    weights.mkdir()
     shutil.copy(ROOT / "engine" / "voxels" / "gru-3-small.safetensors", weights / WEIGHTS)
     made += [Source("weights", weights, WEIGHTS)] * 3
     needed = not only or set(only) & {"resume", "render", "eval", "surface"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import json
 import os
 import random
@@ -141,7 +142,8 @@ def _read(case: Case, folder: Path, into: int, seconds: float) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 2, most))
         # A process that waits, or that shares its processor with many others.
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, 10 * seconds)
+        signal.setitimer(signal.ITIMER_REAL, 5 * seconds)
+        faulthandler.dump_traceback_later(4 * seconds)
         if Path("/proc/self/statm").is_file():
             taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (taken + 4 * MEMORY, resource.RLIM_INFINITY))
