@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -51,14 +52,18 @@ class SplatModel:
     def __init__(self, gaussians: Gaussians, blend: str, antialias: bool, degree: int, near: float, workers: int):
         self.gaussians, self.blend, self.antialias, self.degree, self.near = gaussians, blend, antialias, degree, near
         self.renderer = Renderer(workers)
+        # What a pixel of the last picture took; nothing is known before the first.
+        self.pixel_seconds = 0.0
 
     def render(self, camera: Camera, background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`engine.methods.Model`."""
+        begin = time.perf_counter()
         behind = srgb_to_linear(background) if self.blend == "linear" else background
         image = self.renderer.render(self.gaussians, camera, behind, degree=self.degree, antialias=self.antialias, near=self.near)
         display = image[:3].copy()
         if self.blend == "linear":
             photometric.encode(image, display)
+        self.pixel_seconds = (time.perf_counter() - begin) / (camera.height * camera.width)
         return display, 1 - image[3]
 
     def layers(self, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -87,7 +92,7 @@ def load_splat_model(folder: Path, result: Result, workers: int) -> SplatModel:
 class SplatTrainer(SplatModel):
     """Trains gaussians on posed views."""
 
-    pixel_seconds, trained_pixels, note = 0.0, 0.0, ""
+    trained_pixels, note = 0.0, ""
 
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         self.settings, self.views = settings.splat, views

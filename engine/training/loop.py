@@ -49,6 +49,7 @@ _COMPARING = 1e-6
 _SHARE = 0.02
 # Scores take at most this share of a run: of its time, or of the work of its steps. The command eval scores all views.
 _SCORING_SHARE = 0.1
+_MAX_RESERVE = 0.3
 # But so many pixels are always scored, or so many seconds spent on it.
 _MIN_SCORED_PIXELS, _MIN_SCORING_SECONDS = 1 << 16, 2.0
 
@@ -176,7 +177,6 @@ def _loop(folder: ResultFolder, trainer: Trainer, budget: Budget, test: list[Vie
     smooth_loss: float | None = None
     preview_psnr: float | None = None
     pace = Pace()
-    view_seconds = 0.0
     now = started_at = clock.seconds()
     first_step = trainer.steps_done
     while not budget.finished(trainer.steps_done) and not asked_to_end():
@@ -186,7 +186,7 @@ def _loop(folder: ResultFolder, trainer: Trainer, budget: Budget, test: list[Vie
         if budget.seconds is not None:
             # Recent steps count: the first ones see smaller views.
             pace.add(now - before)
-            budget.reserve = min(_ending(trainer, test, max(pace.seconds, 1.3 * view_seconds), budget.seconds), 0.3 * budget.seconds)
+            budget.reserve = min(_ending(trainer, test, pace.seconds, budget.seconds), _MAX_RESERVE * budget.seconds)
         if test and now - last_preview > preview_wait:
             view = _preview_view(trainer, test[0])
             display, _ = trainer.render(view.camera, background(view))
@@ -196,7 +196,6 @@ def _loop(folder: ResultFolder, trainer: Trainer, budget: Budget, test: list[Vie
                 folder.write_preview(path, display)
                 report("preview", path=path, step=trainer.steps_done, psnr=preview_psnr)
             last_preview = clock.seconds()
-            view_seconds = last_preview - now
             preview_wait = min(max(_PREVIEW_EVERY, (last_preview - now) / _SHARE), _PREVIEW_WAIT)
         if now - last_checkpoint > wait:
             with disk.passed("Training continues; what is learned since the last checkpoint is lost if it crashes."):
@@ -221,12 +220,12 @@ def _loop(folder: ResultFolder, trainer: Trainer, budget: Budget, test: list[Vie
     return {"train": seconds, "step": seconds / made}
 
 
-def _ending(trainer: Trainer, test: list[View], view_seconds: float, seconds: float) -> float:
+def _ending(trainer: Trainer, test: list[View], step_seconds: float, seconds: float) -> float:
     """About how many seconds of a budget pass after the last step."""
-    # A scored view costs about a step of splats: the picture is half of one, SSIM in torch the other half. Fields make small steps.
-    if not trainer.pixel_seconds:
-        return 1.0 + trainer.ending_seconds + 1.2 * view_seconds * len(test)
-    return 1.0 + trainer.ending_seconds + min(_scoring(trainer, test), _SCORING_SHARE * seconds)
+    # Until something is rendered: a splat's view takes half a step. Fields make small steps, and are rendered soon.
+    scoring = _scoring(trainer, test) + (0.0 if trainer.pixel_seconds else 0.5 * step_seconds * len(test))
+    # Splats are rendered so fast that all views are scored.
+    return 1.0 + trainer.ending_seconds + (1.2 * scoring if trainer.count is not None else min(scoring, _SCORING_SHARE * seconds))
 
 
 def _scoring(trainer: Trainer, test: list[View]) -> float:
@@ -306,13 +305,14 @@ def _score(folder: ResultFolder, trainer: Trainer, test: list[View], budget: Bud
     if not test or asked_to_end():
         return
     chosen, factor = scorable(test, _affordable_pixels(trainer, budget))
+    seconds_left = None if budget.seconds is None else lambda: budget.seconds - clock.seconds()
     try:
-        scores = score(trainer, chosen, trainer.blend, progress)
+        scores = score(trainer, chosen, trainer.blend, progress, seconds_left)
     except Cancelled:
         return
     count = {} if trainer.count is None else {"count": trainer.count}
     result = record(folder, replace(folder.result, metrics=count), scores, len(test), factor)
-    if len(chosen) < len(test) or factor < 1:
-        report("warning", message=f"Rendering takes long, so the scores are of {which_views(result.metrics)}. The command eval scores all.")
+    if len(scores["views"]) < len(test) or factor < 1:
+        report("warning", message=f"Scoring takes long: the scores are of {which_views(result.metrics)}. The command eval scores all.")
     for name, value in result.metrics.items():
         report("metric", name=name, value=value)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # Shorter side of the smallest view that is scored, px: the window of SSIM has 11.
 _MIN_SIDE = 32
+_GOLDEN = (5**0.5 - 1) / 2
 # What images of this program say of their origin.
 SOFTWARE = "Reconstruct"
 _ORIGIN = PngInfo()
@@ -43,24 +45,37 @@ def background(view: View) -> np.ndarray:
     return np.full(3, 1.0 if view.image.shape[2] == 4 else 0.0, np.float32)
 
 
-def score(model: Model, views: list[View], blend: str, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+def score(
+    model: Model,
+    views: list[View],
+    blend: str,
+    progress: Callable[[int, int], None] | None = None,
+    seconds_left: Callable[[], float] | None = None,
+) -> dict[str, Any]:
     """PSNR (dB) and SSIM of each view and their means: {"psnr", "ssim", "views": [{"name", "width", "height", "psnr", "ssim"}]}.
 
     Args:
         progress: called with (done, all) before the first view and after each.
+        seconds_left: views for which there is no time left are not scored, but one always is; None scores all.
     """
-    rows = []
+    rows, begin = {}, time.monotonic()
     if progress is not None:
         progress(0, len(views))
-    for index, view in enumerate(views):
+    # Whenever time runs out, those scored are spread over all: steps of the golden ratio.
+    order = sorted(range(len(views)), key=lambda index: index * _GOLDEN % 1)
+    for index in order:
+        if rows and seconds_left is not None and seconds_left() < (time.monotonic() - begin) / len(rows):
+            break
+        view = views[index]
         display, _ = model.render(view.camera, background(view))
         target = truth(view, blend)
         size = {"width": view.camera.width, "height": view.camera.height}
-        rows.append({"name": view.name, **size, "psnr": metrics.psnr(display, target), "ssim": metrics.ssim(display, target)})
+        rows[index] = {"name": view.name, **size, "psnr": metrics.psnr(display, target), "ssim": metrics.ssim(display, target)}
         if progress is not None:
-            progress(index + 1, len(views))
-    means = {name: float(np.mean([row[name] for row in rows])) for name in ("psnr", "ssim")} if rows else {}
-    return {**means, "views": rows}
+            progress(len(rows), len(views))
+    scored = [rows[index] for index in sorted(rows)]
+    means = {name: float(np.mean([row[name] for row in scored])) for name in ("psnr", "ssim")} if scored else {}
+    return {**means, "views": scored}
 
 
 def scorable(views: Sequence[View], pixels: float) -> tuple[list[View], float]:

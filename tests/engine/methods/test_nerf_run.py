@@ -10,15 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from engine import acceleration, cli
-from engine.cameras import Camera
 from engine.contract.events import read_new
 from engine.contract.result import read_result
-from engine.data.views import View
 from engine.fields import renderer
 from engine.formats.meshes import Mesh
 from engine.formats.points import PointCloud, read_points
@@ -106,20 +102,6 @@ def test_steps_bound_scoring_and_its_size_is_named(small_capture, tmp_path, monk
     assert cli.main(["eval", str(tmp_path / "one")]) == 0
     known = read_result(tmp_path / "one").metrics
     assert known["views"] == 2 and "views_factor" not in known
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(1, 12), st.floats(0, 4e4))
-def test_scorable_views_fit_and_are_spread(count, pixels):
-    camera = Camera(64, 48, 60.0, 60.0, 32.0, 24.0, np.eye(4))
-    views = [View(str(index), camera, np.zeros((48, 64, 3), np.uint8)) for index in range(count)]
-    chosen, factor = scoring.scorable(views, pixels)
-    sizes = [view.image.shape[0] * view.image.shape[1] for view in chosen]
-    if factor == 1:
-        assert sum(sizes) <= pixels and (len(chosen) == count or sum(sizes) + 64 * 48 > pixels)
-        assert len({view.name for view in chosen}) == len(chosen) and chosen[0].name == "0"
-    else:
-        assert len(chosen) == 1 and min(chosen[0].image.shape[:2]) >= 32 and (sizes[0] <= 1.1 * pixels or sizes[0] < 43 * 33)
 
 
 def test_a_time_budget_is_kept_and_what_was_not_scored_is_said(small_capture, tmp_path, monkeypatch):
