@@ -378,8 +378,8 @@ class SurfaceSettings:
     close: bool = setting(True, "Close the surface where no view saw it, as a table from below; without it there are holes.")
     box: tuple[float, float, float, float, float, float] | None = setting(
         None,
-        "What is taken: XMIN YMIN ZMIN XMAX YMAX ZMAX in the capture's world. Without it, what stands alone, or the middle of a scene that "
-        "fills its pictures.",
+        "What is taken: XMIN YMIN ZMIN XMAX YMAX ZMAX in the capture's world. Without it, what stands alone, or of a scene that fills its "
+        "images all that its depth shows, without depth its middle.",
         unit="world units",
     )
     least_piece: float = setting(

@@ -12,6 +12,7 @@ from ..contract.capture import Capture
 from ..contract.errors import UserError
 from ..contract.result import MESH
 from ..contract.settings import SurfaceSettings
+from ..data.extent import captured_extent
 from ..data.scene import seed_positions
 from ..data.views import View, load_views
 from ..formats.meshes import Mesh, write_mesh
@@ -81,8 +82,9 @@ def surface_of(work: Work, model: Model, capture: Capture, settings: SurfaceSett
     alone = views[0].image.shape[2] == 4
     hint = "Train it for longer, or give a --box that holds something."
     nothing = UserError(f"The result in {work.folder} shows no surface.", hint, "no_surface")
+    extent = captured_extent(capture, views)
     if box is None and not alone:
-        box = region.near_box(cameras, seed_positions(capture))
+        box = region.near_box(cameras, seed_positions(capture)) if extent is None else tuple(map(np.array, extent))
     rough = box or work.result.bounds or region.near_box(cameras, None)
     jump = max(fusion.REACH / settings.cells, _JUMP) * float(np.subtract(rough[1], rough[0]).max())
     extra = standpoints.between(cameras, np.mean(rough, axis=0), settings.extra_views) if alone and settings.extra_views else []
@@ -107,6 +109,9 @@ def surface_of(work: Work, model: Model, capture: Capture, settings: SurfaceSett
     if not kept.any():
         raise nothing
     positions, triangles = only(kept[triangles[:, 0]], positions, triangles)
+    if extent is not None:
+        # Nothing that was captured lies below the floor or beyond a wall.
+        positions = np.clip(positions, *extent)
     return Mesh(PointCloud(positions, codes[kept], normals[kept].astype(np.float32)), triangles)
 
 

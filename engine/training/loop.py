@@ -19,6 +19,7 @@ from ..contract.events import started
 from ..contract.result import CHECKPOINT, METRICS, PREVIEWS, Result
 from ..contract.schema import to_mapping
 from ..contract.settings import TrainSettings
+from ..data.extent import Box, captured_extent
 from ..data.poses import check_poses
 from ..data.up import up_of_capture
 from ..data.views import View, load_views, shrunk, view_scale
@@ -148,11 +149,12 @@ def _train(job: Run, folder: ResultFolder) -> Result:
     result = replace(result, blend=blend, scale=capture.scale, up=up, antialias=trainer.antialias, near=trainer.near)
     folder.begin(replace(result, background="white" if views[0].image.shape[2] == 4 else "black"))
     (folder.path / PREVIEWS).mkdir(exist_ok=True)
+    extent = captured_extent(capture, views)
     budget = Budget(clock, settings.steps, None if settings.minutes is None else settings.minutes * 60)
     timing = _loop(folder, trainer, budget, test)
     cancelled = asked_to_end() and not budget.finished(trainer.steps_done)
     # Where only the last step was waited for, so are all files; whoever asks later wants the end.
-    _write_artifacts(folder, trainer, clock, patient=asked_to_end())
+    _write_artifacts(folder, trainer, clock, extent, patient=asked_to_end())
     _score(folder, trainer, test, budget)
     status = "cancelled" if cancelled else "done"
     result = folder.end(replace(folder.result, status=status, timing={**timing, "total": clock.seconds()}))
@@ -252,10 +254,11 @@ def _affordable_pixels(trainer: Trainer, budget: Budget) -> float:
     return seconds / (trainer.pixel_seconds + _COMPARING) if trainer.pixel_seconds else math.inf
 
 
-def _write_artifacts(folder: ResultFolder, trainer: Trainer, clock: Clock, patient: bool) -> None:
+def _write_artifacts(folder: ResultFolder, trainer: Trainer, clock: Clock, extent: Box | None, patient: bool) -> None:
     """Writes what was made, then the checkpoint, which is larger: on a nearly full disk what fits is kept.
 
     Args:
+        extent: what the capture shows, where it is known better than from what was trained.
         patient: whether all is written although the user asked for the end.
 
     Raises:
@@ -274,7 +277,7 @@ def _write_artifacts(folder: ResultFolder, trainer: Trainer, clock: Clock, patie
             raise
         lost = error
     kept = ", ".join(item.path for item in folder.result.artifacts)
-    folder.write(replace(folder.result, bounds=trainer.bounds()))
+    folder.write(replace(folder.result, bounds=extent or trainer.bounds()))
     try:
         write_checkpoint(folder.path, trainer, clock.seconds())
     except UserError as error:
