@@ -36,6 +36,17 @@ def without_specks(positions: np.ndarray, triangles: np.ndarray, share: float) -
     return only((sizes >= min(share * len(positions), sizes.max()))[piece][triangles[:, 0]], positions, triangles)
 
 
+def open_share(triangles: np.ndarray) -> float:
+    """Share of the edges that only one of the triangles [M, 3] has: 0 for a closed surface."""
+    edges = np.sort(np.concatenate([triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0])]), axis=1)
+    return float((np.unique(edges, axis=0, return_counts=True)[1] == 1).mean()) if len(edges) else 0.0
+
+
+def area(positions: np.ndarray, triangles: np.ndarray) -> float:
+    """The area of all triangles, in the square of the positions' unit."""
+    return float(np.linalg.norm(face_normals(positions, triangles), axis=1).sum()) / 2
+
+
 def face_normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Normals [M, 3] of triangles, twice as long as their area is large."""
     a, b, c = (positions[triangles[:, corner]] for corner in range(3))

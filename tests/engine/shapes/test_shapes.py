@@ -116,6 +116,33 @@ def test_the_proxy_stands_on_the_floor(result):
     world = proxy.positions @ proxy.placement[:3, :3].T + proxy.placement[:3, 3]
     assert np.abs(np.linalg.norm(world - CENTER, axis=1) - 0.5).max() < 0.03
     assert any("albedo" in event.get("message", "") for event in events(result))
+    assert not any(event["event"] == "warning" for event in events(result))
+
+
+def test_nothing_lies_below_the_floor_that_was_captured(result):
+    """Reflections in a floor are learned as things below it."""
+    from engine.cameras import unproject
+    from engine.data.views import frame_camera
+    from engine.formats.capture import read_capture
+    from engine.methods import load_model
+
+    known, floor = read_result(result), CENTER[2] - 0.3
+    folder = shutil.copytree(known.capture, result.parent / "deep")
+    model = load_model(result, known, 2)
+    table = json.loads((folder / "transforms.json").read_text())
+    by_name = {frame.name: frame_camera(frame) for frame in read_capture(folder).frames}
+    for number, entry in enumerate(table["frames"]):
+        camera = by_name[entry["file_path"].rpartition("/")[2]]
+        depth = model.layers(camera)[2]
+        np.save(folder / f"{number}.npy", np.where(unproject(camera, depth)[..., 2] < floor, 0, depth).astype(np.float32))
+        entry["depth_file_path"] = f"{number}.npy"
+    (folder / "transforms.json").write_text(json.dumps(table))
+    write_result(result, Result(**{**vars(known), "capture": str(folder)}))
+    assert cli.main(["surface", str(result), "--cells", "48"]) == 0
+    assert cli.main(["proxy", str(result), "--faces", "1000", "--texture", "64", "--hull", "none"]) == 0
+    known, proxy = read_result(result), read_proxy(result / "proxy.glb")
+    assert known.dimensions[2] == pytest.approx(0.8, abs=0.02) and proxy.placement[2, 3] == pytest.approx(floor, abs=0.02)
+    assert read_mesh(result / "mesh.glb").vertices.positions[:, 2].min() >= floor - 1e-3
 
 
 @pytest.mark.parametrize("unit", [1e-3, 1e3])
@@ -158,6 +185,9 @@ def test_holes_stay_where_that_is_asked(result):
         edges = np.sort(np.concatenate([triangles[:, pair] for pair in ([0, 1], [1, 2], [2, 0])]), axis=1)
         open_edges[flag] = int((np.unique(edges, axis=0, return_counts=True)[1] == 1).sum())
     assert open_edges["--close"] == 0 < open_edges["--no-close"]
+    assert cli.main(["proxy", str(result), "--faces", "400", "--texture", "64", "--hull", "none"]) == 0
+    warnings = [event["message"] for event in events(result) if event["event"] == "warning"]
+    assert any("shards" in message and "--box" in message for message in warnings)
 
 
 def test_little_memory_makes_larger_cells_and_says_so(result):
