@@ -75,8 +75,8 @@ def shape_of(item: bpy.types.Object) -> VoxelShape:
 
 
 def reshape(item: bpy.types.Object, **changes: float | str) -> None:
-    """Makes the mesh of an object anew, standing on its origin. Materials stay, and so does a transform that was applied to it; a mesh that
-    other objects share stays theirs.
+    """Rebuilds the mesh of an object, with its base at the origin. Materials stay, and so does a transform that was applied to it. A mesh
+    that other objects share stays theirs.
 
     Args:
         item: see :func:`is_voxels`; it stays as it is in Edit Mode, where its mesh is linked from another file, or its voxels are damaged.

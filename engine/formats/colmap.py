@@ -21,7 +21,7 @@ _MODELS = (
     ("SIMPLE_PINHOLE", 3), ("PINHOLE", 4), ("SIMPLE_RADIAL", 4), ("RADIAL", 5), ("OPENCV", 8), ("OPENCV_FISHEYE", 8), ("FULL_OPENCV", 12),
     ("FOV", 5), ("SIMPLE_RADIAL_FISHEYE", 4), ("RADIAL_FISHEYE", 5), ("THIN_PRISM_FISHEYE", 12), ("RAD_TAN_THIN_PRISM_FISHEYE", 16),
 )  # fmt: skip
-# What the parameters behind cx and cy are. Those that no name of ours stands for have to be 0.
+# Names of the parameters after cx and cy. Those without a counterpart here must be 0.
 _DISTORTION = {
     "SIMPLE_PINHOLE": (),
     "PINHOLE": (),

@@ -65,8 +65,8 @@ class Trainer(Model, Protocol):
         """One step at a share of the run, 0 to 1. Returns the loss."""
 
     def artifacts(self, folder: Path) -> Iterable[tuple[str, str]]:
-        """Writes what was made into a result's folder, what all else can be made of first. Gives (kind, relative path) of each file once it
-        is there; whoever asks for no more of them has no more made. The paths are among FILES.
+        """Generator: yields (kind, relative path) as each file is written to a result's folder, the file that all others can be made from
+        first. Stop iterating to skip the rest. The paths are among FILES.
         """
 
     def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:

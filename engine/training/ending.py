@@ -50,7 +50,7 @@ def end_requests(folder: Path) -> Iterator[EndRequest]:
             request.file.unlink()
     # A closed terminal sends SIGHUP. Windows has no SIGTERM of use; its console sends SIGBREAK.
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
-    # What whoever started the process had it ignore stays ignored: nohup does so with SIGHUP.
+    # A signal that the parent process had ignored stays ignored: nohup ignores SIGHUP.
     old = {number: signal.signal(number, request.on_signal) for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)}
     try:
         yield request

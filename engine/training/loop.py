@@ -153,7 +153,7 @@ def _train(job: Run, folder: ResultFolder) -> Result:
     budget = Budget(clock, settings.steps, None if settings.minutes is None else settings.minutes * 60)
     timing = _loop(folder, trainer, budget, test)
     cancelled = asked_to_end() and not budget.finished(trainer.steps_done)
-    # Where only the last step was waited for, so are all files; whoever asks later wants the end.
+    # A cancel during training still writes every file; a cancel while files are written skips the rest.
     _write_artifacts(folder, trainer, clock, extent, patient=asked_to_end())
     _score(folder, trainer, test, budget)
     status = "cancelled" if cancelled else "done"

@@ -114,7 +114,7 @@ def test_facts_of_any_kind_are_checked(case, tmp_path):
             written(tmp_path, saved.arrays, changed[""])
             if tried(method, trainer, tmp_path) is None:
                 accepted.append((way, wrong))
-    # What is taken is of the right type, or stands for what early versions did not write.
+    # Accepted values have the right type, or are the defaults of fields that early versions did not write.
     for way, wrong in accepted:
         if wrong is None:
             assert way[0] in ("center", "radius", "rotation", "frustum")

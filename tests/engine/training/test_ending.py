@@ -134,7 +134,7 @@ def test_a_closed_terminal_ends_a_training_with_a_checkpoint(small_capture, tmp_
 
 @posix
 def test_a_disk_that_holds_the_splats_alone_keeps_them(small_capture, tmp_path):
-    """The largest file that the process may write stands for a disk with little room."""
+    """A limit on the size of files (RLIMIT_FSIZE) simulates a nearly full disk."""
     out = tmp_path / "r"
     assert train(small_capture, tmp_path / "whole", "--steps", 20) == 0
     splats, checkpoint = ((tmp_path / "whole" / name).stat().st_size for name in ("splats.ply", "checkpoint.safetensors"))
