@@ -177,7 +177,7 @@ def test_what_fits_is_kept_and_named(tmp_path):
         with opened(tmp_path / "r", Reporter(None, None), new=True) as folder:
             folder.claim("field.safetensors", "points.ply", "checkpoint.safetensors")
             folder.begin(Result("running", "ngp", "", pid=os.getpid()))
-            loop._write_artifacts(folder, Trainer(), clock, patient=True)
+            loop._write_artifacts(folder, Trainer(), clock, None, patient=True)
     assert full.value.code == "disk_full"
     result = read_result(tmp_path / "r")
     assert result.status == "failed" and [item.path for item in result.artifacts] == ["field.safetensors"] and result.step == 7
