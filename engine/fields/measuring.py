@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..acceleration import NAMES, UNUSABLE, lacking, unusable, with_ipex
+from ..precision import NAMES, UNUSABLE, lacking, unusable, with_ipex
 from .cost import measured_rate, multiply_adds
 from .nerf import NerfField
 from .quantised import Quantised

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ..acceleration import quantised
+from ..precision import quantised
 
 # Samples that a quantised network takes at a time: compiled code of torch 2.8 knows one number only. Small, so that few are wasted.
 _ROWS = 2048

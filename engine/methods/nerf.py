@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .. import acceleration, devices
+from .. import devices, precision
 from ..cameras import Camera, average_pose, ray_matrix
 from ..contract.capture import Capture
 from ..contract.checkpoints import NerfFacts, NerfFieldFacts
@@ -97,12 +97,12 @@ class NerfModel:
         if numbers != "int8":
             self.renderer.bfloat16 = numbers == "bfloat16"
             return ""
-        missing = acceleration.lacking("int8", self.renderer.device)
+        missing = precision.lacking("int8", self.renderer.device)
         try:
             if not missing and not self.renderer.quantise(self._rays_of(cameras)):
                 missing = "int8 needs cameras that see something."
-        except acceleration.UNUSABLE as error:
-            missing = acceleration.unusable("int8", error)
+        except precision.UNUSABLE as error:
+            missing = precision.unusable("int8", error)
         return f"{missing} Pictures are computed with {'bfloat16' if self.renderer.bfloat16 else 'float32'}." if missing else ""
 
     def _rays_of(self, cameras: Sequence[Camera]) -> Rays:
@@ -216,14 +216,14 @@ class NerfTrainer(NerfModel):
         self.optimizer = torch.optim.Adam(renderer.parameters(), lr=self.settings.learning_rate)
         self._names = [name for name, _ in renderer.named_parameters()]
         if self.settings.precision == "ipex":
-            missing = acceleration.lacking("ipex", device)
+            missing = precision.lacking("ipex", device)
             try:
                 if not missing:
-                    acceleration.with_ipex(renderer, self.optimizer, renderer.bfloat16)
-            except acceleration.UNUSABLE as error:
+                    precision.with_ipex(renderer, self.optimizer, renderer.bfloat16)
+            except precision.UNUSABLE as error:
                 if lacks_memory(error):
                     raise
-                missing = acceleration.unusable("ipex", error)
+                missing = precision.unusable("ipex", error)
             if missing:
                 raise UserError(missing, "Use --nerf.precision auto.", "precision")
         self.steps_done = 0

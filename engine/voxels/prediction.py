@@ -12,7 +12,6 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
-from ..acceleration import quantised
 from ..cameras import WORLD_AXES
 from ..contract.result import BINVOX, BLOCKS, POINTS, SMOOTH, VOXELS, replacing
 from ..contract.voxels import VoxelShape
@@ -20,6 +19,7 @@ from ..formats.binvox import VoxelGrid, write_binvox
 from ..formats.points import write_points
 from ..formats.voxel_surface import colors_by_height, side, standing, surface_of
 from ..formats.voxels import Voxels, write_voxels
+from ..precision import quantised
 from .batches import composed
 from .colors import color_bands
 from .networks import as_seen

@@ -35,7 +35,7 @@ from engine.formats.meshes import read_mesh
 from engine.formats.proxies import Proxy, read_proxy
 from engine.kernels.photometric.reference import srgb_decode, srgb_encode
 from engine.kernels.triangles import rasterize
-from engine.training.scoring import truth
+from engine.runs.scoring import truth
 
 POINTS = 100_000
 SHARE = 0.01

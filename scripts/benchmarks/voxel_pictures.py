@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image
 
 from engine.formats.voxel_surface import surface_of
+from engine.jobs.train_voxels import SCORED
 from engine.kernels.drawing import Views, draw
-from engine.training.voxels import SCORED
 from engine.voxels.batches import composed
 from engine.voxels.cutout import cut_out
 from engine.voxels.dataset import Shapes, load_split

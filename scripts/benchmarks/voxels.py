@@ -20,7 +20,7 @@ from PIL import Image
 from torch import nn
 
 from engine.contract.result import EVENTS, read_result
-from engine.training.voxels import SCORED
+from engine.jobs.train_voxels import SCORED
 from engine.voxels.batches import composed, scoring_batch
 from engine.voxels.dataset import Shapes, load_split
 from engine.voxels.make_data import MADE_UP

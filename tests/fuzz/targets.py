@@ -9,6 +9,7 @@ from pathlib import Path
 from engine.contract.events import read_new
 from engine.contract.job import read_job
 from engine.contract.result import read_result
+from engine.data.camera_path import read_path
 from engine.data.views import load_views
 from engine.formats.binvox import read_binvox
 from engine.formats.capture import read_capture
@@ -18,7 +19,6 @@ from engine.formats.proxies import read_proxy
 from engine.formats.splats import read_splats
 from engine.formats.voxel_surface import surface_of
 from engine.formats.voxels import read_voxels
-from engine.rendering.path import read_path
 
 
 def _voxels(folder: Path, file: Path) -> None:

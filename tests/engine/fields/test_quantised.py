@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine import acceleration
-from engine.acceleration import compiler
+from engine import precision
 from engine.contract.settings import NerfSettings
 from engine.fields import measuring, renderer
 from engine.fields.measuring import measure
@@ -17,6 +16,7 @@ from engine.fields.nerf import NerfField, SimpleField, initialise
 from engine.fields.quantised import Quantised
 from engine.fields.renderer import PaperRenderer, Rays
 from engine.fields.skipping import SkippingRenderer
+from engine.precision import compiler
 
 profile = pytest.mark.skipif(
     find_spec("neural_compressor") is None or compiler() is None,
@@ -39,7 +39,7 @@ def samples(count, seed=0):
 
 
 def installed(monkeypatch, *names):
-    monkeypatch.setattr(acceleration, "find_spec", lambda name: object() if name in names else None)
+    monkeypatch.setattr(precision, "find_spec", lambda name: object() if name in names else None)
 
 
 def renderers():
@@ -100,7 +100,7 @@ def test_what_is_installed_but_broken_is_left_out_and_says_why(monkeypatch, erro
 
     installed(monkeypatch, "neural_compressor")
     monkeypatch.delitem(sys.modules, "intel_extension_for_pytorch", raising=False)
-    monkeypatch.setattr(acceleration, "compiler", lambda: "g++")
+    monkeypatch.setattr(precision, "compiler", lambda: "g++")
     monkeypatch.setattr(measuring, "Quantised", broken)
     rates, missing = measure("cpu", ("float32", "int8"))
     assert set(rates) == {"float32"} and missing == {"int8": f"int8 does not work here ({str(error).splitlines()[0]})."}

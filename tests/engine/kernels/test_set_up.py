@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("door", ["cli", "training.loop", "bench", "doctor", "methods.splat", "splats.renderer", "kernels.adam.cpu"])
+@pytest.mark.parametrize("door", ["cli", "jobs.train", "bench", "jobs.doctor", "methods.splat", "splats.renderer", "kernels.adam.cpu"])
 def test_compiled_code_goes_to_the_users_cache(door):
     code = f"""
 import importlib, os

@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine import acceleration, cli
+from engine import cli, precision
 from engine.contract.events import read_new
 from engine.contract.result import read_result
 from engine.fields import renderer
 from engine.formats.meshes import Mesh
 from engine.formats.points import PointCloud, read_points
+from engine.jobs import train as train_job
 from engine.methods.nerf import NerfTrainer
-from engine.training import scoring
+from engine.runs import scoring
 
 SMALL = [
     "--nerf.width", "16", "--nerf.depth", "2", "--nerf.coarse-samples", "8", "--nerf.fine-samples", "8", "--nerf.rays", "64",
@@ -83,11 +84,10 @@ def test_the_same_steps_give_the_same_bytes(small_capture, tmp_path):
 
 
 def test_steps_bound_scoring_and_its_size_is_named(small_capture, tmp_path, monkeypatch, capsys):
-    from engine.training import loop
 
     # Half of a held-out view, whose size is 24 × 20.
-    monkeypatch.setattr(loop, "_MIN_SCORED_PIXELS", 240)
-    monkeypatch.setattr(loop, "_SCORING_SHARE", 0.0)
+    monkeypatch.setattr(train_job, "_MIN_SCORED_PIXELS", 240)
+    monkeypatch.setattr(train_job, "_SCORING_SHARE", 0.0)
     monkeypatch.setattr(scoring, "_MIN_SIDE", 11)
     arguments = ["train", str(small_capture), "--method", "nerf", "--steps", "3", *SMALL, "--out"]
     for name in ("one", "two"):
@@ -105,11 +105,10 @@ def test_steps_bound_scoring_and_its_size_is_named(small_capture, tmp_path, monk
 
 
 def test_a_time_budget_is_kept_and_what_was_not_scored_is_said(small_capture, tmp_path, monkeypatch):
-    from engine.training import loop
-    from engine.training.budget import Clock
+    from engine.runs.budget import Clock
 
     # The clock of this run, and not of the process of all tests.
-    monkeypatch.setattr(loop, "Clock", lambda _: Clock(time.time()))
+    monkeypatch.setattr(train_job, "Clock", lambda _: Clock(time.time()))
     # Pictures that seem to take a minute each.
     monkeypatch.setattr(NerfTrainer, "pixel_seconds", 60 / (24 * 20))
     out = tmp_path / "result"
@@ -208,7 +207,7 @@ def test_pictures_by_other_numbers_are_chosen_by_name(small_capture, tmp_path, c
     assert (out / "metrics.json").read_text() == written
     # Where the compiler is missing it is said, and the pictures are the usual ones.
     monkeypatch.delitem(sys.modules, "intel_extension_for_pytorch", raising=False)
-    monkeypatch.setattr(acceleration, "find_spec", lambda name: object())
+    monkeypatch.setattr(precision, "find_spec", lambda name: object())
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
     assert cli.main(["render", str(out), "--out", str(tmp_path / "usual")]) == 0
@@ -216,7 +215,7 @@ def test_pictures_by_other_numbers_are_chosen_by_name(small_capture, tmp_path, c
     assert cli.main(["render", str(out), "--out", str(tmp_path / "int8"), "--precision", "int8"]) == 0
     assert "no C++ compiler" in capsys.readouterr().err
     # The same where there is one that does not work.
-    monkeypatch.setattr(acceleration, "compiler", lambda: "g++")
+    monkeypatch.setattr(precision, "compiler", lambda: "g++")
     monkeypatch.setattr(renderer, "Quantised", broken)
     assert cli.main(["render", str(out), "--out", str(tmp_path / "broken"), "--precision", "int8"]) == 0
     assert "(no header Python.h)" in capsys.readouterr().err
@@ -226,13 +225,13 @@ def test_pictures_by_other_numbers_are_chosen_by_name(small_capture, tmp_path, c
 
 
 def test_ipex_that_is_not_there_or_does_not_work_is_refused_in_a_sentence(small_capture, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(acceleration, "find_spec", lambda name: None)
+    monkeypatch.setattr(precision, "find_spec", lambda name: None)
     command = ["train", str(small_capture), "--out", str(tmp_path / "out"), "--method", "nerf", "--nerf.precision", "ipex"]
     assert cli.main([*command, "--steps", "5", *SMALL]) == 1
     assert "scripts/dev.py setup ipex" in capsys.readouterr().err
     # The same where it is there and does not work.
-    monkeypatch.setattr(acceleration, "find_spec", lambda name: object())
-    monkeypatch.setattr(acceleration, "with_ipex", broken)
+    monkeypatch.setattr(precision, "find_spec", lambda name: object())
+    monkeypatch.setattr(precision, "with_ipex", broken)
     assert cli.main([*command, "--overwrite", "--steps", "5", *SMALL]) == 1
     said = capsys.readouterr().err
     assert "(no header Python.h)" in said and "--nerf.precision auto" in said and "Traceback" not in said

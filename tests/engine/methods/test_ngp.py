@@ -23,7 +23,7 @@ from engine.formats.meshes import read_mesh
 from engine.formats.points import read_points
 from engine.kernels import amx, use_threads
 from engine.methods import load_model, new_trainer
-from engine.training.scoring import background, truth
+from engine.runs.scoring import background, truth
 
 SMALL = NgpSettings(log2_table=12, finest=128, batch=2048, ray_steps=256, cells=32, mesh_cells=48)
 

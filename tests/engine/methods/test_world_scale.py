@@ -11,7 +11,7 @@ from engine.data.views import load_views
 from engine.formats.capture import read_capture
 from engine.kernels import use_threads
 from engine.methods import load_model, new_trainer
-from engine.training.scoring import background, truth
+from engine.runs.scoring import background, truth
 
 SETTINGS = {
     # Densification turns differences in the last bit into half a decibel on so small a scene.

@@ -14,9 +14,9 @@ from engine.data.views import load_views
 from engine.formats.capture import read_capture
 from engine.kernels.photometric import cpu, reference
 from engine.methods.splat import SplatTrainer
+from engine.runs.scoring import score
 from engine.splats.exposure import Exposure
 from engine.splats.loss import PhotometricLoss
-from engine.training.scoring import score
 
 FAST = SplatSettings(max_gaussians=300, refine_start=40, refine_every=20, sh_degree=0, half_until=0.0)
 

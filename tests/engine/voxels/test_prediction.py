@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from engine import acceleration, cli
+from engine import cli, precision
 from engine.contract.errors import UserError
 from engine.contract.result import read_result
 from engine.contract.voxels import VoxelShape
@@ -293,7 +293,7 @@ def test_bfloat16_gives_nearly_what_float32_gives(weights):
 def test_int8_says_what_it_lacks_and_the_voxels_come_all_the_same(tmp_path, weights, monkeypatch, capsys):
     flags = ["--out", str(tmp_path / "plain"), "--weights", str(weights)]
     assert cli.main(["voxels", str(picture(tmp_path / "a.png")), *flags, "--precision", "float32"]) == 0
-    monkeypatch.setattr(acceleration, "find_spec", lambda name: None)
+    monkeypatch.setattr(precision, "find_spec", lambda name: None)
     flags[1] = str(tmp_path / "narrow")
     assert cli.main(["voxels", str(tmp_path / "a.png"), *flags, "--precision", "int8"]) == 0
     assert "Neural Compressor" in capsys.readouterr().err
@@ -317,7 +317,7 @@ def test_the_weights_that_come_with_it_know_furniture():
 
 
 @pytest.mark.skipif(
-    find_spec("neural_compressor") is None or acceleration.compiler() is None,
+    find_spec("neural_compressor") is None or precision.compiler() is None,
     reason="needs profile ipex (python3 scripts/dev.py setup ipex) and a C++ compiler",
 )
 def test_int8_gives_nearly_what_the_network_gives():

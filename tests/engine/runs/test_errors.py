@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Errors in words: a lack of memory is said as that, wherever it comes from."""
+
+import pytest
+import torch
+
+from engine.contract.result import Result
+from engine.methods import load_model
+from engine.runs.errors import explain
+
+
+def test_a_lack_of_memory_is_told_from_other_errors():
+    with pytest.raises(RuntimeError) as lacking:
+        torch.empty(1 << 50)
+    for error in (MemoryError(), torch.OutOfMemoryError("CUDA out of memory."), lacking.value):
+        assert explain(error).code == "out_of_memory"
+    assert explain(RuntimeError("size mismatch")).code == "internal"
+
+
+@pytest.mark.parametrize("method", ["ngp", "nerf"])
+def test_a_field_that_does_not_fit_in_memory_is_not_called_damaged(tmp_path, monkeypatch, method):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr("safetensors.safe_open" if method == "ngp" else "engine.methods.nerf.safe_open", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        load_model(tmp_path, Result("done", method, "").with_artifact("field", "field.safetensors"), 1)
