@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What this machine has, what will be used, and why."""
+"""Job doctor: what this machine has, what will be used, and why."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ from ..contract.settings import TrainSettings
 from ..fields.measuring import measure
 from ..kernels import CACHE, compiling
 from ..methods import training_cost
+from ..runs.reporter import Reporter, stage_progress
 
 _LIBRARIES = ("torch", "numba", "numpy", "scipy", "safetensors")
+
+
+def compile_kernels(reporter: Reporter) -> None:
+    """Compiles the kernels where that was not done yet."""
+    if not compiling.is_compiled():
+        compiling.compile_all(stage_progress(reporter, "compile"))
 
 
 def examine(method: str | None = None) -> dict[str, Any]:

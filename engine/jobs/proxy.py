@@ -19,13 +19,13 @@ from ..data.up import up_of_capture
 from ..data.views import View, load_views
 from ..formats.meshes import Mesh, read_mesh
 from ..formats.proxies import Proxy, write_proxy
-from ..runs.context import Work, working
+from ..runs.context import RunContext, run_context
 from ..runs.reporter import Reporter
 from ..surfaces import baking, hulls
 from ..surfaces.simplification import simplified, unwrapped
 from ..surfaces.triangles import area, open_share
 from ..surfaces.uprightness import standing
-from .surface import SURFACE, make_mesh
+from .surface import SURFACE, capture_of, make_mesh, set_threads
 
 # Pixels of all views together, of which each takes 4 bytes, 8 with albedo.
 _MOST_PIXELS = 64_000_000
@@ -36,44 +36,76 @@ _LEAST_KEPT, _MAX_OPEN = 0.8, 0.03
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 
-def make_proxy(folder: Path, settings: ProxySettings, report: Reporter) -> bool:
+def make_proxy(folder: Path, settings: ProxySettings, reporter: Reporter) -> bool:
     """Writes proxy.glb into a result, and mesh.glb before, where there is no surface yet.
 
     Returns:
-        Whether it was written; False where the user ended it.
+        Whether it was written; False where the user cancelled.
 
     Raises:
-        UserError: nothing was learnt yet, the capture is gone, or there is no surface.
+        UserError: nothing was trained yet, the capture is gone, or there is no surface.
     """
-    with working(folder, "proxy", report, settings.threads) as work:
-        work.held.claim(PROXY)
-        capture = work.capture()
-        proxy, up = _proxy(work, capture, _mesh(work, capture), settings)
-        work.begin_writing()
+    with run_context(folder, reporter) as context:
+        context.start(context.result, task="proxy")
+        workers = set_threads(settings.threads)
+        context.folder.claim(PROXY)
+        capture = capture_of(context)
+        proxy, up = _proxy(context, capture, _mesh(context, capture, workers), settings)
+        context.begin_writing()
         write_proxy(folder / PROXY, proxy)
-        work.made("proxy", PROXY, replace(work.result, up=up, dimensions=proxy.dimensions))
-    return not work.cancelled
+        context.made("proxy", PROXY, replace(context.result, up=up, dimensions=proxy.dimensions))
+    return not context.cancelled
 
 
-def _mesh(work: Work, capture: Capture) -> Mesh:
+def _mesh(context: RunContext, capture: Capture, workers: int) -> Mesh:
     """The result's surface, made first where there is none."""
-    path = work.result.artifact(SURFACE)
+    path = context.result.artifact(SURFACE)
     if path is not None:
-        mesh = read_mesh(inside(work.folder, path, str(work.folder)))
+        mesh = read_mesh(inside(context.path, path, str(context.path)))
     else:
-        mesh = make_mesh(work, capture, SurfaceSettings())
+        mesh = make_mesh(context, capture, SurfaceSettings(), workers)
     if not len(mesh.triangles):
-        raise UserError(f"The surface of {work.folder} is empty.", "Make it again with the command surface.", "no_surface")
+        raise UserError(f"The surface of {context.path} is empty.", "Make it again with the command surface.", "no_surface")
     return mesh
 
 
-def _proxy(work: Work, capture: Capture, mesh: Mesh, settings: ProxySettings) -> tuple[Proxy, tuple[float, float, float]]:
+def _proxy(context: RunContext, capture: Capture, mesh: Mesh, settings: ProxySettings) -> tuple[Proxy, tuple[float, float, float]]:
     """The proxy of a surface, and which way is up in its world."""
-    views = _views(capture, work)
-    work.compile()
+    views = _views(capture, context)
+    context.compile_kernels()
     fine = baking.surface(mesh.vertices.positions, mesh.triangles)
+    positions, triangles = _simplified(context, fine, settings)
+    context.stage("unwrap")(0, 1)
+    whole = baking.surface(positions, triangles)
+    source, corners, uvs = unwrapped(positions, triangles, settings.texture)
+    coarse = baking.Surface(positions[source], corners, whole.normals[source])
+    texels = baking.map_texels(coarse, uvs, settings.texture, fine)
+    albedo = _albedo(capture, views)
+    if albedo is None:
+        context.report("note", message="The capture holds no albedo, so the lit material has the captured colors, with the light in them.")
     cameras = [view.camera for view in views]
-    work.stage("simplify")(0, 1)
+    pixels, _ = baking.bake(texels, fine, cameras, lambda number: _layers(views, albedo, number), context.stage("bake"))
+    up = _up(capture, cameras, settings)
+    upright, placement = standing(coarse.positions, up)
+    rotation = placement[:3, :3]
+    proxy = Proxy(
+        positions=upright,
+        triangles=corners,
+        uvs=uvs,
+        normals=(coarse.normals @ rotation).astype(np.float32),
+        captured=_jpeg(pixels[..., :3]),
+        albedo=None if albedo is None else _jpeg(pixels[..., 3:]),
+        normal_map=_png(baking.normal_map(texels)),
+        hull=_hull(settings, (fine.positions - placement[:3, 3]) @ rotation, upright),
+        placement=placement,
+        scale=context.result.scale,
+    )
+    return proxy, tuple(up.tolist())
+
+
+def _simplified(context: RunContext, fine: baking.Surface, settings: ProxySettings) -> tuple[np.ndarray, np.ndarray]:
+    """The positions and triangles of a surface with few triangles, with a warning where that loses much of it."""
+    context.stage("simplify")(0, 1)
     positions, triangles = simplified(fine.positions, fine.triangles, settings.faces)
     if not len(triangles):
         message = f"Nothing of the surface remains with {settings.faces} triangles."
@@ -82,57 +114,36 @@ def _proxy(work: Work, capture: Capture, mesh: Mesh, settings: ProxySettings) ->
     if kept < _LEAST_KEPT or gaps > _MAX_OPEN:
         what = f"{kept:.0%} of its area remain" if kept < _LEAST_KEPT else f"{gaps:.0%} of the proxy's edges are open"
         hint = "For one object in a wide scene, first run surface with --box XMIN YMIN ZMIN XMAX YMAX ZMAX; for fine parts, raise --faces."
-        work.report("warning", message=f"The proxy may look like shards, because this is no closed, smooth surface: {what}. {hint}")
-    work.stage("unwrap")(0, 1)
-    whole = baking.surface(positions, triangles)
-    source, corners, uvs = unwrapped(positions, triangles, settings.texture)
-    light = baking.Surface(positions[source], corners, whole.normals[source])
-    texels = baking.map_texels(light, uvs, settings.texture, fine)
-    albedo = _albedo(capture, views)
+        context.report("warning", message=f"The proxy may look like shards, because this is no closed, smooth surface: {what}. {hint}")
+    return positions, triangles
+
+
+def _layers(views: list[View], albedo: list[View] | None, number: int) -> np.ndarray:
+    """The channels of a view that are baked: RGB, with albedo three more, and alpha, [H, W, 4 or 7] uint8."""
+    image, mask = views[number].image, views[number].mask
+    if image.shape[2] == 3:
+        image = np.concatenate([image, np.full_like(image[..., :1], 255)], axis=2)
+    if mask is not None:
+        image = np.where((mask == 0)[..., None], 0, image)
     if albedo is None:
-        work.report("note", message="The capture holds no albedo, so the lit material has the captured colours, with the light in them.")
+        return image
+    return np.concatenate([image[..., :3], albedo[number].image[..., :3], image[..., 3:]], axis=2)
 
-    def picture(number: int) -> np.ndarray:
-        shown = views[number].image
-        if shown.shape[2] == 3:
-            shown = np.concatenate([shown, np.full_like(shown[..., :1], 255)], axis=2)
-        if views[number].mask is not None:
-            shown = np.where((views[number].mask == 0)[..., None], 0, shown)
-        if albedo is None:
-            return shown
-        return np.concatenate([shown[..., :3], albedo[number].image[..., :3], shown[..., 3:]], axis=2)
 
-    codes, _ = baking.bake(texels, fine, cameras, picture, work.stage("bake"))
-    up = _up(capture, cameras, settings)
-    upright, placement = standing(light.positions, up)
-    turn = placement[:3, :3]
-    hull = ()
+def _hull(settings: ProxySettings, fine: np.ndarray, coarse: np.ndarray) -> tuple:
+    """The collision hull, of the fine or of the coarse surface's positions in the proxy's frame."""
     if settings.hull == "pieces":
-        hull = hulls.convex_pieces((fine.positions - placement[:3, 3]) @ turn)
-    elif settings.hull == "box":
-        hull = hulls.box_hull(upright)
-    proxy = Proxy(
-        positions=upright,
-        triangles=corners,
-        uvs=uvs,
-        normals=(light.normals @ turn).astype(np.float32),
-        captured=_jpeg(codes[..., :3]),
-        albedo=None if albedo is None else _jpeg(codes[..., 3:]),
-        normal_map=_png(baking.normal_map(texels)),
-        hull=hull,
-        placement=placement,
-        scale=work.result.scale,
-    )
-    return proxy, tuple(up.tolist())
+        return hulls.convex_pieces(fine)
+    return hulls.box_hull(coarse) if settings.hull == "box" else ()
 
 
-def _views(capture: Capture, work: Work) -> list[View]:
+def _views(capture: Capture, context: RunContext) -> list[View]:
     """The views that colours are taken from: those that were trained on."""
     frames = capture.split("train")
     if not frames:
         raise UserError(f"{capture.folder} has no views.", "Capture it again.")
     scale = min(1.0, (_MOST_PIXELS / sum(frame.w * frame.h for frame in frames)) ** 0.5)
-    return load_views(capture, "train", scale=scale, progress=work.stage("load"))
+    return load_views(capture, "train", scale=scale, progress=context.stage("load"))
 
 
 def _albedo(capture: Capture, views: list[View]) -> list[View] | None:

@@ -1,71 +1,131 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pictures as files: PNG and EXR, one a view, and MP4. Every file is written beside its place and appears there when it is whole."""
+"""Job render: the images that cameras show of a result, as PNG, EXR or film."""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Callable, Iterable, Iterator
-from fractions import Fraction
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Literal
 
 import numpy as np
 
+from .. import devices
 from ..cameras import Camera
 from ..contract.errors import UserError
-from ..contract.result import replacing
-from ..methods import Model
-from ..runs.scoring import SOFTWARE, is_ours, to_bytes, write_picture
+from ..contract.result import Result, read_result
+from ..contract.settings import trained_settings
+from ..data.camera_path import CameraPath, between, of_frames, read_path, sized
+from ..formats.capture import read_capture
+from ..images import exr, film, png
+from ..methods import load_model, set_precision
+from ..methods.interface import Model
+from ..runs.reporter import Reporter, stage_progress
 
 Format = Literal["png", "exr", "mp4"]
 
-# What Blender's own renders hold as depth where nothing is: infinitely far for whoever composites.
-NO_DEPTH = np.float32(1e10)
-_MOST_HALF = 65504.0
+MAX_SIDE = 1 << 14
+_FPS = 24
 _FILM = "film.mp4"
-# Endings that say that a file was meant where a folder is wanted, or another kind of file.
-_ENDINGS = {".png", ".exr", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".gif", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg"}
-
-# Receives a view's name and camera, renders it, and writes it.
-Take = Callable[[str, Camera], None]
+# Suffixes that name a file where a folder is wanted, or another kind of file.
+_SUFFIXES = {".png", ".exr", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".gif", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg"}
+_IS_OURS = {".png": png.is_ours, ".exr": exr.is_ours, ".mp4": film.is_ours}
 
 
-def choose(out: Path, format: Format | None, overwrite: bool) -> tuple[Format, Path]:
+@dataclass(frozen=True)
+class RenderRequest:
+    """What to render.
+
+    Args:
+        result: folder of the result.
+        out: folder of the images, or a film's file that ends in .mp4.
+        cameras: transforms.json or a capture's folder; None takes the result's own test views.
+        format: None goes by the suffix of ``out``.
+        width, height: px; None keeps the cameras' size, or its proportions.
+        between: new views between each two cameras.
+        fps: frames a second of a film; None takes what ``cameras`` says, else 24.
+        precision: of the networks of method nerf; auto, float32, bfloat16 or int8.
+        overwrite: replace a film that is there.
+    """
+
+    result: Path
+    out: Path
+    cameras: Path | None = None
+    format: Format | None = None
+    width: int | None = None
+    height: int | None = None
+    between: int = 0
+    fps: float | None = None
+    precision: str = "auto"
+    overwrite: bool = False
+
+
+def render(request: RenderRequest, reporter: Reporter) -> tuple[int, Path]:
+    """Renders a result along cameras.
+
+    Returns:
+        The number of views; and the folder of the images, or the film's file.
+
+    Raises:
+        UserError: a value is out of range, there is no result, the cameras cannot be read, or the target cannot be written.
+    """
+    _check(request)
+    known = read_result(request.result)
+    format, target = choose_target(request.out, request.format, request.overwrite)
+    path = _camera_path(request, known)
+    views = [sized(camera, request.width, request.height) for camera in path.cameras]
+    if format == "mp4":
+        first = sized(views[0], even=True)
+        views = [sized(view, first.width, first.height) for view in views]
+    else:
+        check_names(format, target, path.names)
+    model = load_model(request.result, known, devices.threads(0))
+    if note := set_precision(model, request.precision, views):
+        reporter("warning", message=note)
+    background = np.full(3, 1.0 if known.background == "white" else 0.0)
+    progress = stage_progress(reporter, "render")
+    with _writer(model, format, target, views[0], request.fps or path.fps or _FPS, background) as write:
+        for index, (name, view) in enumerate(zip(path.names, views, strict=True)):
+            write(name, view)
+            progress(index + 1, len(views))
+    return len(views), target
+
+
+def choose_target(out: Path, format: Format | None, overwrite: bool) -> tuple[Format, Path]:
     """What is written, and where to.
 
     Args:
         out: as the user gave it: a folder, or a file that ends in .mp4.
-        format: as the user gave it; None goes by the ending.
+        format: as the user gave it; None goes by the suffix.
         overwrite: whether a film that is there may be replaced.
 
     Returns:
-        The format; and the folder of the pictures, or the film's file.
+        The format; and the folder of the images, or the film's file.
 
     Raises:
-        UserError: format and ending do not fit, or the film is there already.
+        UserError: format and suffix do not match, or the film is there already.
     """
-    ending = out.suffix.lower()
+    suffix = out.suffix.lower()
     if format is None:
-        format = "mp4" if ending == ".mp4" else "png"
-    if ending in _ENDINGS and not out.is_dir() and (format, ending) != ("mp4", ".mp4"):
-        wanted = {"png": "a folder for the pictures", "exr": "a folder for the pictures", "mp4": "a file that ends in .mp4"}[format]
-        raise UserError(f"{out} is no place for {format}.", f"Give --out {wanted}.")
+        format = "mp4" if suffix == ".mp4" else "png"
+    if suffix in _SUFFIXES and not out.is_dir() and (format, suffix) != ("mp4", ".mp4"):
+        wanted = "a file that ends in .mp4" if format == "mp4" else "a folder for the images"
+        raise UserError(f"{out} cannot receive {format}.", f"Give --out {wanted}.")
     if format != "mp4":
         return format, out
-    film = out if ending == ".mp4" and not out.is_dir() else out / _FILM
-    if film.exists():
+    file = out if suffix == ".mp4" and not out.is_dir() else out / _FILM
+    if file.exists():
         if not overwrite:
-            raise UserError(f"{film} is already there.", "Add --overwrite to replace it, or choose another --out.", "exists")
+            raise UserError(f"{file} is already there.", "Add --overwrite to replace it, or choose another --out.", "exists")
         # The user named the folder, not this file.
-        if film != out:
-            _refuse_foreign(film)
-    return format, film
+        if file != out:
+            _refuse_foreign(file)
+    return format, file
 
 
 def check_names(format: Literal["png", "exr"], folder: Path, names: Iterable[str]) -> None:
-    """Refuses to write over images that another program wrote, such as the photos of a capture, whose names these are.
+    """Refuses to replace images that another program wrote, such as the photos of a capture, whose names these are.
 
     Raises:
         UserError: there is such an image.
@@ -75,120 +135,52 @@ def check_names(format: Literal["png", "exr"], folder: Path, names: Iterable[str
             _refuse_foreign(file)
 
 
+def _check(request: RenderRequest) -> None:
+    for name, side in (("width", request.width), ("height", request.height)):
+        if side is not None and not 1 <= side <= MAX_SIDE:
+            raise UserError(f"--{name} is {side}.", f"Give 1 to {MAX_SIDE} pixels.")
+    if request.between < 0:
+        raise UserError(f"--between is {request.between}.", "Give the number of views to add between two cameras.")
+    if request.fps is not None and not 0 < request.fps <= 1000:
+        raise UserError(f"--fps is {request.fps:g}.", "Give a number above 0, up to 1000.")
+
+
+def _camera_path(request: RenderRequest, known: Result) -> CameraPath:
+    if request.cameras is not None:
+        path = read_path(request.cameras)
+    else:
+        capture, trained = read_capture(Path(known.capture)), trained_settings(known.settings)
+        path = of_frames(capture.split("test") or capture.frames).scaled(1 / trained.downscale, trained.max_side)
+    return between(path, request.between) if request.between else path
+
+
+@contextlib.contextmanager
+def _writer(
+    model: Model, format: Format, target: Path, first: Camera, fps: float, background: np.ndarray
+) -> Iterator[Callable[[str, Camera], None]]:
+    """Yields a function that renders a view and writes it, given its name and its camera."""
+    {"png": lambda: None, "exr": exr.openexr, "mp4": film.pyav}[format]()
+    _make_folder(target if format != "mp4" else target.parent)
+    with _writable(target), contextlib.ExitStack() as stack:
+        if format == "mp4":
+            append = stack.enter_context(film.film_writer(target, first.width, first.height, fps))
+
+        def write(name: str, camera: Camera) -> None:
+            if format == "exr":
+                exr.write_exr(target / f"{name}.exr", *model.layers(camera))
+                return
+            image, _ = model.render(camera, background)
+            if format == "mp4":
+                append(image)
+            else:
+                png.write_png(target / f"{name}.png", image)
+
+        yield write
+
+
 def _refuse_foreign(file: Path) -> None:
-    try:
-        if file.suffix == ".png":
-            ours = is_ours(file)
-        elif file.suffix == ".exr":
-            ours = _package("OpenEXR", "EXR pictures").File(str(file), header_only=True).header().get("software") == SOFTWARE
-        else:
-            with _package("av", "Films").open(str(file)) as container:
-                ours = container.metadata.get("comment") == SOFTWARE
-    except (OSError, RuntimeError, ValueError):
-        ours = False
-    if not ours:
+    if not _IS_OURS[file.suffix](file):
         raise UserError(f"{file} was not rendered by Reconstruct.", "Choose another --out, or move the file away.", "foreign")
-
-
-@contextlib.contextmanager
-def pictures(model: Model, format: Literal["png", "exr"], folder: Path, background: np.ndarray) -> Iterator[Take]:
-    """Writes a picture for each view into a folder, over those of the same names (see :func:`check_names`).
-
-    Args:
-        background: [3] sRGB, behind PNGs.
-
-    Raises:
-        UserError: the folder cannot be written, or a package is missing.
-    """
-    if format == "exr":
-        _package("OpenEXR", "EXR pictures")
-    _make_folder(folder)
-
-    def take(name: str, camera: Camera) -> None:
-        if format == "exr":
-            write_exr(folder / f"{name}.exr", *model.layers(camera))
-        else:
-            display, _ = model.render(camera, background)
-            write_picture(folder / f"{name}.png", display)
-
-    with _writable(folder):
-        yield take
-
-
-@contextlib.contextmanager
-def film(model: Model, file: Path, size: tuple[int, int], fps: float, background: np.ndarray) -> Iterator[Take]:
-    """Writes an H.264 film that every player shows. There is none where it breaks off.
-
-    Args:
-        model: what is seen.
-        file: receives the film.
-        size: width and height of all its views, even.
-        fps: views in a second.
-        background: [3] sRGB codes.
-
-    Raises:
-        UserError: the file cannot be written, or PyAV is missing or cannot encode H.264.
-    """
-    av = _package("av", "Films")
-    encoder, options = _h264(av)
-    _make_folder(file.parent)
-    with _writable(file), replacing(file) as part, av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as container:
-        container.metadata["comment"] = SOFTWARE
-        stream = container.add_stream(encoder, rate=Fraction(fps).limit_denominator(1001), options=options)
-        stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
-        if not options:
-            stream.bit_rate = max(1_000_000, int(0.2 * size[0] * size[1] * fps))
-        # The standard's numbers for BT.709 and its limited range, without which players guess the colours.
-        context = stream.codec_context
-        context.color_primaries = context.color_trc = context.colorspace = context.color_range = 1
-
-        def take(name: str, camera: Camera) -> None:
-            display, _ = model.render(camera, background)
-            picture = av.VideoFrame.from_ndarray(to_bytes(display), format="rgb24")
-            container.mux(stream.encode(picture.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")))
-
-        yield take
-        container.mux(stream.encode(None))
-
-
-def write_exr(file: Path, light: np.ndarray, alpha: np.ndarray, depth: np.ndarray) -> None:
-    """Writes an EXR with the channels R, G, B, A (half) and Depth.Z (float); Blender does not read a depth that has no layer's name.
-
-    Args:
-        file: receives the picture.
-        light: [3, H, W] scene-linear, multiplied by alpha. alpha: [H, W]. depth: [H, W] planar z, 0 = none, which becomes 1e10.
-
-    Raises:
-        UserError: the file cannot be written, or the package is missing.
-    """
-    exr = _package("OpenEXR", "EXR pictures")
-    half = np.clip(np.nan_to_num(np.concatenate([light, alpha[None]])), -_MOST_HALF, _MOST_HALF).astype(np.float16)
-    channels = {name: np.ascontiguousarray(plane) for name, plane in zip("RGBA", half, strict=True)}
-    channels["Depth.Z"] = np.where(depth > 0, depth, NO_DEPTH).astype(np.float32)
-    header = {"compression": exr.ZIP_COMPRESSION, "type": exr.scanlineimage, "software": SOFTWARE}
-    with replacing(file) as part:
-        try:
-            exr.File(header, channels).write(str(part))
-        except RuntimeError as error:
-            # OpenEXR has no other, and says its reason after the name of our temporary file.
-            reason = str(error).rpartition('". ')[2].strip(". ")
-            raise UserError(f"{file} could not be written: {reason}.", "Check the free disk space and the permissions.") from None
-
-
-def _h264(av: ModuleType) -> tuple[str, dict[str, str]]:
-    """The H.264 encoder that PyAV has, and options for good quality; none where it only knows a bit rate."""
-    for name, options in (("libx264", {"crf": "18"}), ("h264", {})):
-        with contextlib.suppress(av.codec.codec.UnknownCodecError):
-            return av.Codec(name, "w").name, options
-    raise UserError("This PyAV cannot encode H.264.", "Install the package av from the package index, or render PNGs.")
-
-
-def _package(name: str, purpose: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        raise UserError(f"{purpose} need the package {name.lower()}, which is not installed.", f"Run: pip install {name.lower()}") from None
 
 
 def _make_folder(folder: Path) -> None:
@@ -199,9 +191,9 @@ def _make_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _writable(place: Path) -> Iterator[None]:
-    """Names the place that the user chose, where Python would name a temporary file."""
+def _writable(target: Path) -> Iterator[None]:
+    """Names the path that the user chose, where Python would name a temporary file."""
     try:
         yield
     except PermissionError:
-        raise UserError(f"{place} may not be written.", "Choose another --out, or check its permissions.") from None
+        raise UserError(f"{target} may not be written.", "Choose another --out, or check its permissions.") from None

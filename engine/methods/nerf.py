@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .. import devices, precision
+from .. import devices
 from ..cameras import Camera, average_pose, ray_matrix
 from ..contract.capture import Capture
 from ..contract.checkpoints import NerfFacts, NerfFieldFacts
@@ -39,6 +39,7 @@ from ..fields.renderer import PaperRenderer, Rays, Renderer
 from ..fields.skipping import SkippingRenderer
 from ..formats.meshes import Mesh, write_mesh
 from ..formats.points import write_points
+from ..precision import UNUSABLE, lacking, unusable, with_ipex
 from ..surfaces.density import density_mesh
 
 # In NDC the nearest thing lies at so many near planes, as published.
@@ -85,24 +86,25 @@ class NerfModel:
         made = _picture(light.as_light(color, alpha, self.blend), camera)
         return made, alpha.cpu().numpy().reshape(size), (depth * self.space.radius).cpu().numpy().reshape(size)
 
-    def compute_with(self, numbers: str, cameras: Sequence[Camera]) -> str:
-        """Chooses what pictures are computed with, instead of what the training was.
+    def set_precision(self, precision: str, cameras: Sequence[Camera]) -> str:
+        """Sets the inference precision of the networks.
 
         Args:
-            numbers: float32, bfloat16 or int8. cameras: of the pictures to come; with int8 some of their rays tell the networks' ranges.
+            precision: float32, bfloat16 or int8.
+            cameras: of the images to come; some of their rays calibrate INT8.
 
         Returns:
-            Why all stays as it was, where it does; else "".
+            Why the precision stays as it was, where it does; else "".
         """
-        if numbers != "int8":
-            self.renderer.bfloat16 = numbers == "bfloat16"
+        if precision != "int8":
+            self.renderer.bfloat16 = precision == "bfloat16"
             return ""
-        missing = precision.lacking("int8", self.renderer.device)
+        missing = lacking("int8", self.renderer.device)
         try:
             if not missing and not self.renderer.quantise(self._rays_of(cameras)):
                 missing = "int8 needs cameras that see something."
-        except precision.UNUSABLE as error:
-            missing = precision.unusable("int8", error)
+        except UNUSABLE as error:
+            missing = unusable("int8", error)
         return f"{missing} Pictures are computed with {'bfloat16' if self.renderer.bfloat16 else 'float32'}." if missing else ""
 
     def _rays_of(self, cameras: Sequence[Camera]) -> Rays:
@@ -216,14 +218,14 @@ class NerfTrainer(NerfModel):
         self.optimizer = torch.optim.Adam(renderer.parameters(), lr=self.settings.learning_rate)
         self._names = [name for name, _ in renderer.named_parameters()]
         if self.settings.precision == "ipex":
-            missing = precision.lacking("ipex", device)
+            missing = lacking("ipex", device)
             try:
                 if not missing:
-                    precision.with_ipex(renderer, self.optimizer, renderer.bfloat16)
-            except precision.UNUSABLE as error:
+                    with_ipex(renderer, self.optimizer, renderer.bfloat16)
+            except UNUSABLE as error:
                 if lacks_memory(error):
                     raise
-                missing = precision.unusable("ipex", error)
+                missing = unusable("ipex", error)
             if missing:
                 raise UserError(missing, "Use --nerf.precision auto.", "precision")
         self.steps_done = 0

@@ -17,13 +17,15 @@ class Cancelled(Exception):
     """The user wants the run to end."""
 
 
-class EndRequest:
+class CancelToken:
     """Whether somebody asked the run to end: by the empty file ``cancel``, or by a signal. A second signal ends the process at once."""
 
     def __init__(self, file: Path):
         self.file, self.signalled = file, False
 
-    def __call__(self) -> bool:
+    @property
+    def requested(self) -> bool:
+        """Whether the run should finish its step, save, and end."""
         return self.signalled or is_request(self.file)
 
     def on_signal(self, number: int, frame: object) -> None:
@@ -41,21 +43,21 @@ def is_request(file: Path) -> bool:
 
 
 @contextlib.contextmanager
-def end_requests(folder: Path) -> Iterator[EndRequest]:
+def cancel_token(folder: Path) -> Iterator[CancelToken]:
     """Listens to requests to cancel what works on a result, while the block runs."""
-    request = EndRequest(folder / CANCEL)
+    token = CancelToken(folder / CANCEL)
     # A request from before this process is not meant for it; one from its first seconds, while libraries load, is.
     with contextlib.suppress(FileNotFoundError):
-        if is_request(request.file) and request.file.stat().st_mtime < psutil.Process().create_time() - 2:
-            request.file.unlink()
+        if is_request(token.file) and token.file.stat().st_mtime < psutil.Process().create_time() - 2:
+            token.file.unlink()
     # A closed terminal sends SIGHUP. Windows has no SIGTERM of use; its console sends SIGBREAK.
     numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
     # A signal that the parent process had ignored stays ignored: nohup ignores SIGHUP.
-    old = {number: signal.signal(number, request.on_signal) for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)}
+    old = {number: signal.signal(number, token.on_signal) for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)}
     try:
-        yield request
+        yield token
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-        if is_request(request.file):
-            request.file.unlink(missing_ok=True)
+        if is_request(token.file):
+            token.file.unlink(missing_ok=True)

@@ -19,7 +19,6 @@ from ..contract.errors import UserError
 from ..contract.parsing import parse_json
 from ..contract.result import CHECKPOINT, replacing
 from ..contract.schema import from_mapping
-from .reporter import Reporter
 
 _RESTART = "Train from the start again, which replaces the result."
 
@@ -33,25 +32,6 @@ _EVERY, _SHARE = 60.0, 0.02
 def checkpoint_wait(seconds: float) -> float:
     """Seconds until the next checkpoint, after one that took ``seconds``."""
     return max(_EVERY, seconds / _SHARE)
-
-
-class FullDisk:
-    """Says once that the disk is full, where a run can do without what it writes."""
-
-    def __init__(self, report: Reporter):
-        self.report, self.said = report, False
-
-    @contextlib.contextmanager
-    def passed(self, consequence: str) -> Iterator[None]:
-        """Passes over a full disk in the block. ``consequence``: what that means, a sentence."""
-        try:
-            yield
-        except UserError as error:
-            if error.code != "disk_full":
-                raise
-            if not self.said:
-                self.report("warning", message=f"{error.message} {consequence}")
-            self.said = True
 
 
 class Resumable(Protocol):

@@ -1,121 +1,176 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Work on a result that is there already: its folder, its progress, and how it is cancelled."""
+"""The shell that every job runs in: the result's folder and its lock, cancelling, the clock, events, and how the job ended."""
 
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from .. import devices
-from ..contract.capture import Capture
+import psutil
+
+from .. import __version__
 from ..contract.errors import UserError
 from ..contract.events import started
-from ..contract.result import Result
-from ..contract.voxels import METHOD as VOXELS
-from ..formats.capture import read_capture
-from ..kernels import compiling, use_threads
-from .cancel import Cancelled
+from ..contract.result import EVENTS, RESULT, Result, read_result
+from ..contract.schema import to_mapping
+from ..kernels import compiling
+from .budget import Clock
+from .cancel import Cancelled, CancelToken, cancel_token
+from .lock import LOCK, locked
 from .process import identity
-from .reporter import Reporter
-from .result_folder import ResultFolder, opened
+from .reporter import Reporter, stage_progress
+from .result_folder import ResultFolder, check_new, make_folder, refuse_foreign, remove_folder, remove_parts
 
 
-@dataclass
-class Work:
-    """One such piece of work."""
+class RunContext:
+    """What a job needs while it works on a result; made by :func:`run_context`.
 
-    held: ResultFolder
-    report: Reporter
-    workers: int
-    begin: float
-    cancelled: bool = False
+    ``cancelled`` is whether the job ended before it was finished, because the user asked for it.
+    """
+
+    def __init__(self, folder: ResultFolder, report: Reporter, cancel: CancelToken):
+        self.folder, self.report, self.cancel = folder, report, cancel
+        self.clock = Clock(psutil.Process().create_time())
+        self.cancelled = False
+        self._started = self._full_disk_reported = False
 
     @property
-    def folder(self) -> Path:
+    def path(self) -> Path:
         """The result's folder."""
-        return self.held.path
+        return self.folder.path
 
     @property
-    def result(self) -> Result:
-        """What the folder's result.json says."""
-        return self.held.result or self.held.old
+    def result(self) -> Result | None:
+        """What result.json says; None for a new result that has not begun."""
+        return self.folder.result or self.folder.old
 
-    def begin_writing(self) -> None:
-        """Precedes the first file that is written, of those that were claimed."""
-        if self.held.result is None:
-            self.held.begin(self.held.old)
+    def new_result(self, method: str, source: Path, settings: Any, device: str) -> Result:
+        """The result that this process is about to write, or continues. It is not written yet.
 
-    def compile(self) -> None:
-        """Compiles the kernels where that was not done yet; input is checked before, because it takes minutes."""
-        if not compiling.is_compiled():
-            before = time.monotonic()
-            compiling.compile_all(self.stage("compile"))
-            self.begin += time.monotonic() - before
+        Args:
+            source: the capture, the training data or the image that it is made from. settings: the dataclass of the job.
+        """
+        return replace(
+            self.folder.old or Result("running", method, str(source)),
+            status="running",
+            settings=to_mapping(settings),
+            device=device,
+            versions={"reconstruct": __version__, **{name: version(name) for name in ("torch", "numba", "numpy")}},
+            **identity(),
+        )
 
-    def seconds(self) -> float:
-        """Since the work began."""
-        return time.monotonic() - self.begin
+    def start(self, result: Result, **facts: Any) -> None:
+        """Reports that the job has started."""
+        event = started(method=result.method, device=result.device, capture=result.capture, **facts, **identity())
+        self.report(event.kind, **event.values)
+        self._started = True
 
     def stage(self, name: str) -> Callable[[int, int], None]:
-        """A function that says how far a stage is, and ends the work where the user wants that."""
-        begin, last = time.monotonic(), 0.0
+        """A function that reports how far a stage is (done, total), and raises Cancelled where the user asked for it."""
+        progress = stage_progress(self.report, name, self.clock.seconds)
 
-        def say(done: int, steps: int) -> None:
-            nonlocal last
-            if self.held.asked_to_end():
-                raise Cancelled
-            now = time.monotonic()
-            if now - last < 0.2 and done < steps:
-                return
-            last = now
-            left = (now - begin) / done * (steps - done) if done else None
-            self.report("progress", stage=name, step=done, steps=steps, seconds=self.seconds(), eta_seconds=left)
+        def step(done: int, total: int) -> None:
+            self.check_cancelled()
+            progress(done, total)
 
-        return say
+        return step
 
-    def capture(self) -> Capture:
-        """The capture that the result was made from.
+    def check_cancelled(self) -> None:
+        """Raises Cancelled where the user asked for it."""
+        if self.cancel.requested:
+            raise Cancelled
 
-        Raises:
-            UserError: it is not there any more, or damaged.
+    def compile_kernels(self) -> None:
+        """Compiles the kernels once a machine, which does not count as time of the run. Check all input before: it takes minutes."""
+        if not compiling.is_compiled():
+            with self.clock.paused():
+                compiling.compile_all(self.stage("compile"))
+
+    def begin_writing(self) -> None:
+        """Precedes the first file of a job that adds to a result."""
+        if self.folder.result is None:
+            self.folder.begin(self.folder.old)
+
+    def made(self, kind: str, path: str, result: Result) -> Result:
+        """Lists a file that is complete in result.json, and reports it."""
+        result = self.folder.add(kind, path, result)
+        self.report("artifact", kind=kind, path=path)
+        return result
+
+    @contextlib.contextmanager
+    def tolerate_full_disk(self, consequence: str) -> Iterator[None]:
+        """Continues after a full disk, where a run can do without what the block writes. It is reported once.
+
+        Args:
+            consequence: what that means, a sentence.
         """
-        folder = Path(self.result.capture)
-        if self.result.method == VOXELS:
-            raise UserError(f"{self.folder} is of voxels, which are a closed mesh already.", "Import it as it is.", "of_voxels")
-        if not folder.exists():
-            message = f"The capture {folder}, which {self.folder} was made from, is not there any more."
-            raise UserError(message, "Put it back there.", "no_capture")
-        found = read_capture(folder)
-        for warning in found.warnings:
-            self.report("warning", message=warning)
-        return found
+        try:
+            yield
+        except UserError as error:
+            if error.code != "disk_full":
+                raise
+            if not self._full_disk_reported:
+                self.report("warning", message=f"{error.message} {consequence}")
+            self._full_disk_reported = True
 
-    def made(self, kind: str, path: str, result: Result) -> None:
-        """Lists a file that is complete, and reports it."""
-        self.held.made(kind, path, result)
+    def finish(self) -> None:
+        """Writes result.json for the last time where something was written, and reports the end."""
+        if self.folder.result is not None and not self.folder.ended:
+            self.folder.end(self.folder.result)
+        if self._started:
+            self.report("done", seconds=self.clock.seconds(), cancelled=self.cancelled)
+
+    def fail(self, error: BaseException) -> None:
+        """States in result.json how the job ended. A second signal, which does not wait for the end of a step, is a cancel."""
+        interrupted = isinstance(error, KeyboardInterrupt)
+        self.folder.stop("cancelled" if interrupted else "failed")
+        if interrupted and self._started:
+            self.report("done", seconds=self.clock.seconds(), cancelled=True)
 
 
 @contextlib.contextmanager
-def working(folder: Path, task: str, report: Reporter, threads: int) -> Iterator[Work]:
-    """Holds a result for work on it, surface or proxy. A wish to end it ends the block, and is no error.
+def run_context(path: Path, report: Reporter, *, new: bool = False, overwrite: bool = False, events: bool = True) -> Iterator[RunContext]:
+    """Holds a result for a job. Cancelling ends the block, and is no error. An error before :meth:`ResultFolder.begin` leaves nothing of a
+    folder that was made for the result.
+
+    Args:
+        path: the result's folder. report: of the job.
+        new: a new result is written, into a folder that is missing, empty, or holds what a failed run left.
+        overwrite: with ``new``, also into one that holds a result, which is replaced.
+        events: whether events are appended to the result's events.jsonl.
 
     Raises:
-        UserError: there is no result, or another process works on it.
+        UserError: there is no result (with ``new``: there is one, code ``exists``, or there are files of others, ``foreign``), another
+            process holds it (``in_use``), or the folder cannot be made.
     """
-    with opened(folder, report) as held:
-        workers = devices.threads(threads)
-        use_threads(workers)
-        work = Work(held, report, workers, time.monotonic())
-        result = work.result
-        first = started(task=task, method=result.method, device=result.device, capture=result.capture, **identity())
-        report(first.kind, **first.values)
-        try:
-            yield work
-        except Cancelled:
-            work.cancelled = True
-        if held.result is not None:
-            held.end(held.result)
-        report("done", seconds=work.seconds(), cancelled=work.cancelled)
+    missing: list[Path] = []
+    if new:
+        check_new(path, overwrite)
+        missing = make_folder(path)
+    context: RunContext | None = None
+    try:
+        old = None if new else read_result(path)
+        refuse_foreign(path, (LOCK, EVENTS, RESULT))
+        with locked(path), cancel_token(path) as cancel:
+            if new:
+                # Another process may have been here since.
+                check_new(path, overwrite)
+            remove_parts(path)
+            context = RunContext(ResultFolder(path, old), report, cancel)
+            if events:
+                report.file = path / EVENTS
+            try:
+                yield context
+            except Cancelled:
+                context.cancelled = True
+            except BaseException as error:
+                context.fail(error)
+                raise
+            context.finish()
+    finally:
+        if context is None or context.folder.result is None:
+            remove_folder(path, missing)

@@ -1,20 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Errors in words for a user, and commands that report how they go and end."""
+"""Errors in words for a user."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import traceback
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
 
 from ..contract.errors import UserError, is_full_disk, lacks_memory
 
-if TYPE_CHECKING:
-    from .reporter import Reporter
-
-T = TypeVar("T")
 # Codes of errors that are not of what the user gave.
 FAILURES = ("disk_full", "file", "in_use", "internal", "out_of_memory", "permission")
 
@@ -37,34 +31,3 @@ def explain(error: BaseException) -> UserError | None:
     with contextlib.suppress(OSError):
         traceback.print_exception(error, file=sys.stderr)
     return UserError(f"The engine met a fault of its own: {error}.", "Please report it with the lines above.", "internal")
-
-
-def reported(events: bool, work: Callable[[Reporter], T], last_line: Callable[[T], str]) -> int:
-    """Runs a command that reports its progress.
-
-    Args:
-        events: whether events go to stdout for a program, instead of a progress bar and a last line for a person.
-        work: the command; it names the file of the events once it may write there. last_line: of what it returned, for a person.
-
-    Returns:
-        The exit code. An error is reported as the event ``failed``.
-    """
-    from ..cli import stdout
-    from .reporter import Reporter
-
-    reporter = Reporter(None, stdout.stream() if events else None)
-    try:
-        made = work(reporter)
-    except BaseException as error:
-        failure = explain(error)
-        if failure is None:
-            raise
-        reporter("failed", code=failure.code, message=failure.message, hint=failure.hint)
-        return 1
-    finally:
-        reporter.close()
-    if not events:
-        # The terminal may be closed.
-        with contextlib.suppress(OSError):
-            print(last_line(made), flush=True)
-    return 0

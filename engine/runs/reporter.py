@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,6 +15,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ..contract.events import Event, append
 
+# Shortest interval between two events of progress, seconds.
+_INTERVAL = 0.2
 _STAGES = {
     "compile": "Compiling kernels",
     "load": "Loading views",
@@ -20,8 +24,8 @@ _STAGES = {
     "evaluate": "Scoring held-out views",
     "render": "Rendering",
     "cut": "Cutting out",
-    "recognise": "Recognising",
-    "look": "Looking from all sides",
+    "recognize": "Recognizing",
+    "depth": "Rendering depth",
     "fuse": "Fusing",
     "extract": "Finding the surface",
     "simplify": "Simplifying",
@@ -101,3 +105,24 @@ class Reporter:
         if values.get("count") is not None:
             facts.append(f"{values['count']} gaussians")
         self._progress.update(self._task, completed=values["step"], total=values["steps"], facts="  ".join(facts))
+
+
+def stage_progress(report: Reporter, stage: str, seconds: Callable[[], float] | None = None) -> Callable[[int, int], None]:
+    """A function that reports how far a stage is, given how much of how much is done.
+
+    Args:
+        seconds: since the job began; None counts from now.
+    """
+    begin, last = time.monotonic(), 0.0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < _INTERVAL and done < total:
+            return
+        last = now
+        left = (now - begin) / done * (total - done) if done else None
+        spent = now - begin if seconds is None else seconds()
+        report("progress", stage=stage, step=done, steps=total, seconds=spent, eta_seconds=left)
+
+    return progress

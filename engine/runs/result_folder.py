@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The folder of a result while a command works on it: its lock, its requests to cancel, and which of its files are whose.
+"""The folder of a result while a job works on it: result.json, and which of the other files this program wrote.
 
 No file is replaced or deleted that this program did not write. What a command may write is listed under ``files`` in result.json before it
 is written, so that also a command that was killed leaves no doubt.
@@ -11,8 +11,6 @@ import contextlib
 import json
 import os
 import re
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -45,10 +43,9 @@ from ..contract.result import (
     replacing,
     write_result,
 )
-from .cancel import EndRequest, end_requests, is_request
-from .lock import LOCK, locked
-from .reporter import Reporter
-from .scoring import is_ours, write_picture
+from ..images.png import is_ours, write_png
+from .cancel import is_request
+from .lock import LOCK
 
 _NAMES = (CHECKPOINT, SPLATS, SPLATS_LINEAR, FIELD, POINTS, MESH, PROXY, METRICS, WEIGHTS, VOXELS, BINVOX, BLOCKS, SMOOTH)
 # Temporary files of contract/result.replacing, which a killed process leaves behind.
@@ -59,13 +56,14 @@ _RESULT_START, _LOCK_START = re.compile(rb'\s*{\s*"schema"'), re.compile(rb'$|{"
 
 
 class ResultFolder:
-    """A result that this process holds; made by :func:`opened`.
+    """A result that this process holds.
 
-    ``old`` is what result.json said, None for a new result. ``result`` is what it says since :meth:`begin`, None before.
+    ``old`` is what result.json said, None for a new result. ``result`` is what it says since :meth:`begin`, None before. ``ended`` is
+    whether it was written for the last time.
     """
 
-    def __init__(self, path: Path, old: Result | None, asked_to_end: EndRequest, report: Reporter | None):
-        self.path, self.old, self.asked_to_end, self.report = path, old, asked_to_end, report
+    def __init__(self, path: Path, old: Result | None):
+        self.path, self.old, self.ended = path, old, False
         self.result: Result | None = None
         self._files: set[str] = set()
         self._events_begin = (path / EVENTS).stat().st_size if (path / EVENTS).is_file() else 0
@@ -76,7 +74,7 @@ class ResultFolder:
         Raises:
             UserError: a file of such a name is there that this program did not write (code ``foreign``).
         """
-        _refuse_foreign(self.path, names)
+        refuse_foreign(self.path, names)
         if (self.path / PREVIEWS).exists() and not (self.path / PREVIEWS).is_dir():
             raise _foreign(self.path / PREVIEWS)
         self._files |= set(names)
@@ -102,6 +100,7 @@ class ResultFolder:
         files = tuple(name for name in self.result.files if (self.path / name).is_file())
         self.result = replace(self.result, files=files)
         self.write(result)
+        self.ended = True
         return self.result
 
     def stop(self, status: Literal["cancelled", "failed"]) -> None:
@@ -110,19 +109,17 @@ class ResultFolder:
             with contextlib.suppress(OSError, UserError):
                 self.write(replace(self.result, status=status))
 
-    def made(self, kind: str, path: str, result: Result) -> Result:
-        """Lists a file that is complete, and reports it."""
+    def add(self, kind: str, path: str, result: Result) -> Result:
+        """Lists a file that is complete."""
         assert path in self.result.files, f"{path} was not claimed"
         self.write(result.with_artifact(kind, path))
-        if self.report is not None:
-            self.report("artifact", kind=kind, path=path)
         return self.result
 
-    def write_preview(self, path: str, display: np.ndarray) -> None:
-        """Writes [3, H, W] sRGB values, 0 to 1, as a preview, unless the user has a file of that name."""
+    def write_preview(self, path: str, image: np.ndarray) -> None:
+        """Writes [3, H, W] sRGB, 0 to 1, as a preview, unless the user has a file of that name."""
         file = self.path / path
         if not file.exists() or _is_preview(file):
-            write_picture(file, display)
+            write_png(file, image)
 
     def _clear(self) -> None:
         """Removes what an earlier run wrote, except result.json, which lists it; of its events those that are not of this run."""
@@ -137,51 +134,7 @@ class ResultFolder:
             self._events_begin = 0
 
 
-@contextlib.contextmanager
-def opened(path: Path, report: Reporter | None, *, new: bool = False, overwrite: bool = False) -> Iterator[ResultFolder]:
-    """Holds the folder of a result. Until :meth:`ResultFolder.begin` an error leaves nothing of a folder that was made for it.
-
-    Args:
-        path: the folder. report: writes events into it from now on; None writes none.
-        new: a new result is written, into a folder that is missing, empty, or holds what a failed run left.
-        overwrite: with ``new``, also into one that holds a result, which is replaced.
-
-    Raises:
-        UserError: there is no result (with ``new``: there is one, code ``exists``, or there are files of others, ``foreign``), another
-            process holds it (``in_use``), or the folder cannot be made.
-    """
-    made = []
-    if new:
-        _check_new(path, overwrite)
-        made = _make(path)
-    folder: ResultFolder | None = None
-    try:
-        old = None if new else read_result(path)
-        _refuse_foreign(path, (LOCK, EVENTS, RESULT))
-        with locked(path), end_requests(path) as asked_to_end:
-            if new:
-                # Another process may have been here since.
-                _check_new(path, overwrite)
-            _remove_parts(path)
-            folder = ResultFolder(path, old, asked_to_end, report)
-            if report is not None:
-                report.file = path / EVENTS
-            begin = time.monotonic()
-            try:
-                yield folder
-            except BaseException as error:
-                # A second signal, which does not wait for the end of a step.
-                ended = isinstance(error, KeyboardInterrupt)
-                folder.stop("cancelled" if ended else "failed")
-                if ended and report is not None:
-                    report("done", seconds=time.monotonic() - begin, cancelled=True)
-                raise
-    finally:
-        if folder is None or folder.result is None:
-            _remove(path, made)
-
-
-def _check_new(path: Path, overwrite: bool) -> None:
+def check_new(path: Path, overwrite: bool) -> None:
     """Refuses a folder that a new result must not be written to."""
     if not path.exists() or path.is_dir() and _holds_nothing(path):
         return
@@ -230,7 +183,7 @@ def _ours(path: Path) -> set[str]:
     return {name for name in ours if (path / name).is_file()}
 
 
-def _refuse_foreign(path: Path, names: tuple[str, ...]) -> None:
+def refuse_foreign(path: Path, names: tuple[str, ...]) -> None:
     ours = _ours(path)
     for name in names:
         if (path / name).exists() and not (name in ours or _is_lock(path / name)):
@@ -266,13 +219,13 @@ def _is_preview(item: Path) -> bool:
     return _PREVIEW.fullmatch(item.name) is not None and is_ours(item)
 
 
-def _remove_parts(path: Path) -> None:
+def remove_parts(path: Path) -> None:
     for item in (*path.glob(".*.part"), *(path / PREVIEWS).glob(".*.part")):
         if _is_part(item):
             item.unlink(missing_ok=True)
 
 
-def _make(path: Path) -> list[Path]:
+def make_folder(path: Path) -> list[Path]:
     """Makes a folder. Returns it and the folders above it that had to be made, the innermost first."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
@@ -283,7 +236,7 @@ def _make(path: Path) -> list[Path]:
     return missing
 
 
-def _remove(path: Path, made: list[Path]) -> None:
+def remove_folder(path: Path, made: list[Path]) -> None:
     """Removes folders that were made for a result which was never begun."""
     if path in made:
         for name in (EVENTS, LOCK):

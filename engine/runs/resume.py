@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a training is asked for on the command line, on captures and on shapes, and what a resumed one continues with."""
+"""How a training begins: with a new result, or where an earlier run of it ended."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from .. import devices
 from ..contract.errors import UserError
@@ -13,30 +14,71 @@ from ..contract.result import Result
 from ..contract.schema import from_mapping
 from ..contract.settings import TrainSettings, trained_settings
 from ..contract.voxels import METHOD as VOXELS
-from .checkpoint import read_progress
-from .reporter import Reporter
+from .budget import Budget
+from .checkpoint import Checkpoint, Resumable, read_checkpoint, read_progress, restore
+from .context import RunContext
 
 Settings = TypeVar("Settings")
 
 
-def check_asked(given: Settings, source: str, out: str, resume: str, overwrite: bool, *, name: str, command: str) -> None:
-    """Refuses what does not go together.
+@dataclass(frozen=True)
+class TrainRequest(Generic[Settings]):
+    """A training, as asked for.
 
     Args:
-        given: settings as typed, with ``minutes`` and ``steps``. source, out, resume, overwrite: as typed. name: what the source is
-            called in the help of the command.
+        folder: of the result.
+        settings: with ``resume`` only their budget counts.
+        source: the capture, or the training data of voxels; None with ``resume``.
+        resume: continue the result that is there.
+        overwrite: replace it.
+    """
+
+    folder: Path
+    settings: Settings
+    source: Path | None = None
+    resume: bool = False
+    overwrite: bool = False
+
+
+def starting_point(context: RunContext, request: TrainRequest, find_source: Callable[[Path], Path]) -> tuple[Path, Settings]:
+    """The source of a training and its complete settings.
+
+    Args:
+        find_source: makes a new training's source of the path that was given.
 
     Raises:
-        UserError: two budgets, or something beside ``resume`` that the result itself says, or nothing to begin with.
+        UserError: the result cannot be continued as asked.
     """
-    if given.minutes is not None and given.steps is not None:
-        raise UserError("Give either --minutes or --steps, not both.")
-    if resume and (source or out or overwrite):
-        raise UserError(f"--resume goes on with a result; it takes no {name}, no --out and no --overwrite.")
-    if resume and replace(given, minutes=None, steps=None) != type(given)():
-        raise UserError("--resume goes on with the settings that the result has.", "Give no others than --minutes or --steps.")
-    if not resume and not (source and out):
-        raise UserError(f"train needs {name} and --out RESULT.", f"See {command} --help.")
+    old = context.folder.old
+    if old is None:
+        return find_source(request.source), request.settings
+    return Path(old.capture), _with_device(resumed(context.path, old, request.settings), old, context)
+
+
+def saved_state(context: RunContext, request: TrainRequest, method: str) -> Checkpoint | None:
+    """The checkpoint that a training continues from; None where it starts from the beginning.
+
+    Raises:
+        UserError: the checkpoint is damaged.
+    """
+    if not request.resume:
+        return None
+    saved = read_checkpoint(context.path, method)
+    if saved is None:
+        context.report("warning", message="There was no checkpoint yet, so training starts from the beginning.")
+    return saved
+
+
+def continue_from(context: RunContext, trainer: Resumable, saved: Checkpoint | None) -> None:
+    """Restores a trainer, and the time that earlier runs took."""
+    if saved is not None:
+        restore(trainer, saved)
+        context.clock.before = saved.progress.seconds
+
+
+def new_budget(context: RunContext, settings: Settings) -> Budget:
+    """The budget that the settings give."""
+    return Budget(context.clock, settings.steps, None if settings.minutes is None else settings.minutes * 60)
 
 
 def resumed(folder: Path, old: Result, given: Settings) -> Settings:
@@ -66,13 +108,13 @@ def resumed(folder: Path, old: Result, given: Settings) -> Settings:
     return settings
 
 
-def available(settings: Settings, old: Result, report: Reporter) -> Settings:
-    """The settings of a result with a device that this machine has; says so where it is another one than before."""
+def _with_device(settings: Settings, old: Result, context: RunContext) -> Settings:
+    """The settings of a result with a device that this machine has. Another device than before is reported."""
     try:
         chosen = devices.choose(old.method, settings.device)
     except UserError:
         settings = replace(settings, device="auto")
         chosen = devices.choose(old.method, settings.device)
     if old.device and chosen.device != old.device:
-        report("warning", message=f"This result was trained on {old.device}; its training continues on {chosen.device}.")
+        context.report("warning", message=f"This result was trained on {old.device}; its training continues on {chosen.device}.")
     return settings

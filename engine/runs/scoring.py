@@ -4,40 +4,39 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from .. import metrics
 from ..contract.result import METRICS, Result, replacing
 from ..data.views import View, shrunk
 from ..kernels.photometric import cpu as photometric
-from ..methods import Model
-
-if TYPE_CHECKING:
-    from .result_folder import ResultFolder
-
+from ..methods.interface import Model, Trainer
+from .budget import Budget
+from .context import RunContext
 
 # Shorter side of the smallest view that is scored, px: the window of SSIM has 11.
 _MIN_SIDE = 32
 _GOLDEN = (5**0.5 - 1) / 2
-# What images of this program say of their origin.
-SOFTWARE = "Reconstruct"
-_ORIGIN = PngInfo()
-_ORIGIN.add_text("Software", SOFTWARE)
+# What PSNR and SSIM take for a pixel, s, measured on two cores.
+_METRIC_SECONDS = 1e-6
+# Scores take at most this share of a run: of its time, or of the work of its steps. The command eval scores all views.
+_SCORING_SHARE = 0.1
+# But so many pixels are always scored, or so many seconds spent on it.
+_MIN_SCORED_PIXELS, _MIN_SCORING_SECONDS = 1 << 16, 2.0
 
 
-def truth(view: View, blend: str) -> np.ndarray:
-    """The captured picture, [3, H, W] float32 sRGB codes, on white where it has alpha."""
-    target = np.empty((3, *view.image.shape[:2]), np.float32)
-    photometric.compose_target(view.image, np.ones(3, np.float32), blend == "linear", target)
-    return target
+def target(view: View, blend: str) -> np.ndarray:
+    """The reference image, [3, H, W] float32 sRGB, on white where it has alpha."""
+    image = np.empty((3, *view.image.shape[:2]), np.float32)
+    photometric.compose_target(view.image, np.ones(3, np.float32), blend == "linear", image)
+    return image
 
 
 def background(view: View) -> np.ndarray:
@@ -67,15 +66,34 @@ def score(
         if rows and seconds_left is not None and seconds_left() < (time.monotonic() - begin) / len(rows):
             break
         view = views[index]
-        display, _ = model.render(view.camera, background(view))
-        target = truth(view, blend)
+        image, _ = model.render(view.camera, background(view))
+        reference = target(view, blend)
         size = {"width": view.camera.width, "height": view.camera.height}
-        rows[index] = {"name": view.name, **size, "psnr": metrics.psnr(display, target), "ssim": metrics.ssim(display, target)}
+        rows[index] = {"name": view.name, **size, "psnr": metrics.psnr(image, reference), "ssim": metrics.ssim(image, reference)}
         if progress is not None:
             progress(len(rows), len(views))
     scored = [rows[index] for index in sorted(rows)]
     means = {name: float(np.mean([row[name] for row in scored])) for name in ("psnr", "ssim")} if scored else {}
     return {**means, "views": scored}
+
+
+def affordable_pixels(trainer: Trainer, budget: Budget) -> float:
+    """The number of pixels of held-out views to score: what fits into the time that is left or, so that the same steps always give the
+    same scores, a share of the pixels that the steps could have rendered.
+    """
+    if budget.seconds is None:
+        return max(_SCORING_SHARE * trainer.trained_pixels, _MIN_SCORED_PIXELS) if trainer.trained_pixels else math.inf
+    seconds = max(budget.seconds - budget.clock.seconds(), _MIN_SCORING_SECONDS)
+    return seconds / (trainer.pixel_seconds + _METRIC_SECONDS) if trainer.pixel_seconds else math.inf
+
+
+def ending_seconds(trainer: Trainer, views: list[View], step_seconds: float, budget_seconds: float) -> float:
+    """Estimated time that follows the last step of a time budget: artifacts and scores, s."""
+    scoring = (trainer.pixel_seconds + _METRIC_SECONDS) * sum(view.camera.width * view.camera.height for view in views)
+    # Until something is rendered: a splat's view takes half a step. Fields make small steps, and are rendered soon.
+    scoring += 0.0 if trainer.pixel_seconds else 0.5 * step_seconds * len(views)
+    # Splats are rendered so fast that all views are scored.
+    return 1.0 + trainer.ending_seconds + (1.2 * scoring if trainer.count is not None else min(scoring, _SCORING_SHARE * budget_seconds))
 
 
 def scorable(views: Sequence[View], pixels: float) -> tuple[list[View], float]:
@@ -98,15 +116,15 @@ def scorable(views: Sequence[View], pixels: float) -> tuple[list[View], float]:
     return [shrunk(views[0], factor) if factor < 1 else views[0]], factor
 
 
-def record(folder: ResultFolder, result: Result, scores: dict[str, Any], held_out: int, factor: float = 1.0) -> Result:
+def record(context: RunContext, result: Result, scores: dict[str, Any], held_out: int, factor: float = 1.0) -> Result:
     """Writes scores of held-out views, ``held_out`` in all, into metrics.json and their means into the result. ``factor`` is by how much
     the sides of the scored views were smaller than those of training views.
     """
     about = {"views_held_out": held_out} | ({"views_factor": factor} if factor < 1 else {})
-    write_metrics(folder.path, {**scores, **about})
+    write_metrics(context.path, {**scores, **about})
     means = {"psnr": scores["psnr"], "ssim": scores["ssim"], "views": len(scores["views"]), **about}
     others = {name: value for name, value in result.metrics.items() if name != "views_factor"}
-    return folder.made("metrics", METRICS, replace(result, metrics={**others, **means}))
+    return context.made("metrics", METRICS, replace(result, metrics={**others, **means}))
 
 
 def which_views(metrics: Mapping[str, float]) -> str:
@@ -121,24 +139,3 @@ def write_metrics(folder: Path, scores: dict[str, Any]) -> None:
     """Writes metrics.json."""
     with replacing(folder / METRICS) as temporary:
         temporary.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
-
-
-def to_bytes(display: np.ndarray) -> np.ndarray:
-    """[3, H, W] sRGB codes, 0 to 1, as [H, W, 3] uint8."""
-    return np.ascontiguousarray(np.rint(np.clip(np.nan_to_num(display), 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0))
-
-
-def is_ours(file: Path) -> bool:
-    """Whether :func:`write_picture` wrote a PNG."""
-    try:
-        with Image.open(file) as image:
-            return image.info.get("Software") == SOFTWARE
-    except (OSError, ValueError):
-        return False
-
-
-def write_picture(file: Path, display: np.ndarray) -> None:
-    """Writes [3, H, W] sRGB codes, 0 to 1, as an 8-bit PNG."""
-    with replacing(file) as temporary:
-        # Level 6, the default, takes five times as long as the picture took to render, and saves a quarter.
-        Image.fromarray(to_bytes(display)).save(temporary, "PNG", compress_level=1, pnginfo=_ORIGIN)

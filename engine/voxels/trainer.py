@@ -73,8 +73,8 @@ class VoxelTrainer:
         rise = min((step + 1) / _RISE, 1.0)
         return self.settings.learning_rate * rise * (_FALL + (1 - _FALL) * (0.5 + 0.5 * math.cos(math.pi * share)))
 
-    def step(self) -> float:
-        """One step. Returns its loss, see :func:`voxel_loss`."""
+    def step(self, progress: float = 0.0) -> float:
+        """One step. Returns its loss, see :func:`voxel_loss`. The learning rate follows the number of steps, not ``progress``."""
         views, cells = self._batch()
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:

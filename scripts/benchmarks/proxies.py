@@ -35,7 +35,7 @@ from engine.formats.meshes import read_mesh
 from engine.formats.proxies import Proxy, read_proxy
 from engine.kernels.photometric.reference import srgb_decode, srgb_encode
 from engine.kernels.triangles import rasterize
-from engine.runs.scoring import truth
+from engine.runs.scoring import target
 
 POINTS = 100_000
 SHARE = 0.01
@@ -154,7 +154,7 @@ def draw_picture(result: Path, file: Path) -> None:
     for view in [views[index * len(views) // 4] for index in range(4)]:
         factor = 300 / view.camera.height
         view = shrunk(view, factor) if factor < 1 else view
-        columns.append(np.concatenate([truth(view, "srgb"), look(proxy, view.camera, texture), look(proxy, view.camera, None)], axis=1))
+        columns.append(np.concatenate([target(view, "srgb"), look(proxy, view.camera, texture), look(proxy, view.camera, None)], axis=1))
     codes = np.concatenate(columns, axis=2).transpose(1, 2, 0)
     Image.fromarray(np.rint(codes.clip(0, 1) * 255).astype(np.uint8)).save(file)
 
@@ -162,7 +162,7 @@ def draw_picture(result: Path, file: Path) -> None:
 def proxy_psnr(proxy: Proxy, views: list[View]) -> float:
     """Mean over views of the proxy's PSNR as captured."""
     texture = texture_of(proxy)
-    return float(np.mean([metrics.psnr(look(proxy, view.camera, texture), truth(view, "linear")) for view in views]))
+    return float(np.mean([metrics.psnr(look(proxy, view.camera, texture), target(view, "linear")) for view in views]))
 
 
 def measure(folder: Path, keep: bool) -> dict[str, float]:

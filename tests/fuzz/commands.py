@@ -47,7 +47,7 @@ def build(folder: Path, sources: list[Source], only: Collection[str] = ()) -> li
     if set(only) != {"convert"}:
         # What takes seconds to load is there in every process that is forked.
         methods = [f"methods.{method}" for method in _FILES]
-        for name in ("training.loop", *methods, "rendering.files", "shapes.proxy", "shapes.surface", "voxels.prediction"):
+        for name in ("jobs.train", *methods, "jobs.render", "jobs.proxy", "jobs.surface", "voxels.prediction"):
             importlib.import_module(f"engine.{name}")
     capture = next(source.folder for source in sources if source.file == "transforms_train.json")
     made = [Source("convert", source.folder, source.file) for source in sources if source.reader == "splats"]

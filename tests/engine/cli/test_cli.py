@@ -204,11 +204,11 @@ def test_flags_win_over_a_preset_even_at_their_default(small_capture, tmp_path, 
 def test_a_preset_brings_its_steps_unless_there_is_a_budget(small_capture, tmp_path, monkeypatch):
     taken = []
 
-    def take(job):
+    def take(job, reporter):
         taken.append(job.settings)
         raise UserError("enough")
 
-    monkeypatch.setattr("engine.jobs.train.run", take)
+    monkeypatch.setattr("engine.jobs.train.train", take)
     for number, flags in enumerate(([], ["--minutes", "7"])):
         assert cli.main(["train", str(small_capture), "--out", str(tmp_path / f"{number}"), "--preset", "gsplat", *flags]) == 1
     assert [(settings.steps, settings.minutes) for settings in taken] == [(30_000, None), (None, 7.0)]

@@ -126,10 +126,9 @@ def test_a_kill_and_a_resume_change_no_byte(small_capture, tmp_path):
     # The run ends itself as by kill -9 right after step 100, the checkpoint of step 99 or before being the last whole one.
     code = """
 import os, signal, sys
-from engine.jobs import train as train_job
-from engine.runs import checkpoint
+from engine.runs import checkpoint, loop
 from engine.methods.splat import SplatTrainer
-train_job.FIRST_CHECKPOINT, checkpoint._EVERY, checkpoint._SHARE = 0.0, 0.0, 1e9
+loop.FIRST_CHECKPOINT, checkpoint._EVERY, checkpoint._SHARE = 0.0, 0.0, 1e9
 step = SplatTrainer.step
 def deadly(self, progress):
     loss = step(self, progress)

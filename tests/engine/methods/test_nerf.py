@@ -23,7 +23,7 @@ from engine.formats.capture import read_capture
 from engine.formats.meshes import read_mesh
 from engine.formats.points import read_points
 from engine.methods import load_model, nerf, training_cost
-from engine.runs.scoring import background, truth
+from engine.runs.scoring import background, target
 
 SMALL = NerfSettings(
     width=32, depth=2, position_octaves=4, direction_octaves=2, coarse_samples=16, fine_samples=16, rays=128, learning_rate=5e-3, points=500
@@ -46,7 +46,7 @@ def train(trainer, first, last, steps):
 
 def score(model, capture, blend="srgb", scale=0.5):
     view = load_views(capture, "test", scale=scale)[0]
-    return metrics.psnr(model.render(view.camera, background(view))[0], truth(view, blend))
+    return metrics.psnr(model.render(view.camera, background(view))[0], target(view, blend))
 
 
 @pytest.fixture(scope="module")

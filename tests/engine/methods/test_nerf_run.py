@@ -18,7 +18,6 @@ from engine.contract.result import read_result
 from engine.fields import renderer
 from engine.formats.meshes import Mesh
 from engine.formats.points import PointCloud, read_points
-from engine.jobs import train as train_job
 from engine.methods.nerf import NerfTrainer
 from engine.runs import scoring
 
@@ -86,8 +85,8 @@ def test_the_same_steps_give_the_same_bytes(small_capture, tmp_path):
 def test_steps_bound_scoring_and_its_size_is_named(small_capture, tmp_path, monkeypatch, capsys):
 
     # Half of a held-out view, whose size is 24 × 20.
-    monkeypatch.setattr(train_job, "_MIN_SCORED_PIXELS", 240)
-    monkeypatch.setattr(train_job, "_SCORING_SHARE", 0.0)
+    monkeypatch.setattr(scoring, "_MIN_SCORED_PIXELS", 240)
+    monkeypatch.setattr(scoring, "_SCORING_SHARE", 0.0)
     monkeypatch.setattr(scoring, "_MIN_SIDE", 11)
     arguments = ["train", str(small_capture), "--method", "nerf", "--steps", "3", *SMALL, "--out"]
     for name in ("one", "two"):
@@ -108,7 +107,7 @@ def test_a_time_budget_is_kept_and_what_was_not_scored_is_said(small_capture, tm
     from engine.runs.budget import Clock
 
     # The clock of this run, and not of the process of all tests.
-    monkeypatch.setattr(train_job, "Clock", lambda _: Clock(time.time()))
+    monkeypatch.setattr("engine.runs.context.Clock", lambda _: Clock(time.time()))
     # Pictures that seem to take a minute each.
     monkeypatch.setattr(NerfTrainer, "pixel_seconds", 60 / (24 * 20))
     out = tmp_path / "result"
@@ -166,7 +165,7 @@ from engine.contract.settings import NerfSettings, TrainSettings
 from engine.data.views import load_views
 from engine.formats.capture import read_capture
 from engine.methods.nerf import NerfTrainer
-from engine.training import scoring
+from engine.runs import scoring
 devices.has_bfloat16 = lambda device: sys.argv[2] == "bfloat16"
 small = NerfSettings(width=32, depth=2, coarse_samples=8, fine_samples=8, rays=64, precision="ipex")
 capture = read_capture(Path(sys.argv[1]))
@@ -231,7 +230,7 @@ def test_ipex_that_is_not_there_or_does_not_work_is_refused_in_a_sentence(small_
     assert "scripts/dev.py setup ipex" in capsys.readouterr().err
     # The same where it is there and does not work.
     monkeypatch.setattr(precision, "find_spec", lambda name: object())
-    monkeypatch.setattr(precision, "with_ipex", broken)
+    monkeypatch.setattr("engine.methods.nerf.with_ipex", broken)
     assert cli.main([*command, "--overwrite", "--steps", "5", *SMALL]) == 1
     said = capsys.readouterr().err
     assert "(no header Python.h)" in said and "--nerf.precision auto" in said and "Traceback" not in said

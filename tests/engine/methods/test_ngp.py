@@ -23,7 +23,7 @@ from engine.formats.meshes import read_mesh
 from engine.formats.points import read_points
 from engine.kernels import amx, use_threads
 from engine.methods import load_model, new_trainer
-from engine.runs.scoring import background, truth
+from engine.runs.scoring import background, target
 
 SMALL = NgpSettings(log2_table=12, finest=128, batch=2048, ray_steps=256, cells=32, mesh_cells=48)
 
@@ -40,7 +40,7 @@ def train(made, steps, of):
 
 def score(made, folder, blend="srgb"):
     views = load_views(read_capture(folder), "test")
-    return np.mean([metrics.psnr(made.render(view.camera, background(view))[0], truth(view, blend)) for view in views])
+    return np.mean([metrics.psnr(made.render(view.camera, background(view))[0], target(view, blend)) for view in views])
 
 
 @pytest.mark.parametrize("blend", ["srgb", "linear"])
@@ -147,7 +147,7 @@ def test_views_that_all_face_one_way_are_learnt_with_bounds_and_without(tmp_path
     capture = Capture(tmp_path, tuple(frames), "nerfstudio")
     made = new_trainer(TrainSettings(method="ngp", ngp=SMALL), capture, views[:4] + views[5:], "srgb", 2)
     train(made, 200, 200)
-    assert metrics.psnr(made.render(views[4].camera, np.zeros(3))[0], truth(views[4], "srgb")) > 14
+    assert metrics.psnr(made.render(views[4].camera, np.zeros(3))[0], target(views[4], "srgb")) > 14
     assert np.isfinite(np.array(made.bounds())).all()
     assert set(dict(made.artifacts(tmp_path))) >= {"field", "points"}
 

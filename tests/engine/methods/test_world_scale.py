@@ -11,7 +11,7 @@ from engine.data.views import load_views
 from engine.formats.capture import read_capture
 from engine.kernels import use_threads
 from engine.methods import load_model, new_trainer
-from engine.runs.scoring import background, truth
+from engine.runs.scoring import background, target
 
 SETTINGS = {
     # Densification turns differences in the last bit into half a decibel on so small a scene.
@@ -36,7 +36,7 @@ def trained(name, folder):
 
 
 def score(model, views):
-    return np.mean([metrics.psnr(model.render(view.camera, background(view))[0], truth(view, "srgb")) for view in views])
+    return np.mean([metrics.psnr(model.render(view.camera, background(view))[0], target(view, "srgb")) for view in views])
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How runs end before their time: by signals, by a closed terminal, by a full disk, by a device that is gone."""
 
+import contextlib
 import errno
 import json
 import os
@@ -21,9 +22,10 @@ from engine.formats.splats import read_splats
 from engine.jobs import train as train_job
 from engine.kernels import compiling
 from engine.methods.splat import SplatTrainer
+from engine.runs import loop
 from engine.runs.budget import Budget
+from engine.runs.context import run_context
 from engine.runs.reporter import Reporter
-from engine.runs.result_folder import opened
 
 ROOT = Path(__file__).parents[3]
 FEW = ["--splat.max-gaussians", "300"]
@@ -91,7 +93,7 @@ def test_a_signal_while_kernels_compile_cancels_and_leaves_nothing(monkeypatch, 
     (tmp_path / "followed").mkdir()
     for out in (tmp_path / "new", tmp_path / "followed"):
         assert train(small_capture, out, "--steps", 5) == 0
-        assert "cancelled: 0 steps" in capsys.readouterr().out
+        assert "Cancelled before the first step" in capsys.readouterr().out
     assert not (tmp_path / "new").exists() and not (tmp_path / "followed" / "result.json").exists()
     assert last(tmp_path / "followed").kind == "done" and last(tmp_path / "followed").values["cancelled"] is True
 
@@ -172,12 +174,11 @@ class Trainer:
 
 
 def test_what_fits_is_kept_and_named(tmp_path):
-    clock = SimpleNamespace(seconds=lambda: 1.0)
     with pytest.raises(UserError, match="points.ply could not be written.*kept: field.safetensors, checkpoint.safetensors") as full:
-        with opened(tmp_path / "r", Reporter(None, None), new=True) as folder:
-            folder.claim("field.safetensors", "points.ply", "checkpoint.safetensors")
-            folder.begin(Result("running", "ngp", "", pid=os.getpid()))
-            train_job._write_artifacts(folder, Trainer(), clock, None, patient=True)
+        with run_context(tmp_path / "r", Reporter(None, None), new=True) as context:
+            context.folder.claim("field.safetensors", "points.ply", "checkpoint.safetensors")
+            context.folder.begin(Result("running", "ngp", "", pid=os.getpid()))
+            train_job._write_artifacts(context, Trainer(), None, complete=True)
     assert full.value.code == "disk_full"
     result = read_result(tmp_path / "r")
     assert result.status == "failed" and [item.path for item in result.artifacts] == ["field.safetensors"] and result.step == 7
@@ -189,8 +190,9 @@ def test_a_full_disk_does_not_end_a_training(monkeypatch, small_capture, tmp_pat
         with replacing(tmp_path / "r" / "checkpoint.safetensors"):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(train_job, "FIRST_CHECKPOINT", 0.0)
-    monkeypatch.setattr(train_job, "checkpoint_wait", lambda _: 0.0)
+    monkeypatch.setattr(loop, "FIRST_CHECKPOINT", 0.0)
+    monkeypatch.setattr(loop, "checkpoint_wait", lambda _: 0.0)
+    monkeypatch.setattr(loop, "write_checkpoint", full)
     monkeypatch.setattr(train_job, "write_checkpoint", full)
     assert train(small_capture, tmp_path / "r", "--steps", 30) == 0
     assert read_result(tmp_path / "r").status == "done" and len(said(tmp_path / "r")) == 2, "it is said once, and at the end"
@@ -199,9 +201,10 @@ def test_a_full_disk_does_not_end_a_training(monkeypatch, small_capture, tmp_pat
 def test_checkpoints_come_after_ten_seconds_and_then_every_minute(monkeypatch, tmp_path):
     clock, trainer, written = SimpleNamespace(seconds=lambda: 0.5 * trainer.steps_done), Trainer(), []
     trainer.steps_done = 0
-    monkeypatch.setattr(train_job, "write_checkpoint", lambda *_: written.append(clock.seconds()))
-    folder = SimpleNamespace(path=tmp_path, report=lambda *_, **__: None, asked_to_end=lambda: False)
-    train_job._loop(folder, trainer, Budget(clock, steps=400), [])
+    monkeypatch.setattr(loop, "write_checkpoint", lambda *_: written.append(clock.seconds()))
+    context = SimpleNamespace(path=tmp_path, report=lambda *_, **__: None, cancel=SimpleNamespace(requested=False))
+    context.tolerate_full_disk = lambda _: contextlib.nullcontext()
+    loop.run_steps(context, trainer, Budget(clock, steps=400), lambda *_: {})
     assert written == pytest.approx([10.5, 71, 131.5, 192], abs=0.6)
 
 
@@ -218,7 +221,7 @@ def test_a_device_that_is_gone_is_replaced_and_named(small_capture, tmp_path, ca
 
 def test_scores_say_of_how_many_views_they_are(monkeypatch, small_capture, tmp_path, capsys):
     out = tmp_path / "r"
-    monkeypatch.setattr(train_job, "_affordable_pixels", lambda *_: 48 * 40)
+    monkeypatch.setattr(train_job, "affordable_pixels", lambda *_: 48 * 40)
     assert train(small_capture, out, "--minutes", 0.1) == 0
     assert "on 1 of 2 held-out views" in capsys.readouterr().out
     metrics = json.loads((out / "metrics.json").read_text())

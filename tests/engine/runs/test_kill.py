@@ -25,9 +25,8 @@ MINE = {"scene.blend": b"BLENDER", "job.toml": b"[train]", "photos/000.png": b"p
 # Checkpoints are written all the time, so that kills meet them.
 CODE = """
 import sys
-from engine.jobs import train as train_job
-from engine.runs import checkpoint
-train_job.FIRST_CHECKPOINT = checkpoint._EVERY = 0.0
+from engine.runs import checkpoint, loop
+loop.FIRST_CHECKPOINT = checkpoint._EVERY = 0.0
 checkpoint._SHARE = 1e9
 from engine.cli import main
 sys.exit(main(sys.argv[1:]))

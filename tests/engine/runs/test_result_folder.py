@@ -17,8 +17,8 @@ from engine.data.views import load_views
 from engine.formats.capture import read_capture
 from engine.methods import FILES, new_trainer
 from engine.runs import result_folder as folders
+from engine.runs.context import run_context
 from engine.runs.reporter import Reporter
-from engine.runs.result_folder import opened
 
 USERS = ("scene.blend", "job.toml", "results.txt", "notes.md", "photos/000.png", "photos/kitchen.blend", "previews/mine.png")
 OURS = ("result.json", "events.jsonl", "lock", "cancel", "log.txt", "previews/0000003.png", *folders._NAMES)
@@ -144,7 +144,8 @@ def test_a_damaged_or_newer_result_can_be_overwritten(finished, small_capture, t
 
 def test_what_killed_runs_left_is_no_result(small_capture, tmp_path):
     """A run that saved nothing does not stand in the way, whatever it had begun."""
-    with pytest.raises(RuntimeError), opened(tmp_path / "r", Reporter(None, None), new=True) as folder:
+    with pytest.raises(RuntimeError), run_context(tmp_path / "r", Reporter(None, None), new=True) as context:
+        folder = context.folder
         folder.claim("splats.ply")
         folder.begin(Result("running", "splat", str(small_capture)))
         (tmp_path / "r" / "previews").mkdir()
@@ -158,7 +159,7 @@ def test_what_killed_runs_left_is_no_result(small_capture, tmp_path):
 
 def test_refusals_have_codes_of_their_own(finished, small_capture, tmp_path):
     def code(path, **how):
-        with pytest.raises(UserError) as refused, opened(path, None, **how):
+        with pytest.raises(UserError) as refused, run_context(path, Reporter(None, None), **how):
             pass
         return refused.value.code
 
@@ -168,7 +169,7 @@ def test_refusals_have_codes_of_their_own(finished, small_capture, tmp_path):
     assert code(tmp_path / "mine", new=True) == code(tmp_path / "mine", new=True, overwrite=True) == "foreign"
     assert code(tmp_path / "file", new=True) == "foreign" and code(tmp_path / "file" / "in", new=True) == "unwritable"
     assert code(tmp_path / "mine") == code(tmp_path / "gone") == "no_result"
-    with opened(finished, None):
+    with run_context(finished, Reporter(None, None)):
         assert code(finished) == "in_use"
 
 
