@@ -7,26 +7,11 @@ from pathlib import Path
 
 import bpy
 
+from ...engine.contract.events import STAGES
 from ..jobs.folders import is_of_this_file
 from .previews import icon_of
 from .text import draw_text, duration, in_panel_words
 
-_STAGES = {
-    "start": "Starting",
-    "compile": "Compiling, the first time only",
-    "load": "Loading the views",
-    "train": "Training",
-    "evaluate": "Measuring held-out views",
-    "capture": "Rendering views",
-    "look": "Looking from all sides",
-    "fuse": "Fusing what is seen",
-    "extract": "Finding the surface",
-    "simplify": "Simplifying the surface",
-    "unwrap": "Laying the surface out flat",
-    "bake": "Baking textures",
-    "cut": "Cutting the object out",
-    "recognise": "Recognising its shape",
-}
 # How a job ended, and the icon for it.
 _ENDS = {"done": ("finished", "CHECKMARK"), "cancelled": ("cancelled", "CANCEL"), "stopped": ("stopped", "CANCEL")}
 # What a job that was stopped at once leaves.
@@ -72,7 +57,7 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, kind: str) 
 
 
 def _draw_running(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
-    stage = "Ending and saving" if shown.cancelling else _STAGES.get(shown.stage, shown.stage.capitalize())
+    stage = "Ending and saving" if shown.cancelling else STAGES.get(shown.stage, shown.stage.capitalize())
     known = shown.steps > 0 and shown.step >= 0
     share = min(1.0, shown.step / shown.steps) if known else 0.0
     layout.label(text=stage)

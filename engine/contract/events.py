@@ -17,6 +17,24 @@ from .schema import SCHEMA
 
 Kind = Literal["started", "progress", "preview", "metric", "artifact", "note", "warning", "failed", "done"]
 KINDS = get_args(Kind)
+# The stages of jobs, as people read them.
+STAGES = {
+    "start": "Starting",
+    "compile": "Compiling kernels, the first time only",
+    "load": "Loading views",
+    "train": "Training",
+    "evaluate": "Scoring held-out views",
+    "capture": "Rendering views",
+    "render": "Rendering",
+    "depth": "Rendering depth",
+    "fuse": "Fusing depth",
+    "extract": "Extracting the surface",
+    "simplify": "Simplifying the surface",
+    "unwrap": "Unwrapping",
+    "bake": "Baking textures",
+    "cut": "Cutting out the object",
+    "recognize": "Recognizing the shape",
+}
 
 
 @dataclass(frozen=True)
@@ -25,7 +43,7 @@ class Event:
 
     ``values`` by kind:
         started: schema, method, device, capture, pid, pid_started (seconds since the epoch)
-        progress: stage (compile, load, train, evaluate, capture, cut, recognise, …), step, steps, seconds, eta_seconds, loss, psnr, count
+        progress: stage (see STAGES), step, steps, seconds, eta_seconds, loss, psnr, count
         preview: path, step
         metric: name, value
         artifact: kind, path

@@ -13,25 +13,10 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ..contract.events import Event, append
+from ..contract.events import STAGES, Event, append
 
 # Shortest interval between two events of progress, seconds.
 _INTERVAL = 0.2
-_STAGES = {
-    "compile": "Compiling kernels",
-    "load": "Loading views",
-    "train": "Training",
-    "evaluate": "Scoring held-out views",
-    "render": "Rendering",
-    "cut": "Cutting out",
-    "recognize": "Recognizing",
-    "depth": "Rendering depth",
-    "fuse": "Fusing",
-    "extract": "Finding the surface",
-    "simplify": "Simplifying",
-    "unwrap": "Unwrapping",
-    "bake": "Baking textures",
-}
 
 
 class Reporter:
@@ -89,7 +74,7 @@ class Reporter:
         if self._stage != values["stage"] or self._progress is None:
             self.close()
             self._stage = values["stage"]
-            columns = [TextColumn(_STAGES.get(self._stage, self._stage)), BarColumn(), TextColumn("{task.completed}/{task.total}")]
+            columns = [TextColumn(STAGES.get(self._stage, self._stage)), BarColumn(), TextColumn("{task.completed}/{task.total}")]
             self._progress = Progress(
                 *columns, TimeElapsedColumn(), TextColumn("{task.fields[facts]}"), console=self._console, transient=False
             )

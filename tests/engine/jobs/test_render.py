@@ -11,7 +11,7 @@ from engine import cli
 from engine.contract.errors import UserError
 from engine.contract.result import SPLATS, Artifact, Result, write_result
 from engine.formats.splats import write_splats
-from engine.jobs import render
+from engine.images import exr
 from engine.methods.splat import SplatModel
 
 av = pytest.importorskip("av", reason="films need PyAV")
@@ -192,12 +192,12 @@ def test_a_missing_package_is_named(result, path_file, tmp_path, monkeypatch, ca
 def test_an_exr_that_cannot_be_written_names_its_file(tmp_path):
     plane = np.zeros((4, 6), np.float32)
     with pytest.raises(UserError, match="gone.a.exr could not be written: No such file"):
-        render.write_exr(tmp_path / "gone" / "a.exr", np.stack([plane] * 3), plane, plane)
+        exr.write_exr(tmp_path / "gone" / "a.exr", np.stack([plane] * 3), plane, plane)
 
 
 def test_numbers_beyond_half_precision_stay_finite(tmp_path):
     plane = np.array([[np.nan, np.inf, 1e9, -1e9]], np.float32)
-    render.write_exr(tmp_path / "a.exr", np.stack([plane] * 3), np.ones_like(plane), plane)
+    exr.write_exr(tmp_path / "a.exr", np.stack([plane] * 3), np.ones_like(plane), plane)
     with OpenEXR.File(str(tmp_path / "a.exr"), separate_channels=True) as file:
         assert np.isfinite(file.channels()["R"].pixels).all()
         assert file.channels()["Depth.Z"].pixels[0, 3] == 1e10

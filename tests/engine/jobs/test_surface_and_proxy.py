@@ -227,7 +227,7 @@ def test_it_can_be_ended(result):
     class Ending(Reporter):
         def __call__(self, kind, /, **values):
             super().__call__(kind, **values)
-            if values.get("stage") == "look":
+            if values.get("stage") == "depth":
                 (result / "cancel").touch()
 
     assert not make_surface(result, SurfaceSettings(cells=64), Ending(result / "events.jsonl", None))
