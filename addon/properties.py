@@ -14,17 +14,11 @@ import bpy
 
 from ..engine.contract.errors import UserError
 from ..engine.contract.job import TrainStage
+from ..engine.contract.methods import METHODS
+from ..engine.contract.methods.nerf import NerfSettings
 from ..engine.contract.presets import PRESETS, with_preset
 from ..engine.contract.schema import about, check, from_mapping
-from ..engine.contract.settings import (
-    CaptureSettings,
-    ImportSettings,
-    NerfSettings,
-    NgpSettings,
-    PlaceSettings,
-    SplatSettings,
-    TrainSettings,
-)
+from ..engine.contract.settings import CaptureSettings, ImportSettings, PlaceSettings, TrainSettings
 from ..engine.contract.voxels import VoxelSettings, VoxelShape
 from .jobs.folders import CAPTURE, HOME, TRAINED, VOXELS
 from .results.looks import LOOKS, is_lit, looks_of, show, shown_as
@@ -69,8 +63,6 @@ _CHOICES = {
     "ipex": "Intel Extension for PyTorch",
     "longest": "Longest Side",
     "mcmc": "MCMC",
-    "ngp": "Instant-NGP, for a Mesh",
-    "nerf": "NeRF, for Study",
     "nerf-simple": "NeRF, the Smallest",
     "occupancy": "Where Something Is (Faster)",
     "orbit": "Around an Object",
@@ -83,20 +75,16 @@ _CHOICES = {
     "room": "Inside the Room",
     "scene": "The Scene's Cameras",
     "simple": "The Smallest",
-    "splat": "Gaussian Splats",
     "splats": "Splats",
     "srgb": "sRGB",
     "xpu": "Intel GPU",
-}
+} | {name: method.label for name, method in METHODS.items()}
 # What the panel says of a choice, and the list where it is taken.
 _ADVICE = {
-    "splat": "For rooms and furniture: sharpest within minutes. Brings back splats, which show in renders",
-    "ngp": "For a coloured mesh, which other tools can use too. Give it 5 minutes or more; its pictures are softer than those of splats",
     "points": "Coloured points",
     "proxy": "A light, closed, textured mesh, which the room's lights can fall on",
     "mesh": "The fine surface, with a colour for each corner",
-    "nerf": "For study and comparison. As published it takes days or weeks, hours with samples only where something is. Brings back a mesh",
-}
+} | {name: method.advice for name, method in METHODS.items()}
 _DEFAULTS = {
     (CaptureSettings, "out"): f"{HOME}/{CAPTURE}",
     (TrainStage, "out"): f"{HOME}/{TRAINED}",
@@ -248,7 +236,8 @@ def _group_classes(*settings: type) -> dict[type, type]:
 
 
 _GROUPS = _group_classes(
-    *(CaptureSettings, SplatSettings, NgpSettings, NerfSettings, TrainSettings, TrainStage, ImportSettings, PlaceSettings, VoxelSettings)
+    *(method.settings for method in METHODS.values()),
+    *(CaptureSettings, TrainSettings, TrainStage, ImportSettings, PlaceSettings, VoxelSettings),
 )
 
 T = typing.TypeVar("T")

@@ -8,9 +8,11 @@ import platform
 from dataclasses import dataclass
 
 from .contract.errors import UserError
+from .contract.methods import METHODS
+from .contract.voxels import METHOD as VOXELS
 
 # Devices on which every operation of a method has a kernel. A method joins a device when its last kernel is there.
-SUPPORTED = {"splat": ("cpu",), "ngp": ("cpu",), "nerf": ("cpu", "xpu", "cuda"), "r2n2": ("cpu", "xpu", "cuda")}
+SUPPORTED = {name: method.devices for name, method in METHODS.items()} | {VOXELS: ("cpu", "xpu", "cuda")}
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,14 @@
 
 import bpy
 
-from ...engine.contract.settings import NerfSettings, NgpSettings, SplatSettings, TrainSettings
+from ...engine.contract.methods import METHODS
+from ...engine.contract.settings import TrainSettings
 from ..jobs.folders import capture_folder, own_result
 from ..jobs.stages import holds_others, is_replaceable
 from . import facts
 from .base import Advanced, Step, draw_advanced, draw_button, draw_folder, settings_column
 from .job import draw_job
 from .text import draw_text, in_panel_words
-
-# The settings of each method, and which of them are changed often: all that are not advanced.
-_METHODS = {
-    "splat": (SplatSettings, ("sh_degree", "max_gaussians")),
-    "ngp": (NgpSettings, ("mesh_cells", "log2_table")),
-    "nerf": (NerfSettings, ("sampler", "width", "mesh_cells", "points")),
-}
 
 
 class RECONSTRUCT_PT_train(Step, bpy.types.Panel):
@@ -40,7 +34,7 @@ class RECONSTRUCT_PT_train(Step, bpy.types.Panel):
         row.prop(settings, "budget", expand=True)
         column.prop(settings, settings.budget, text=" ")
         column.prop(settings, "device")
-        for name in _METHODS[settings.method][1]:
+        for name in METHODS[settings.method].panel:
             column.prop(getattr(settings, settings.method), name)
         folder = own_result(context.scene)
         draw_folder(column, context, stage, "out")
@@ -72,7 +66,7 @@ class RECONSTRUCT_PT_train_advanced(Advanced, bpy.types.Panel):
         settings = context.scene.reconstruct.train.settings
         settings_column(self.layout).prop(settings, "blend")
         draw_advanced(self.layout, settings, TrainSettings)
-        draw_advanced(self.layout, getattr(settings, settings.method), _METHODS[settings.method][0])
+        draw_advanced(self.layout, getattr(settings, settings.method), METHODS[settings.method].settings)
 
 
 CLASSES = (RECONSTRUCT_PT_train, RECONSTRUCT_PT_train_advanced)

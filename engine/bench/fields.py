@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from ..contract.settings import NgpSettings, TrainSettings
+from ..contract.methods.ngp import NgpSettings
+from ..contract.settings import TrainSettings
 from ..data.rays import picture_rays
 from ..kernels import hashgrid
 from ..kernels.marching import march

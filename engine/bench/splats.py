@@ -16,7 +16,8 @@ import numpy as np
 
 from .. import devices
 from ..cameras import Camera
-from ..contract.settings import SplatSettings, TrainSettings
+from ..contract.methods.splat import SplatSettings
+from ..contract.settings import TrainSettings
 from ..formats.splats import read_splats, write_splats
 from ..kernels import cache_root
 from ..kernels.rasterize import cpu as rasterize

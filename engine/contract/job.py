@@ -30,18 +30,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .checks import check_together
 from .errors import UserError
+from .methods import METHODS
 from .parsing import parse_toml
 from .presets import with_preset
 from .schema import SCHEMA, check_version, from_mapping, setting
-from .settings import CaptureSettings, ImportSettings, PlaceSettings, ProxySettings, RenderSettings, TrainSettings
+from .settings import CaptureSettings, ImportSettings, PlaceSettings, ProxySettings, RenderSettings, TrainSettings, check_method
 from .voxels import VoxelSettings, check_pictures
 
 # Far more than a job of every stage, and few enough to parse at once.
 _MAX_CHARACTERS = 64 * 1024
-# What [import] can bring in of a training of this job, by its method; and what [proxy] adds.
-_LOOKS = {"splat": {"auto", "points", "splats"}, "ngp": {"auto", "points", "mesh"}, "nerf": {"auto", "points", "mesh"}}
+# What [proxy] adds to the looks that [import] can bring in.
 _PROXY_LOOKS = {"proxy", "mesh"}
 # What to do about a file that would be replaced.
 OVERWRITE = "Choose another file, or add overwrite = true to replace it."
@@ -266,9 +265,9 @@ def _check_sources(job: Job) -> None:
     if job.train is not None:
         if job.train.settings.minutes is not None and job.train.settings.steps is not None:
             raise UserError("[train] has both minutes and steps.", "Keep one of them.")
-        check_together(job.train.settings)
+        check_method(job.train.settings)
     if job.import_ is not None and job.train is not None and job.import_folder == job.path(job.train.out):
-        look, looks = job.import_.look, _LOOKS[job.train.settings.method]
+        look, looks = job.import_.look, {"auto", *METHODS[job.train.settings.method].looks}
         if job.proxy is not None and job.proxy_folder == job.import_folder:
             looks = looks | _PROXY_LOOKS
         if look not in looks:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, relu
 
-from ..contract.settings import NerfSettings
+from ..contract.methods.nerf import NerfSettings
 from ..kernels import volume
 from ..kernels.marching import Samples
 from ..kernels.photometric.reference import srgb_decode

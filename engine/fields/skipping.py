@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from ..contract.settings import NerfSettings
+from ..contract.methods.nerf import NerfSettings
 from ..kernels.autograd import composite
 from ..kernels.marching import Samples, march
 from .occupancy import OccupancyGrid

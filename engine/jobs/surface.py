@@ -12,6 +12,7 @@ from ..cameras import Camera
 from ..color import linear_to_srgb
 from ..contract.capture import Capture
 from ..contract.errors import UserError
+from ..contract.methods import METHODS
 from ..contract.result import MESH
 from ..contract.settings import SurfaceSettings
 from ..contract.voxels import METHOD as VOXELS
@@ -34,8 +35,6 @@ from ..surfaces.triangles import only, pieces, vertex_normals, without_specks
 
 # The artifact that says that the mesh is a surface: fields come with one of their density, which is open at their box and holds more.
 SURFACE = "surface"
-# Longest side of a depth picture, px: fields take a thousand times as long for one as splats.
-_SIDES = {"splat": 1000, "ngp": 300, "nerf": 120}
 # Pixels of all depth pictures together, of which each takes 11 bytes.
 _MOST_PIXELS = 64_000_000
 # What a view between those of the capture counts: nothing was learnt there.
@@ -162,7 +161,7 @@ def _views(capture: Capture, settings: SurfaceSettings, method: str, say) -> lis
     frames = capture.split("train")
     if not frames:
         raise UserError(f"{capture.folder} has no views.", "Capture it again.")
-    wanted = settings.side or _SIDES[method]
+    wanted = settings.side or METHODS[method].depth_side
     longest, pixels = max(max(frame.w, frame.h) for frame in frames), sum(frame.w * frame.h for frame in frames)
     scale = min(1.0, wanted / longest, (_MOST_PIXELS / pixels) ** 0.5)
     return load_views(capture, "train", scale=scale, progress=say)

@@ -8,17 +8,17 @@ from typing import Any
 
 from .. import devices, metrics
 from ..contract.capture import Capture
-from ..contract.checks import check_together
 from ..contract.errors import UserError
+from ..contract.methods import METHODS
 from ..contract.result import CHECKPOINT, METRICS, PREVIEWS, Result
-from ..contract.settings import TrainSettings
+from ..contract.settings import TrainSettings, check_method
 from ..data.extent import Box, captured_extent
 from ..data.poses import check_poses
 from ..data.up import up_of_capture
 from ..data.views import View, load_views, shrunk, view_scale
 from ..formats.capture import capture_folder, read_capture
 from ..kernels import use_threads
-from ..methods import FILES, new_trainer
+from ..methods import new_trainer
 from ..methods.interface import Trainer
 from ..runs.budget import Budget, Pace
 from ..runs.cancel import Cancelled
@@ -80,14 +80,15 @@ class _Prepared:
 def _prepare(context: RunContext, request: TrainRequest) -> _Prepared:
     """Reads and checks all input, then compiles the kernels and makes the trainer."""
     source, settings = starting_point(context, request, capture_folder)
-    check_together(settings)
+    check_method(settings)
+    method = METHODS[settings.method]
     device = devices.choose(settings.method, settings.device).device
     workers = devices.threads(settings.threads)
     use_threads(workers)
-    context.folder.claim(CHECKPOINT, METRICS, *FILES[settings.method])
+    context.folder.claim(CHECKPOINT, METRICS, *method.artifacts)
     result = context.new_result(settings.method, source, settings, device)
     context.start(result)
-    saved = saved_state(context, request, settings.method)
+    saved = saved_state(context, request, method.state)
     capture = read_capture(source)
     for warning in (*capture.warnings, *check_poses(capture)):
         context.report("warning", message=warning)

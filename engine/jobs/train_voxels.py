@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from .. import devices
+from ..contract.checkpoints import VoxelFacts
 from ..contract.errors import UserError
 from ..contract.result import CHECKPOINT, METRICS, WEIGHTS, Result
 from ..contract.schema import to_mapping
@@ -72,7 +73,7 @@ def _prepare(context: RunContext, request: TrainRequest) -> tuple[VoxelTrainSett
     result = context.new_result(METHOD, data, settings, device)
     context.start(result)
     # Before data is packed, which takes minutes.
-    saved = saved_state(context, request, METHOD)
+    saved = saved_state(context, request, VoxelFacts)
     start = read_weights(Path(settings.start), settings.network)[0] if settings.start and saved is None else None
     if not data.is_dir():
         raise UserError(f"There is no folder {data}.", "Give the folder that make-data has made.", "no_data")

@@ -1,46 +1,44 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Methods: one file each, with a trainer and a model. The registry imports a method only when it is asked for."""
+"""The methods' code: trainers and models. A method is imported only when it is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from ..cameras import Camera
 from ..contract.capture import Capture
 from ..contract.errors import UserError
-from ..contract.result import FIELD, MESH, POINTS, SPLATS, SPLATS_LINEAR, Result
+from ..contract.methods import METHODS
+from ..contract.result import Result
 from ..contract.settings import TrainSettings
 from ..data.views import View
 from ..fields.cost import Cost
 from .interface import Model, Trainer
 
-# The artifacts that training by a method may write.
-FILES = {"splat": (SPLATS, SPLATS_LINEAR), "ngp": (FIELD, POINTS, MESH), "nerf": (FIELD, POINTS, MESH)}
-
 
 def new_trainer(settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int) -> Trainer:
     """A trainer for the method that the settings name."""
-    if settings.method == "ngp":
-        from .ngp import NgpTrainer
-
-        return NgpTrainer(settings, capture, views, blend, workers)
-    if settings.method == "nerf":
-        from .nerf import NerfTrainer
-
-        return NerfTrainer(settings, capture, views, blend, workers)
-    from .splat import SplatTrainer
-
-    return SplatTrainer(settings, capture, views, blend, workers)
+    return _code(METHODS[settings.method].trainer)(settings, capture, views, blend, workers)
 
 
 def training_cost(settings: TrainSettings) -> Cost | None:
-    """What training and rendering would take here, measured in a moment; None where a method's cost is not that of its networks."""
-    if settings.method != "nerf":
-        return None
-    from .nerf import nerf_cost
+    """The estimated cost of training and rendering here; None where a method's cost depends on the scene."""
+    cost = METHODS[settings.method].cost
+    return _code(cost)(settings) if cost else None
 
-    return nerf_cost(settings)
+
+def load_model(folder: Path, result: Result, workers: int) -> Model:
+    """The trained model of a result.
+
+    Raises:
+        UserError: nothing was trained yet, a file is damaged, or the method is unknown.
+    """
+    if result.method not in METHODS:
+        raise UserError(f"{folder} was made by method {result.method}, which this engine does not have.", "Use the engine that made it.")
+    return _code(METHODS[result.method].loader)(folder, result, workers)
 
 
 def set_precision(model: Model, precision: str, cameras: Sequence[Camera]) -> str:
@@ -63,18 +61,7 @@ def set_precision(model: Model, precision: str, cameras: Sequence[Camera]) -> st
     return model.set_precision(precision, cameras)
 
 
-def load_model(folder: Path, result: Result, workers: int) -> Model:
-    """The finished model of a result."""
-    if result.method == "splat":
-        from .splat import load_splat_model
-
-        return load_splat_model(folder, result, workers)
-    if result.method == "ngp":
-        from .ngp import load_ngp_model
-
-        return load_ngp_model(folder, result, workers)
-    if result.method == "nerf":
-        from .nerf import load_nerf_model
-
-        return load_nerf_model(folder, result, workers)
-    raise UserError(f"{folder} was made by method {result.method}, which this engine does not have.", "Use the engine that made it.")
+def _code(name: str) -> Any:
+    """The class or function that a MethodSpec names."""
+    module, _, attribute = name.partition(":")
+    return getattr(import_module(f"..{module}", __name__), attribute)

@@ -18,13 +18,12 @@ from torch import Tensor
 from .. import devices
 from ..cameras import Camera, average_pose, ray_matrix
 from ..contract.capture import Capture
-from ..contract.checkpoints import NerfFacts, NerfFieldFacts
-from ..contract.checks import check_nerf
 from ..contract.errors import UserError, lacks_memory
+from ..contract.methods.nerf import NerfFacts, NerfFieldFacts, NerfSettings, check_nerf
 from ..contract.parsing import parse_json
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping, to_mapping
-from ..contract.settings import NerfSettings, TrainSettings
+from ..contract.settings import TrainSettings
 from ..data.bounds import Bounds, facing_points, find_bounds
 from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays

@@ -19,13 +19,12 @@ from torch.nn.functional import normalize
 from .. import devices
 from ..cameras import Camera, unproject
 from ..contract.capture import Capture
-from ..contract.checkpoints import NgpFacts, NgpFieldFacts
-from ..contract.checks import check_ngp
 from ..contract.errors import UserError, lacks_memory
+from ..contract.methods.ngp import NgpFacts, NgpFieldFacts, NgpSettings, check_ngp
 from ..contract.parsing import parse_json
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping
-from ..contract.settings import NgpSettings, TrainSettings
+from ..contract.settings import TrainSettings
 from ..data.bounds import facing_points
 from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays

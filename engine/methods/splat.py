@@ -14,8 +14,8 @@ import numpy as np
 from ..cameras import Camera
 from ..color import srgb_to_linear
 from ..contract.capture import Capture
-from ..contract.checkpoints import SplatFacts
 from ..contract.errors import UserError
+from ..contract.methods.splat import SplatFacts
 from ..contract.result import SPLATS, SPLATS_LINEAR, Result
 from ..contract.schema import from_mapping
 from ..contract.settings import TrainSettings

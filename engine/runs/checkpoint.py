@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from ..contract.checkpoints import FACTS, Progress
+from ..contract.checkpoints import Progress
 from ..contract.errors import UserError
 from ..contract.parsing import parse_json
 from ..contract.result import CHECKPOINT, replacing
@@ -84,11 +84,11 @@ def read_progress(folder: Path) -> Progress | None:
         return _parts(tensors.metadata())[1]
 
 
-def read_checkpoint(folder: Path, method: str) -> Checkpoint | None:
+def read_checkpoint(folder: Path, state: type) -> Checkpoint | None:
     """Reads the checkpoint of a result, None where there is none.
 
     Args:
-        method: that trained it.
+        state: dataclass of what it holds beside arrays.
 
     Raises:
         UserError: the file is damaged.
@@ -98,7 +98,7 @@ def read_checkpoint(folder: Path, method: str) -> Checkpoint | None:
         return None
     with _damages(file), safe_open(file, "numpy") as tensors:
         facts, progress = _parts(tensors.metadata())
-        from_mapping(FACTS[method], facts)
+        from_mapping(state, facts)
         return Checkpoint(file, {name: tensors.get_tensor(name) for name in tensors.keys()}, facts, progress)
 
 

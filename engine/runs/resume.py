@@ -55,15 +55,18 @@ def starting_point(context: RunContext, request: TrainRequest, find_source: Call
     return Path(old.capture), _with_device(resumed(context.path, old, request.settings), old, context)
 
 
-def saved_state(context: RunContext, request: TrainRequest, method: str) -> Checkpoint | None:
+def saved_state(context: RunContext, request: TrainRequest, state: type) -> Checkpoint | None:
     """The checkpoint that a training continues from; None where it starts from the beginning.
+
+    Args:
+        state: dataclass of what it holds beside arrays.
 
     Raises:
         UserError: the checkpoint is damaged.
     """
     if not request.resume:
         return None
-    saved = read_checkpoint(context.path, method)
+    saved = read_checkpoint(context.path, state)
     if saved is None:
         context.report("warning", message="There was no checkpoint yet, so training starts from the beginning.")
     return saved

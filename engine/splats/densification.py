@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from ..contract.settings import SplatSettings
+from ..contract.methods.splat import SplatSettings
 from ..kernels.project.reference import rotation_matrices
 from ..kernels.rasterize.cpu import V_MAGNITUDES, V_SHARE
 from .gaussians import Gaussians

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..contract.settings import SplatSettings
+from ..contract.methods.splat import SplatSettings
 
 # Share of the run from which all rates fall.
 _FALL_FROM = 0.4

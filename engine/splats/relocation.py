@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from ..contract.settings import SplatSettings
+from ..contract.methods.splat import SplatSettings
 from ..kernels import simd
 from ..kernels.noise import cpu as noise
 from .gaussians import Gaussians

@@ -8,7 +8,8 @@ import bpy
 import pytest
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.job import TrainStage
-from reconstruct.engine.contract.settings import CaptureSettings, ImportSettings, PlaceSettings, SplatSettings, TrainSettings
+from reconstruct.engine.contract.methods.splat import SplatSettings
+from reconstruct.engine.contract.settings import CaptureSettings, ImportSettings, PlaceSettings, TrainSettings
 from reconstruct.engine.contract.voxels import VoxelSettings, VoxelShape
 
 root = sys.modules["reconstruct"]

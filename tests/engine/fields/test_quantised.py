@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine import precision
-from engine.contract.settings import NerfSettings
+from engine.contract.methods.nerf import NerfSettings
 from engine.fields import measuring, renderer
 from engine.fields.measuring import measure
 from engine.fields.nerf import NerfField, SimpleField, initialise

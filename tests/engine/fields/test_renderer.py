@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.contract.settings import NerfSettings
+from engine.contract.methods.nerf import NerfSettings
 from engine.fields.renderer import PaperRenderer, Rays
 from engine.fields.skipping import SkippingRenderer
 

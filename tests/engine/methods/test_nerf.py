@@ -13,10 +13,11 @@ from engine import metrics
 from engine.cameras import Camera
 from engine.contract.capture import Capture, Frame
 from engine.contract.errors import UserError
+from engine.contract.methods.nerf import NerfSettings
 from engine.contract.presets import with_preset
 from engine.contract.result import Result
 from engine.contract.schema import from_mapping
-from engine.contract.settings import NerfSettings, TrainSettings
+from engine.contract.settings import TrainSettings
 from engine.data.bounds import Bounds
 from engine.data.views import View, load_views
 from engine.formats.capture import read_capture

@@ -161,7 +161,8 @@ RESUMING = """
 import sys
 from pathlib import Path
 from engine import devices
-from engine.contract.settings import NerfSettings, TrainSettings
+from engine.contract.methods.nerf import NerfSettings
+from engine.contract.settings import TrainSettings
 from engine.data.views import load_views
 from engine.formats.capture import read_capture
 from engine.methods.nerf import NerfTrainer

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How many gaussians there may be follows the size of the views that are trained on."""
 
-from engine.contract.settings import SplatSettings, TrainSettings
+from engine.contract.methods.splat import SplatSettings
+from engine.contract.settings import TrainSettings
 from engine.data.views import load_views
 from engine.formats.capture import read_capture
 from engine.methods.splat import SplatTrainer

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.contract.settings import SplatSettings, TrainSettings
+from engine.contract.methods.splat import SplatSettings
+from engine.contract.settings import TrainSettings
 from engine.data.views import load_views
 from engine.formats.capture import read_capture
 from engine.methods.splat import SplatTrainer

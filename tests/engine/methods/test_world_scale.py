@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 
 from engine import metrics
+from engine.contract.methods.nerf import NerfSettings
+from engine.contract.methods.ngp import NgpSettings
+from engine.contract.methods.splat import SplatSettings
 from engine.contract.result import Result
-from engine.contract.settings import NerfSettings, NgpSettings, SplatSettings, TrainSettings
+from engine.contract.settings import TrainSettings
 from engine.data.views import load_views
 from engine.formats.capture import read_capture
 from engine.kernels import use_threads

@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from engine.contract.checkpoints import VoxelFacts
 from engine.contract.errors import UserError
-from engine.contract.settings import NerfSettings, NgpSettings, SplatSettings, TrainSettings
+from engine.contract.methods import METHODS
+from engine.contract.methods.nerf import NerfSettings
+from engine.contract.methods.ngp import NgpSettings
+from engine.contract.methods.splat import SplatSettings
+from engine.contract.settings import TrainSettings
 from engine.contract.voxels import VoxelTrainSettings
 from engine.data.views import load_views
 from engine.formats.capture import read_capture
@@ -24,6 +29,7 @@ SMALL = {
     "ngp": {"ngp": NgpSettings(log2_table=12, finest=128, batch=2048, ray_steps=256, cells=32)},
     "nerf": {"nerf": NerfSettings(width=16, depth=1, coarse_samples=8, fine_samples=8, rays=32)},
 }
+STATES = {name: spec.state for name, spec in METHODS.items()} | {"r2n2": VoxelFacts}
 TINY = {"encoder": (4, 4, 6, 6, 6, 8), "features": 12, "decoder": (6, 6, 6, 4, 4)}
 WRONG = [None, True, "x", [], {}, [[]], -1, 1.5, 10**30, math.nan, math.inf, [math.nan] * 3, {"state": []}]
 
@@ -69,7 +75,7 @@ def tried(method, trainer, folder):
     """Reads and restores a checkpoint. Returns the refusal, None where it was taken; any other error is the test's."""
     try:
         read_progress(folder)
-        restore(trainer, read_checkpoint(folder, method))
+        restore(trainer, read_checkpoint(folder, STATES[method]))
     except UserError as error:
         assert len(error.message) < 500 and error.hint and error.code in ("damaged", "changed"), error
         return error
@@ -86,7 +92,7 @@ def places(value, way=()):
 
 def test_what_was_written_is_restored(case):
     method, trainer, folder = case
-    saved = read_checkpoint(folder, method)
+    saved = read_checkpoint(folder, STATES[method])
     assert saved.progress == read_progress(folder) and saved.progress.seconds == 2.5
     assert saved.progress.step == (1 if method == "r2n2" else 3)
     before = {name: np.array(array) for name, array in trainer.state()[0].items()}
@@ -97,7 +103,7 @@ def test_what_was_written_is_restored(case):
 
 def test_facts_of_any_kind_are_checked(case, tmp_path):
     method, trainer, folder = case
-    saved = read_checkpoint(folder, method)
+    saved = read_checkpoint(folder, STATES[method])
     facts = json.loads(json.dumps({**saved.facts, "seconds": 2.5}))
     required = [key for key in facts if key not in ("center", "radius", "rotation", "frustum")] + ["center"] * (method == "splat")
     for key in required:
@@ -131,7 +137,7 @@ def test_facts_of_any_kind_are_checked(case, tmp_path):
 
 def test_arrays_of_any_kind_are_checked(case, tmp_path):
     method, trainer, folder = case
-    saved = read_checkpoint(folder, method)
+    saved = read_checkpoint(folder, STATES[method])
     facts = {**saved.facts, "seconds": 2.5}
     for name, array in list(saved.arrays.items())[::4] if method == "r2n2" else saved.arrays.items():
         nan = array.copy()
@@ -162,7 +168,7 @@ def test_damaged_files_are_refused(case, tmp_path):
 def test_one_broken_gaussian_does_not_lose_a_training(small_capture, tmp_path):
     trainer = trained("splat", small_capture)
     write_checkpoint(tmp_path, trainer, 2.5)
-    saved = read_checkpoint(tmp_path, "splat")
+    saved = read_checkpoint(tmp_path, METHODS["splat"].state)
     arrays = {name: array.copy() for name, array in saved.arrays.items()}
     arrays["values"][3, 5] = np.nan
     written(tmp_path, arrays, {**saved.facts, "seconds": 2.5})

@@ -15,7 +15,8 @@ from engine.contract.result import Result, read_result
 from engine.contract.settings import TrainSettings
 from engine.data.views import load_views
 from engine.formats.capture import read_capture
-from engine.methods import FILES, new_trainer
+from engine.contract.methods import METHODS
+from engine.methods import new_trainer
 from engine.runs import result_folder as folders
 from engine.runs.context import run_context
 from engine.runs.reporter import Reporter
@@ -178,4 +179,4 @@ def test_splats_write_what_they_claim(small_capture, tmp_path, blend):
     capture = read_capture(small_capture)
     trainer = new_trainer(TrainSettings(), capture, load_views(capture, "train", scale=0.5), blend, 1)
     made = list(trainer.artifacts(tmp_path))
-    assert {path for _, path in made} == {file.name for file in tmp_path.iterdir()} <= set(FILES["splat"])
+    assert {path for _, path in made} == {file.name for file in tmp_path.iterdir()} <= set(METHODS["splat"].artifacts)

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from engine.contract.settings import SplatSettings
+from engine.contract.methods.splat import SplatSettings
 from engine.kernels.project import cpu as project
 from engine.splats.densification import DensityControl
 from engine.splats.gaussians import C0, Gaussians

@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from engine.contract.settings import SplatSettings, TrainSettings
+from engine.contract.methods.splat import SplatSettings
+from engine.contract.settings import TrainSettings
 from engine.data.views import load_views
 from engine.formats.capture import read_capture
 from engine.kernels.photometric import cpu, reference

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from engine.cameras import Camera
-from engine.contract.settings import SplatSettings, TrainSettings
+from engine.contract.methods.splat import SplatSettings
+from engine.contract.settings import TrainSettings
 from engine.data.views import frame_camera, load_views
 from engine.formats.capture import read_capture
 from engine.kernels.project import cpu as project

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from engine.cameras import Camera
-from engine.contract.settings import SplatSettings
+from engine.contract.methods.splat import SplatSettings
 from engine.splats.gaussians import Gaussians
 from engine.splats.relocation import Relocation
 from engine.splats.renderer import Renderer
