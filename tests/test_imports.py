@@ -2,45 +2,15 @@
 """Who may import whom, as the design says."""
 
 import ast
+import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-
-# Parts of the engine, and which other parts each may import.
-ALLOWED = {
-    "contract": set(),
-    "cameras": set(),
-    "color": set(),
-    "formats": {"contract", "cameras", "color"},
-    "kernels": {"cameras"},
-    "data": {"contract", "cameras", "formats", "kernels"},
-    "splats": {"contract", "cameras", "formats", "kernels", "data"},
-    "precision": {"kernels"},
-    "fields": {"contract", "cameras", "formats", "kernels", "data", "precision"},
-    "surfaces": {"contract", "cameras", "formats", "kernels", "data"},
-    "voxels": {"contract", "cameras", "formats", "kernels", "data", "precision"},
-    "metrics": {"kernels"},
-    "devices": {"contract"},
-    "images": {"contract"},
-    "methods": {"contract", "cameras", "color", "formats", "kernels", "data", "splats", "fields", "surfaces", "devices", "precision"},
-    "runs": {"", "contract", "data", "kernels", "methods", "metrics", "devices", "images"},
-    "jobs": {
-        *("", "contract", "cameras", "color", "formats", "data", "kernels", "methods", "metrics", "devices", "precision", "images"),
-        *("runs", "splats", "fields", "surfaces", "voxels"),
-    },
-    "bench": {"", "contract", "cameras", "formats", "kernels", "data", "splats", "methods", "devices"},
-    "cli": {"contract", "runs", "jobs", "bench"},
-    "__main__": {"cli"},
-    "": set(),
-}
-# What the add-on may import of the engine.
-SHARED = {"contract", "cameras", "color", "formats"}
-# Libraries beyond the standard one, where they are limited.
-# zstandard is not in Blender: formats import it where it is needed.
-LIBRARIES = {"contract": set(), "cameras": {"numpy"}, "color": {"numpy"}, "formats": {"numpy", "zstandard"}}
 
 FILES = sorted([*(ROOT / "engine").rglob("*.py"), *(ROOT / "addon").rglob("*.py"), ROOT / "__init__.py"])
 
@@ -64,34 +34,28 @@ def imports(file: Path):
                 yield node.module, 0
 
 
-def part(name: str) -> str:
-    """The part of the engine that a module belongs to, "" for the engine itself."""
-    pieces = name.split(".")
-    return pieces[1] if len(pieces) > 1 and pieces[1] in ALLOWED else ""
+def test_floors(tmp_path):
+    """The contracts of pyproject.toml, which name the packages as they are called once installed."""
+    package = tmp_path / "reconstruct"
+    for name in ("engine", "addon"):
+        shutil.copytree(ROOT / name, package / name, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    shutil.copy(ROOT / "__init__.py", package)
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache", ROOT / "pyproject.toml"]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_import_rules(file):
-    parts = file.relative_to(ROOT).with_suffix("").parts
-    world = parts[0] if len(parts) > 1 else "root"
-    mine = parts[1] if world == "engine" and parts[1] != "__init__" else ""
+def test_imports_are_relative_and_the_add_on_needs_only_what_blender_ships(file):
+    world = file.relative_to(ROOT).parts[0]
     for name, level in imports(file):
         top = name.split(".")[0]
         assert level or top not in ("engine", "addon", "scripts"), f"absolute import of {name}"
-        if world == "engine":
-            assert top not in ("bpy", "mathutils", "bmesh", "gpu", "addon"), f"the engine imports {name}"
-            if level:
-                theirs = part(name)
-                assert theirs == mine or theirs in ALLOWED[mine], f"{mine} imports {theirs or name}"
-            elif mine in LIBRARIES and top not in sys.stdlib_module_names:
-                assert top in LIBRARIES[mine], f"{mine} imports {name}"
-        elif world == "addon":
-            if level and top == "engine":
-                assert part(name) in SHARED, f"the add-on imports {name}"
-            elif not level:
-                assert top in {"bpy", "bpy_extras", "mathutils", "numpy", "gpu", "bl_ui"} or top in sys.stdlib_module_names, (
-                    f"the add-on imports {name}"
-                )
+        if world == "addon" and not level:
+            assert top in {"bpy", "bpy_extras", "mathutils", "numpy", "gpu", "bl_ui"} or top in sys.stdlib_module_names, (
+                f"the add-on imports {name}"
+            )
 
 
 # What makes tensors, on the processor where no device is named.
@@ -136,8 +100,7 @@ def test_posix_only_calls_have_their_other_half():
                 assert guarded, f"{file}: {node.value.id}.{node.attr} is not there on Windows"
 
 
-def test_nothing_edits_the_path_and_nothing_is_unpickled():
+def test_nothing_is_unpickled():
+    """What ruff's banned interfaces do not see."""
     for file in FILES:
-        text = file.read_text(encoding="utf-8")
-        for forbidden in ("sys.path.insert", "sys.path.append", "import pickle", "torch.load(", "allow_pickle=True", "shell=True"):
-            assert forbidden not in text, f"{file} uses {forbidden}"
+        assert "allow_pickle=True" not in file.read_text(encoding="utf-8"), file

@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from .. import devices
@@ -20,8 +17,7 @@ from ..cameras import Camera, average_pose, ray_matrix
 from ..contract.capture import Capture
 from ..contract.errors import UserError, lacks_memory
 from ..contract.methods.nerf import NerfFacts, NerfFieldFacts, NerfSettings, check_nerf
-from ..contract.parsing import parse_json
-from ..contract.result import FIELD, MESH, POINTS, Result, replacing
+from ..contract.result import Result
 from ..contract.schema import from_mapping, to_mapping
 from ..contract.settings import TrainSettings
 from ..data.bounds import Bounds, facing_points, find_bounds
@@ -36,10 +32,10 @@ from ..fields.ndc import Frustum
 from ..fields.occupancy import OccupancyGrid
 from ..fields.renderer import PaperRenderer, Rays, Renderer
 from ..fields.skipping import SkippingRenderer
-from ..formats.meshes import Mesh, write_mesh
-from ..formats.points import write_points
+from ..formats.meshes import Mesh
 from ..precision import UNUSABLE, lacking, unusable, with_ipex
 from ..surfaces.density import density_mesh
+from .field_trainer import FieldTrainer, background_colors, read_field
 
 # In NDC the nearest thing lies at so many near planes, as published.
 _BEFORE = 4 / 3
@@ -128,36 +124,23 @@ class NerfModel:
 
 def load_nerf_model(folder: Path, result: Result, workers: int) -> NerfModel:
     """The networks of a result, on the device that it was trained on where that is here."""
-    path = result.artifact("field")
-    if path is None:
-        raise UserError(f"{folder} holds no field yet.", "Let its training finish, or resume it.", "not_trained")
     torch.set_num_threads(workers)
     device = result.device if result.device in devices.devices() else "cpu"
-    try:
-        with safe_open(folder / path, "pt") as file:
-            facts = from_mapping(NerfFieldFacts, parse_json(file.metadata()["field"], "its state"))
-            settings = facts.settings
-            space = Space(np.array(facts.center), facts.radius, np.array(facts.rotation))
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
-            others = _others(settings, facts.linear, device, np.random.default_rng(0))
-            thickness = arrays.pop("thickness", None)
-            if not all(array.isfinite().all() for array in arrays.values()):
-                raise ValueError("it holds a number that is not finite")
-            if thickness is None:
-                frustum = None if facts.frustum is None else Frustum(*facts.frustum)
-                renderer = PaperRenderer(settings, frustum, facts.disparity, **others)
-            else:
-                renderer = SkippingRenderer(settings, len(thickness), **others)
-                grid = {"thickness": thickness.cpu().numpy()}
-                saved_array(grid, "thickness", renderer.grid.thickness.shape, allow="infinity")
-                renderer.grid.load_state(grid)
-            renderer.load_state_dict(arrays)
-            return NerfModel(renderer, space, Bounds(**asdict(facts.bounds)))
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, UserError) as error:
-        if lacks_memory(error):
-            raise
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-        raise UserError(f"{folder / path} is damaged: {reason}.", "Train again, or choose another result.", "damaged") from None
+    with read_field(folder, result, NerfFieldFacts) as (arrays, facts):
+        settings, space = facts.settings, Space(np.array(facts.center), facts.radius, np.array(facts.rotation))
+        others = _others(settings, facts.linear, device, np.random.default_rng(0))
+        thickness = arrays.pop("thickness", None)
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError("it holds a number that is not finite")
+        if thickness is None:
+            frustum = None if facts.frustum is None else Frustum(*facts.frustum)
+            renderer = PaperRenderer(settings, frustum, facts.disparity, **others)
+        else:
+            renderer = SkippingRenderer(settings, len(thickness), **others)
+            saved_array({"thickness": thickness}, "thickness", renderer.grid.thickness.shape, allow="infinity")
+            renderer.grid.load_state({"thickness": thickness})
+        renderer.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    return NerfModel(renderer, space, Bounds(**asdict(facts.bounds)))
 
 
 def nerf_cost(settings: TrainSettings) -> Cost:
@@ -167,12 +150,8 @@ def nerf_cost(settings: TrainSettings) -> Cost:
     return PaperRenderer(settings.nerf, None, False, **_others(settings.nerf, False, device, np.random.default_rng(0))).cost()
 
 
-class NerfTrainer(NerfModel):
+class NerfTrainer(FieldTrainer, NerfModel):
     """Trains the networks on posed views."""
-
-    antialias = False
-    count = None
-    near = 0.0
 
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         check_nerf(settings.nerf)
@@ -272,10 +251,7 @@ class NerfTrainer(NerfModel):
         share = self.settings.crop_share if self.steps_done < self.settings.crop_steps else 1.0
         self.renderer.prepare(self.steps_done, self.rng)
         rays, pixels = self._pick(self.rng, self.settings.rays, one_view=self.settings.one_view, share=share)
-        if self.background == "random":
-            behind = torch.from_numpy(self.rng.random(3, np.float32)).to(pixels.device)
-        else:
-            behind = torch.full((3,), float(self.background == "white"), device=pixels.device)
+        behind = background_colors(self.background, (3,), self.rng, pixels.device)
         target = light.wanted(pixels, behind, self.blend)
         self.optimizer.param_groups[0]["lr"] = self.settings.learning_rate * self.settings.rate_fall**progress
         self.optimizer.zero_grad()
@@ -291,8 +267,8 @@ class NerfTrainer(NerfModel):
         self._cloud = None
         return float(total)
 
-    def artifacts(self, folder: Path) -> Iterator[tuple[str, str]]:
-        """Writes field.safetensors, and points.ply and mesh.glb where they are wanted and there is something."""
+    def field_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """See :class:`.field_trainer.FieldTrainer`."""
         facts = {
             "settings": to_mapping(self.settings),
             **self.space.facts(),
@@ -301,24 +277,13 @@ class NerfTrainer(NerfModel):
             "disparity": getattr(self.renderer, "disparity", False),
             "linear": self.renderer.linear,
         }
-        weights = {name: value.cpu().contiguous() for name, value in self.renderer.state_dict().items()}
-        weights |= {name: torch.from_numpy(array) for name, array in self._grid_state().items()}
-        with replacing(folder / FIELD) as temporary:
-            temporary.write_bytes(save(weights, {"field": json.dumps(facts)}))
-        yield "field", FIELD
-        positions, colors, normals = self._points()
-        if len(positions):
-            write_points(folder / POINTS, positions, colors, normals)
-            yield "points", POINTS
-        mesh = self._mesh()
-        if mesh is not None:
-            write_mesh(folder / MESH, mesh)
-            yield "mesh", MESH
+        weights = {name: np.ascontiguousarray(value.cpu().numpy()) for name, value in self.renderer.state_dict().items()}
+        return weights | self._grid_state(), facts
 
-    def _mesh(self) -> Mesh | None:
+    def mesh(self) -> Mesh | None:
         """The surface of what is about the points; none of what is learnt in NDC, whose cells grow without end."""
         cells = int(min(self.settings.mesh_cells, (self._most_seconds * self.cost.rate / self.cost.sample) ** (1 / 3)))
-        if not cells or self.renderer.frustum is not None or len(self._points()[0]) < _LEAST_POINTS:
+        if not cells or self.renderer.frustum is not None or len(self.points()[0]) < _LEAST_POINTS:
             return None
         low, high = np.array(self.bounds())
         if not (high > low).any():
@@ -343,7 +308,7 @@ class NerfTrainer(NerfModel):
 
     def bounds(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
         """The box of all but the outermost hundredth of the points on what is seen."""
-        positions = self._points()[0]
+        positions = self.points()[0]
         if not len(positions):
             center, reach = np.array(self.known.center), self.known.radius
             return tuple((center - reach).tolist()), tuple((center + reach).tolist())
@@ -409,7 +374,7 @@ class NerfTrainer(NerfModel):
         view, origins, directions, pixels = self.bank.pick(rng, count, **where)
         return Rays(origins, directions, *self._depths[view].unbind(-1)), pixels
 
-    def _points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Places [N, 3] in the world, codes [N, 3] uint8 and normals [N, 3] of what random pixels of the training views see."""
         if self._cloud is None:
             count = int(min(self.settings.points, self._most_seconds / self.pixel_seconds))

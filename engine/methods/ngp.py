@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,9 @@ from torch.nn.functional import normalize
 from .. import devices
 from ..cameras import Camera, unproject
 from ..contract.capture import Capture
-from ..contract.errors import UserError, lacks_memory
+from ..contract.errors import UserError
 from ..contract.methods.ngp import NgpFacts, NgpFieldFacts, NgpSettings, check_ngp
-from ..contract.parsing import parse_json
-from ..contract.result import FIELD, MESH, POINTS, Result, replacing
+from ..contract.result import Result
 from ..contract.schema import from_mapping
 from ..contract.settings import TrainSettings
 from ..data.bounds import facing_points
@@ -34,8 +31,7 @@ from ..data.views import View
 from ..fields import light
 from ..fields.ngp import NgpField
 from ..fields.occupancy import OccupancyGrid
-from ..formats.meshes import Mesh, write_mesh
-from ..formats.points import write_points
+from ..formats.meshes import Mesh
 from ..kernels import amx
 from ..kernels.hashgrid import Layout
 from ..kernels.marching import Samples, Walk, march
@@ -43,6 +39,7 @@ from ..kernels.photometric.reference import srgb_decode
 from ..kernels.radiance import Learner
 from ..kernels.volume.reference import MIN_TRANSMITTANCE
 from ..surfaces.density import density_mesh
+from .field_trainer import FieldTrainer, background_colors, read_field
 
 # Rays of a picture that are marched together: the distances of their samples fit in the caches.
 _RAYS = 16_384
@@ -57,7 +54,7 @@ _NEAR = 0.05
 # Stretches grow with the distance where cells do.
 _CONE = 1 / 256
 # Occupancy grids where nothing says how far a scene reaches past its box, and the most.
-_CASCADES, _MOST_CASCADES = 4, 8
+_CASCADES, _MAX_CASCADES = 4, 8
 # Steps between looks at the occupancy grid, and the share of the time that they take, a training sample being so many looks.
 _LOOK_EVERY, _LOOK_SHARE, _LOOK_COST = 16, 0.1, 3
 # As published: every cell in so many steps, at first after each step.
@@ -142,43 +139,30 @@ def _layout(settings: NgpSettings, cascades: int) -> Layout:
 
 
 def load_ngp_model(folder: Path, result: Result, workers: int) -> NgpModel:
-    """The field of a result."""
-    from safetensors import SafetensorError, safe_open
-
-    path = result.artifact("field")
-    if path is None:
-        raise UserError(f"{folder} holds no field yet.", "Let its training finish, or resume it.", "not_trained")
+    """The field of a result, on the device that it was trained on where that is here."""
     torch.set_num_threads(workers)
-    try:
-        with safe_open(folder / path, "numpy") as tensors:
-            arrays = {name: tensors.get_tensor(name) for name in ("table", "weights", "thickness")}
-            facts = from_mapping(NgpFieldFacts, parse_json(tensors.metadata()["field"], "its state"))
+    with read_field(folder, result, NgpFieldFacts) as (arrays, facts):
         settings, cascades = facts.settings, facts.cascades
-        space = Space(np.array(facts.center), facts.radius)
-        if cascades > _MOST_CASCADES:
+        if cascades > _MAX_CASCADES:
             raise ValueError("its box is none")
         # Before anything of the size that its settings say is made.
         sizes = _layout(settings, cascades).rows, cascades * settings.cells**3
         if (len(arrays["table"]), arrays["thickness"].size) != sizes:
             raise ValueError("it does not have the size that its settings say")
         device = result.device if result.device in devices.devices() else "cpu"
+        space = Space(np.array(facts.center), facts.radius)
         model = NgpModel(settings, cascades, space, result.blend, np.random.default_rng(0), device)
         for name, part in (("table", model.field.mean_table), ("weights", model.field.mean_weights)):
             part.copy_(torch.from_numpy(saved_array(arrays, name, part.shape)))
         saved_array(arrays, "thickness", model.grid.thickness.shape, allow="infinity")
         model.grid.load_state(arrays)
-    except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, UserError) as error:
-        if lacks_memory(error):
-            raise
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-        raise UserError(f"{folder / path} is damaged: {reason}.", "Train again, or choose another result.", "damaged") from None
     return model
 
 
-class NgpTrainer(NgpModel):
+class NgpTrainer(FieldTrainer, NgpModel):
     """Trains a field on posed views."""
 
-    count, trained_pixels, note, near = None, 0.0, "", 0.0
+    trained_pixels, note = 0.0, ""
 
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         torch.set_num_threads(workers)
@@ -196,7 +180,7 @@ class NgpTrainer(NgpModel):
             center, reach = scene_box(cameras, positions)
             # The finest cells are for what is near; a room goes on past its seeds, and a place outdoors as far as they are.
             radius = reach if positions is None else min(reach, near_distance(cameras, positions))
-            cascades = min(_CASCADES + math.ceil(math.log2(reach / radius)), _MOST_CASCADES)
+            cascades = min(_CASCADES + math.ceil(math.log2(reach / radius)), _MAX_CASCADES)
         cascades = settings.ngp.cascades or cascades
         super().__init__(settings.ngp, cascades, Space(center, radius), blend, self.rng, devices.choose("ngp", settings.device).device)
         self._learner = Learner(self.settings.faint, self._narrow(), self.settings.distortion)
@@ -223,7 +207,7 @@ class NgpTrainer(NgpModel):
         _, origins, directions, pixels = self.bank.pick(self.rng, self._rays)
         directions = normalize(directions, dim=1)
         jitter = torch.from_numpy(self.rng.random(len(origins), np.float32)).to(self.device)
-        behind = self._behind(len(directions))
+        behind = background_colors(self.background, (len(directions), 3), self.rng, self.device)
         target = light.wanted(pixels, behind, self.blend)
         linear = self.blend == "linear"
         loss, self.seen, self.used = self.field.step(
@@ -264,34 +248,17 @@ class NgpTrainer(NgpModel):
         late = max(0.0, (progress - self.settings.full_until) / max(1 - self.settings.full_until, 1e-6))
         return self.settings.rates_fall**late
 
-    def _behind(self, rays: int) -> Tensor:
-        """Background codes [R, 3]."""
-        if self.background == "random":
-            return torch.from_numpy(self.rng.random((rays, 3), np.float32)).to(self.device)
-        return torch.full((rays, 3), 1.0 if self.background == "white" else 0.0, device=self.device)
-
-    def artifacts(self, folder: Path) -> Iterator[tuple[str, str]]:
-        """Writes field.safetensors, points.ply, and mesh.glb where one is wanted and there is a surface."""
-        from safetensors.numpy import save
-
+    def field_state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """See :class:`.field_trainer.FieldTrainer`."""
         facts = {
             "settings": vars(self.settings),
             "cascades": len(self.grid.thickness),
             "center": self.space.center.tolist(),
             "radius": self.space.radius,
         }
-        arrays = {"table": self.field.mean_table.cpu().numpy(), "weights": self.field.mean_weights.cpu().numpy(), **self.grid.state()}
-        with replacing(folder / FIELD) as temporary:
-            temporary.write_bytes(save(arrays, {"field": json.dumps(facts)}))
-        yield "field", FIELD
-        write_points(folder / POINTS, *self._points())
-        yield "points", POINTS
-        mesh = self._mesh()
-        if mesh is not None:
-            write_mesh(folder / MESH, mesh)
-            yield "mesh", MESH
+        return {"table": self.field.mean_table.cpu().numpy(), "weights": self.field.mean_weights.cpu().numpy(), **self.grid.state()}, facts
 
-    def _mesh(self) -> Mesh | None:
+    def mesh(self) -> Mesh | None:
         """The surface of what the field holds in the scene's box."""
         cells = self._filled(0)
         if not self.settings.mesh_cells or not len(cells):
@@ -306,7 +273,7 @@ class NgpTrainer(NgpModel):
 
         return density_mesh(density, look, box, self.settings.mesh_cells, self.space, self.blend, self.device)
 
-    def _points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Places [N, 3], colours [N, 3] uint8 and normals [N, 3] of the surfaces that some of the views show."""
         places, colors, normals = [], [], []
         for view in self.views[:: max(1, -(-len(self.views) // _POINT_VIEWS))]:

@@ -19,13 +19,13 @@ import numpy as np
 
 from ..contract.errors import UserError
 from ..contract.events import parse
+from ..contract.methods import METHODS
 from ..contract.result import (
     BINVOX,
     BLOCKS,
     CANCEL,
     CHECKPOINT,
     EVENTS,
-    FIELD,
     LOG,
     MESH,
     METRICS,
@@ -34,8 +34,6 @@ from ..contract.result import (
     PROXY,
     RESULT,
     SMOOTH,
-    SPLATS,
-    SPLATS_LINEAR,
     VOXELS,
     WEIGHTS,
     Result,
@@ -47,7 +45,10 @@ from ..images.png import is_ours, write_png
 from .cancel import is_request
 from .lock import LOCK
 
-_NAMES = (CHECKPOINT, SPLATS, SPLATS_LINEAR, FIELD, POINTS, MESH, PROXY, METRICS, WEIGHTS, VOXELS, BINVOX, BLOCKS, SMOOTH)
+_NAMES = {
+    *(CHECKPOINT, METRICS, MESH, PROXY, WEIGHTS, VOXELS, BINVOX, BLOCKS, SMOOTH, POINTS),
+    *(name for method in METHODS.values() for name in method.artifacts),
+}
 # Temporary files of contract/result.replacing, which a killed process leaves behind.
 _PART = re.compile(r"\.(.+)\.\d+\.part")
 _PREVIEW = re.compile(r"\d{7,}\.png")

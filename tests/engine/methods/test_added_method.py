@@ -64,7 +64,7 @@ def test_help_and_doctor_list_it(program):
 
 
 def test_job_files_know_it(program, tmp_path):
-    code = "import sys, tomllib; from engine.contract.job import read_job; print(read_job(sys.argv[1]).train.settings.toy.rate)"
+    code = "import sys, pathlib; from engine.contract.job import read_job as r; print(r(pathlib.Path(sys.argv[1])).train.settings.toy.rate)"
     (tmp_path / "job.toml").write_text('schema = "1.0"\n[train]\ncapture = "c"\nmethod = "toy"\n[train.toy]\nrate = 0.25\n')
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "job.toml")], cwd=program, capture_output=True, text=True, timeout=60

@@ -91,7 +91,7 @@ def test_the_same_seed_gives_the_same_numbers_and_a_resumed_run_goes_on_exactly(
     whole = train(trainer_for(capture, given), 0, 40, 40).state()
     half = train(trainer_for(capture, given), 0, 17, 40)
     # What is looked at or written between changes nothing.
-    half._points()
+    half.points()
     other = trainer_for(capture, given)
     other.load_state(*half.state())
     again = train(other, 17, 40, 40).state()
@@ -195,7 +195,7 @@ def test_depth_points_and_normals_are_those_of_the_world(tmp_path, ndc, far):
     light, alpha, depth = trainer.layers(views[1].camera)
     assert alpha == pytest.approx(1, abs=1e-3) and depth == pytest.approx(6, rel=0.03)
     assert light[0] == pytest.approx(1, abs=1e-3) and np.abs(light[1:]).max() < 1e-3
-    positions, colors, normals = trainer._points()
+    positions, colors, normals = trainer.points()
     assert positions[:, 1] == pytest.approx(-6, rel=0.03) and np.abs(positions[:, 0] - far).max() < 6
     assert normals == pytest.approx(np.broadcast_to([0.0, 1.0, 0.0], normals.shape), abs=1e-3) and (colors == [255, 0, 0]).all()
 

@@ -11,11 +11,11 @@ from PIL import Image
 
 from engine import cli
 from engine.contract.errors import UserError
+from engine.contract.methods import METHODS
 from engine.contract.result import Result, read_result
 from engine.contract.settings import TrainSettings
 from engine.data.views import load_views
 from engine.formats.capture import read_capture
-from engine.contract.methods import METHODS
 from engine.methods import new_trainer
 from engine.runs import result_folder as folders
 from engine.runs.context import run_context
