@@ -18,6 +18,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ...engine.cameras import Camera
+from ...engine.color import linear_to_srgb
 from ...engine.contract.errors import UserError
 from ...engine.contract.result import replacing
 from ...engine.contract.settings import CaptureSettings
@@ -126,8 +127,7 @@ class Studio:
         alpha = read_pixels(picture)[..., 3:]
         # Multiplied by alpha, as all that is rendered over nothing.
         light = np.clip(light / np.maximum(alpha, 1e-6), 0, 1) * (alpha > 0)
-        codes = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055)
-        write_pixels(file, np.concatenate([codes, alpha], axis=2))
+        write_pixels(file, np.concatenate([linear_to_srgb(light).astype(np.float32), alpha], axis=2))
 
     def close(self) -> None:
         for lens in self._lenses.values():

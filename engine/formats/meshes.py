@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..cameras import WORLD_AXES
+from ..color import linear_to_srgb, srgb_to_linear
 from ..contract.errors import UserError
 from .gltf import HINT, INDICES, TRIANGLES, Damaged, Glb, Writer, is_glb, opened
 from .ply import read_triangles
@@ -140,14 +141,11 @@ def _primitive(glb: Glb, primitive: dict[str, Any], matrix: np.ndarray) -> Mesh:
 
 
 def _linear(codes: np.ndarray) -> np.ndarray:
-    """sRGB codes [N, 3] as glTF has colours: opaque linear light [N, 4], in 16 bits, which keep every code."""
-    shares = codes / 255.0
-    light = np.where(shares <= 0.04045, shares / 12.92, ((shares + 0.055) / 1.055) ** 2.4)
-    return np.rint(np.concatenate([light, np.ones((len(light), 1))], axis=1) * 65535).astype(np.uint16)
+    """sRGB [N, 3] uint8 as glTF has colors: opaque and linear [N, 4], in 16 bits, which keep every value."""
+    linear = srgb_to_linear(codes / 255.0)
+    return np.rint(np.concatenate([linear, np.ones((len(linear), 1))], axis=1) * 65535).astype(np.uint16)
 
 
 def _codes(light: np.ndarray) -> np.ndarray:
-    """Linear light [N, 3] as sRGB codes, uint8."""
-    light = np.clip(np.nan_to_num(light), 0, 1)
-    shares = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.rint(shares * 255).astype(np.uint8)
+    """Linear colors [N, 3] as sRGB, uint8."""
+    return np.rint(linear_to_srgb(np.clip(np.nan_to_num(light), 0, 1)) * 255).astype(np.uint8)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..cameras import WORLD_AXES
+from ..color import srgb_to_linear
 from ..contract.errors import UserError
 from .shapes import Shape
 
@@ -45,8 +46,7 @@ def read_shape(file: Path) -> tuple[Shape, list[str]]:
     extent = np.ptp(corners.reshape(-1, 3), axis=0).max() if len(corners) else 0.0
     if not extent > 0:
         raise UserError(f"{file} holds no triangles.", "Export a mesh with faces.")
-    linear = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
-    return Shape(corners, linear.astype(np.float32), np.zeros(len(corners), np.int32), _PLAIN), notes
+    return Shape(corners, srgb_to_linear(colors).astype(np.float32), np.zeros(len(corners), np.int32), _PLAIN), notes
 
 
 def _colors(mesh) -> np.ndarray:

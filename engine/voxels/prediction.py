@@ -13,6 +13,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from ..cameras import WORLD_AXES
+from ..color import srgb_to_linear
 from ..contract.result import BINVOX, BLOCKS, POINTS, SMOOTH, VOXELS, replacing
 from ..contract.voxels import VoxelShape
 from ..formats.binvox import VoxelGrid, write_binvox
@@ -111,9 +112,8 @@ def _write_glb(file: Path, vertices: np.ndarray, triangles: np.ndarray, codes: n
     """A coloured mesh of a world with Z up as GLB, whose y is up."""
     import trimesh
 
-    # glTF's vertex colours are light, not codes.
-    share = codes / 255.0
-    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    # glTF's vertex colors are linear.
+    linear = srgb_to_linear(codes / 255.0)
     colors: Any = np.concatenate([np.rint(linear * 255), np.full((len(codes), 1), 255)], axis=1).astype(np.uint8)
     mesh = trimesh.Trimesh(vertices @ WORLD_AXES["y-up"], triangles, vertex_colors=colors, process=False)
     with replacing(file) as temporary:

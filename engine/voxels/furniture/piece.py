@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from ...color import srgb_to_linear
 from ...kernels.drawing import PATTERNS
 from ..shapes import Shape
 
@@ -81,8 +82,7 @@ class Piece:
         """What has been built, standing on the floor."""
         triangles, rows = np.concatenate(self._bodies), np.concatenate(self._rows)
         triangles = triangles - (0.0, 0.0, triangles[..., 2].min())
-        codes = np.clip(np.stack(self._colors), 0, 1)
-        linear = np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4)[rows]
+        linear = srgb_to_linear(np.clip(np.stack(self._colors), 0, 1))[rows]
         colors = np.repeat(linear[:, None], 3, axis=1).astype(np.float32)
         return Shape(triangles, colors, rows, np.array(self._finishes, np.float32))
 
