@@ -60,9 +60,8 @@ def draw() -> str:
             lines.append(f'<path d="{path}" fill="none" stroke="{color}" stroke-opacity="0.35" stroke-width="{width:.1f}"/>')
     for room, (x, y) in places.items():
         fill = "#fdf0e1" if room == "addon" else "#e8f0fa"
-        lines.append(
-            f'<rect x="{x - _BOX / 2:.0f}" y="{y - _HEIGHT / 2:.0f}" width="{_BOX}" height="{_HEIGHT}" rx="5" fill="{fill}" stroke="#33475b"/>'
-        )
+        corner = f'x="{x - _BOX / 2:.0f}" y="{y - _HEIGHT / 2:.0f}"'
+        lines.append(f'<rect {corner} width="{_BOX}" height="{_HEIGHT}" rx="5" fill="{fill}" stroke="#33475b"/>')
         lines.append(f'<text x="{x:.0f}" y="{y + 5:.0f}" text-anchor="middle" fill="#1d2a38">{room}</text>')
     return "\n".join([*lines, "</svg>", ""])
 
