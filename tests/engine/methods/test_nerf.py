@@ -212,9 +212,9 @@ def test_the_mesh_is_the_wall_in_its_colour_and_none_is_made_in_ndc_or_where_non
     assert facing_us.sum() > 100 and np.median(corners[facing_us, 1]) == pytest.approx(-6, rel=0.03)
     assert np.abs(corners[:, 0] - 3e4).max() < 8 and (mesh.vertices.colors[facing_us] == [255, 0, 0]).all()
     trainer.settings = replace(inner, mesh_cells=0)
-    assert trainer._mesh() is None
+    assert trainer.mesh() is None
     given = settings(inner=replace(inner, ndc="on"))
-    assert nerf.NerfTrainer(given, plain_capture(tmp_path), views, "srgb", 2)._mesh() is None
+    assert nerf.NerfTrainer(given, plain_capture(tmp_path), views, "srgb", 2).mesh() is None
 
 
 @pytest.mark.parametrize("sampler", ["paper", "occupancy"])
@@ -274,7 +274,7 @@ def test_what_is_said_of_the_cost_is_the_most_where_rays_will_pass_over_empty_sp
 def test_points_in_one_place_make_no_mesh(capture, count):
     trainer = trainer_for(capture, settings(inner=replace(SMALL, mesh_cells=16)))
     trainer._cloud = (np.ones((count, 3)), np.zeros((count, 3), np.uint8), np.zeros((count, 3), np.float32))
-    assert trainer._mesh() is None
+    assert trainer.mesh() is None
 
 
 def test_a_place_seen_from_one_side_is_where_its_stated_depths_are(tmp_path):

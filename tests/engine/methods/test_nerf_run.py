@@ -70,7 +70,7 @@ def test_a_scene_seen_from_the_front_is_trained_scored_and_rendered(llff, tmp_pa
     assert cli.main(["render", str(out), "--out", str(tmp_path / "views")]) == 0
     assert sorted(path.name for path in (tmp_path / "views").iterdir()) == ["0.png", "8.png"]
     # Points that are not made this time are not those of before.
-    monkeypatch.setattr(NerfTrainer, "_points", lambda self: (np.zeros((0, 3)),) * 3)
+    monkeypatch.setattr(NerfTrainer, "points", lambda self: (np.zeros((0, 3)),) * 3)
     assert cli.main(["train", "--resume", str(out), "--steps", "160"]) == 0
     assert read_result(out).step == 160 and {item.kind for item in read_result(out).artifacts} == {"field", "metrics"}
 
@@ -121,11 +121,11 @@ def test_a_time_budget_is_kept_and_what_was_not_scored_is_said(small_capture, tm
     assert previews and all(max(Image.open(path).size) < 10 for path in previews)
 
 
-@pytest.mark.parametrize("when", ["step", "_points"])
+@pytest.mark.parametrize("when", ["step", "points"])
 def test_a_wish_to_end_that_comes_while_results_are_made_leaves_the_rest_out(small_capture, tmp_path, monkeypatch, when):
     out = tmp_path / "result"
     cloud = PointCloud(np.eye(3), np.zeros((3, 3), np.uint8), np.eye(3, dtype=np.float32))
-    monkeypatch.setattr(NerfTrainer, "_points", lambda self: (cloud.positions, cloud.colors, cloud.normals))
+    monkeypatch.setattr(NerfTrainer, "points", lambda self: (cloud.positions, cloud.colors, cloud.normals))
     monkeypatch.setattr(NerfTrainer, "_mesh", lambda self: Mesh(cloud, np.array([[0, 1, 2]])))
     usual = getattr(NerfTrainer, when)
 

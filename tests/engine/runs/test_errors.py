@@ -22,6 +22,6 @@ def test_a_field_that_does_not_fit_in_memory_is_not_called_damaged(tmp_path, mon
     def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr("safetensors.safe_open" if method == "ngp" else "engine.methods.nerf.safe_open", full)
+    monkeypatch.setattr("engine.methods.field_trainer.safe_open", full)
     with pytest.raises(torch.OutOfMemoryError):
         load_model(tmp_path, Result("done", method, "").with_artifact("field", "field.safetensors"), 1)
