@@ -126,7 +126,7 @@ def test_a_wish_to_end_that_comes_while_results_are_made_leaves_the_rest_out(sma
     out = tmp_path / "result"
     cloud = PointCloud(np.eye(3), np.zeros((3, 3), np.uint8), np.eye(3, dtype=np.float32))
     monkeypatch.setattr(NerfTrainer, "points", lambda self: (cloud.positions, cloud.colors, cloud.normals))
-    monkeypatch.setattr(NerfTrainer, "_mesh", lambda self: Mesh(cloud, np.array([[0, 1, 2]])))
+    monkeypatch.setattr(NerfTrainer, "mesh", lambda self: Mesh(cloud, np.array([[0, 1, 2]])))
     usual = getattr(NerfTrainer, when)
 
     def wishing(*given):
