@@ -11,7 +11,8 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from ...engine.formats.splats.rotation import band_rotation
+from ...engine.harmonics import band_rotation
+from ...engine.rotations import matrices, quaternions
 from .parts import CENTER, PART, POINTS, RADIUS, set_values, values_of
 from .tagging import kind_of, tagged, update_tag
 
@@ -162,38 +163,14 @@ def _change(mesh: bpy.types.Mesh, name: str, chosen: np.ndarray, change) -> None
 
 def _deformed(scales: np.ndarray, quats: np.ndarray, linear: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sizes [N, 3] and unit quaternions wxyz [N, 4] of gaussians after a linear map: the principal axes of the mapped ellipsoids."""
-    w, x, y, z = (quats / np.maximum(np.linalg.norm(quats, axis=1, keepdims=True), 1e-30)).T
-    turns = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    ).transpose(2, 0, 1)
+    turns = matrices(quats)
     left, sizes, right = np.linalg.svd(linear)
     if sizes[0] - sizes[2] < _TOLERANCE * sizes[0] and np.linalg.det(linear) > 0:
         # Turned and scaled alike in all directions; the axes keep their order.
-        return scales * np.cbrt(sizes.prod()), _quaternions(left @ right @ turns)
+        return scales * np.cbrt(sizes.prod()), quaternions(left @ right @ turns)
     turned, sizes, _ = np.linalg.svd(linear @ turns * scales[:, None])
     turned[:, :, 2] *= np.sign(np.linalg.det(turned))[:, None]
-    return sizes, _quaternions(turned)
-
-
-def _quaternions(turns: np.ndarray) -> np.ndarray:
-    """Unit quaternions wxyz [N, 4] of rotations [N, 3, 3]: of the four ways to find one, that which divides by the largest number."""
-    m = turns.transpose(1, 2, 0)
-    trace = m[0, 0] + m[1, 1] + m[2, 2]
-    ways = np.array(
-        [
-            [1 + trace, m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]],
-            [m[2, 1] - m[1, 2], 1 + 2 * m[0, 0] - trace, m[0, 1] + m[1, 0], m[0, 2] + m[2, 0]],
-            [m[0, 2] - m[2, 0], m[0, 1] + m[1, 0], 1 + 2 * m[1, 1] - trace, m[1, 2] + m[2, 1]],
-            [m[1, 0] - m[0, 1], m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], 1 + 2 * m[2, 2] - trace],
-        ]
-    )
-    best = np.argmax(np.stack([ways[number, number] for number in range(4)]), axis=0)
-    found = ways[best, :, np.arange(len(turns))]
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    return sizes, quaternions(turned)
 
 
 @bpy.app.handlers.persistent

@@ -26,8 +26,8 @@ from ...engine.formats.ply import read_header
 from ...engine.formats.points import PointCloud, read_points
 from ...engine.formats.proxies import Proxy, read_proxy
 from ...engine.formats.splats import Splats, holds_splats, read_splats
-from ...engine.formats.splats.rotation import moved
 from ...engine.formats.splats.spz import NO_ZSTANDARD
+from ...engine.formats.splats.transform import moved
 from ...engine.formats.voxels import read_voxels
 from ..compat import has_native_splats
 from ..jobs import engine

@@ -16,7 +16,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from ...engine.formats.splats.harmonics import FUNCTIONS
+from ...engine.harmonics import FUNCTIONS
 from .materials import known_material, new_material
 from .nodes import Builder
 from .parts import CENTER, COLOR, PART, RADIUS, SOLID

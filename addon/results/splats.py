@@ -14,9 +14,8 @@ from ...engine.contract.errors import UserError
 from ...engine.formats.capture import read_capture
 from ...engine.formats.splats import Splats
 from ...engine.formats.splats.blending import to_blend
-from ...engine.formats.splats.gaussians import SH_C0
-from ...engine.formats.splats.harmonics import harmonics
 from ...engine.formats.transforms import Frame
+from ...engine.harmonics import SH_C0, harmonics
 from ..compat import has_native_splats
 from .parts import POINTS, RADIUS, Part
 

@@ -9,14 +9,13 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ..formats.splats import Splats
+from ..harmonics import SH_C0
 from ..kernels import simd
 from ..kernels.adam import deferred
 from ..kernels.adam.cpu import corrected
 from ..kernels.math import aligned
 from ..kernels.project import cpu as project
 
-# Of the harmonics' constant: colour = 0.5 + C0 * sh0.
-C0 = 0.28209479177387814
 _INITIAL_OPACITY = 0.1
 
 
@@ -110,7 +109,7 @@ class Gaussians:
             "log_scales": np.repeat(log_scales[:, None], 3, axis=1),
             "quats": np.tile(np.array([1, 0, 0, 0], np.float32), (count, 1)),
             "opacity_logits": np.full(count, math.log(_INITIAL_OPACITY / (1 - _INITIAL_OPACITY)), np.float32),
-            "sh0": ((colors - 0.5) / C0).astype(np.float32),
+            "sh0": ((colors - 0.5) / SH_C0).astype(np.float32),
             "shn": np.zeros((count, (degree + 1) ** 2 - 1, 3), np.float32),
         }
         return cls(values, np.asarray(center, np.float64))

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..rotations import matrices
+
 
 def facing_axes(views: np.ndarray, log_scales: np.ndarray, quats: np.ndarray) -> np.ndarray:
     """The shortest axis of each gaussian, against the view.
@@ -50,14 +52,7 @@ def depth_slopes(
     Returns:
         The change over a pixel to the right and one down, [M] each, and the most that is sensible, twice the deviation along z.
     """
-    w, x, y, z = (quats / np.linalg.norm(quats, axis=1, keepdims=True)).astype(np.float64).T
-    axes = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    ).transpose(2, 0, 1)
+    axes = matrices(quats.astype(np.float64))
     axes = turn.astype(np.float64) @ axes
     # A size of 0 has no logarithm, and none in relation to itself.
     largest = np.maximum(log_scales.max(axis=1, keepdims=True).astype(np.float64), np.finfo(np.float32).min)

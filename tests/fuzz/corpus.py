@@ -270,7 +270,7 @@ def _llff(folder: Path) -> list[str]:
 
 def _solved(folder: Path) -> list[tuple[int, np.ndarray, np.ndarray, str]]:
     """Pictures in images/, and of each its number, quaternion, translation and name as COLMAP has them."""
-    from engine.formats.splats.rotation import quaternion
+    from engine.rotations import quaternions
 
     (folder / "images").mkdir(parents=True)
     (folder / "sparse" / "0").mkdir(parents=True)
@@ -278,7 +278,7 @@ def _solved(folder: Path) -> list[tuple[int, np.ndarray, np.ndarray, str]]:
     for index, pose in enumerate(_poses(5), 1):
         Image.fromarray(_picture(index)).save(folder / f"images/{index}.jpg")
         rotation = (pose[:3, :3] * [1, -1, -1]).T
-        images.append((index, quaternion(rotation), -rotation @ pose[:3, 3], f"{index}.jpg"))
+        images.append((index, quaternions(rotation[None])[0], -rotation @ pose[:3, 3], f"{index}.jpg"))
     return images
 
 

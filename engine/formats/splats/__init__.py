@@ -17,8 +17,8 @@ from .dot_splat import read_dot_splat, write_dot_splat
 from .gaussians import Note, Splats
 from .glb import read_glb, write_glb
 from .ply import holds_splats, read_ply, stated_axes, write_ply
-from .rotation import moved
 from .spz import read_spz, write_spz
+from .transform import moved
 
 __all__ = ["AXES", "READERS", "WRITERS", "Splats", "check_target", "holds_splats", "read_splats", "write_splats"]
 

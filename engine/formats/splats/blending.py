@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 
 from ...color import linear_to_srgb, srgb_to_linear
+from ...harmonics import harmonics
 from .gaussians import Splats
-from .harmonics import harmonics
 
 Blend = Literal["linear", "srgb"]
 # Directions that a color is refitted over: four for each of the 16 functions of degree 3.

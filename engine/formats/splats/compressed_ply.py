@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ...contract.errors import UserError
+from ...harmonics import SH_C0
 from ..ply import Vertices, read_element
-from .gaussians import MIN_LOG_SCALE, SH_C0, Splats, in_blocks, logits
+from .gaussians import MIN_LOG_SCALE, Splats, in_blocks, logits
 
 _CHUNK = 256
 _PACKED = ("packed_position", "packed_rotation", "packed_scale", "packed_color")

@@ -10,8 +10,9 @@ import numpy as np
 
 from ...contract.errors import UserError
 from ...contract.result import replacing
+from ...harmonics import SH_C0
 from ..memory import check_memory
-from .gaussians import SH_C0, Note, Splats, in_blocks, logarithms, logits, opacities, splat_bytes, unit_quats
+from .gaussians import Note, Splats, in_blocks, logarithms, logits, opacities, splat_bytes, unit_quats
 
 _ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("color", "u1", 3), ("opacity", "u1"), ("quat", "u1", 4)])
 

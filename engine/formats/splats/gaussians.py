@@ -11,7 +11,6 @@ import numpy as np
 
 from ...contract.errors import UserError
 
-SH_C0 = 0.28209479177387814
 # Takes sentences on what a reader ignored or changed.
 Note = Callable[[str], None]
 # Opacities 0 and 1, which 8-bit files hold, have no finite logit: they are kept this far away.

@@ -14,9 +14,10 @@ import numpy as np
 
 from ...color import srgb_to_linear
 from ...contract.errors import UserError
+from ...harmonics import SH_C0
 from ..gltf import HINT, Glb, Writer, opened
-from .gaussians import SH_C0, Note, Splats, logarithms, logits, opacities, unit_quats
-from .rotation import moved
+from .gaussians import Note, Splats, logarithms, logits, opacities, unit_quats
+from .transform import moved
 
 _EXTENSION = "KHR_gaussian_splatting"
 _SPACES = {"linear": "lin_rec709_display", "srgb": "srgb_rec709_display"}

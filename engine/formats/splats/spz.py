@@ -20,7 +20,7 @@ from ...contract.errors import UserError
 from ...contract.result import replacing
 from ..memory import check_memory
 from .gaussians import Note, Splats, in_blocks, logits, opacities, splat_bytes, unit_quats
-from .rotation import moved
+from .transform import moved
 
 VERSIONS = (2, 3)  # that are written
 _MAGIC = 0x5053474E

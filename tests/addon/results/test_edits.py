@@ -16,7 +16,7 @@ from reconstruct.addon.results.parts import PART, POINTS, values_of
 from reconstruct.addon.rooms.placing import place
 from reconstruct.engine.contract.settings import ImportSettings, PlaceSettings
 from reconstruct.engine.formats.splats import Splats
-from reconstruct.engine.formats.splats.harmonics import harmonics
+from reconstruct.engine.harmonics import harmonics
 
 TURN = mathutils.Euler((0.4, -1.1, 2.0)).to_matrix()
 SCALES = [(2.0, 2.0, 2.0), (2.0, 0.5, 1.0), (-1.0, 1.0, 1.0)]

@@ -24,7 +24,7 @@ from reconstruct.engine.formats.ply import read_vertices, write_vertices
 from reconstruct.engine.formats.points import PointCloud, write_points
 from reconstruct.engine.formats.splats import write_splats
 from reconstruct.engine.formats.splats.blending import to_blend
-from reconstruct.engine.formats.splats.gaussians import SH_C0
+from reconstruct.engine.harmonics import SH_C0
 
 ROUND = [1.0, 0.0, 0.0, 0.0]
 

@@ -21,7 +21,7 @@ from reconstruct.engine.color import linear_to_srgb, srgb_to_linear
 from reconstruct.engine.contract.result import read_result, write_result
 from reconstruct.engine.contract.settings import ImportSettings
 from reconstruct.engine.formats.splats import Splats
-from reconstruct.engine.formats.splats.harmonics import harmonics
+from reconstruct.engine.harmonics import harmonics
 
 ROUND = [1.0, 0.0, 0.0, 0.0]
 

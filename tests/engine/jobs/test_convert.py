@@ -9,7 +9,8 @@ import pytest
 from engine import cli
 from engine.formats.splats import Splats, read_splats, write_splats
 from engine.formats.splats.blending import to_blend
-from engine.formats.splats.gaussians import SH_C0, opacities
+from engine.formats.splats.gaussians import opacities
+from engine.harmonics import SH_C0
 
 
 @pytest.fixture

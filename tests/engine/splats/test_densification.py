@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from engine.contract.methods.splat import SplatSettings
+from engine.harmonics import SH_C0
 from engine.kernels.project import cpu as project
 from engine.splats.densification import DensityControl
-from engine.splats.gaussians import C0, Gaussians
+from engine.splats.gaussians import Gaussians
 
 NAMES = Gaussians.NAMES
 
@@ -30,7 +31,7 @@ def test_start_follows_the_paper():
     colors = np.linspace(0, 1, 15).reshape(5, 3)
     made = Gaussians.from_points(corners + 1000, colors, np.full(3, 1000.0), 1.0, 2)
     np.testing.assert_allclose(np.exp(made.values["log_scales"][0]), 0.01 * np.sqrt((1 + 4 + 9) / 3), rtol=1e-4)
-    np.testing.assert_allclose(0.5 + C0 * made.values["sh0"], colors, atol=1e-6)
+    np.testing.assert_allclose(0.5 + SH_C0 * made.values["sh0"], colors, atol=1e-6)
     np.testing.assert_allclose(1 / (1 + np.exp(-made.values["opacity_logits"])), 0.1, rtol=1e-5)
     np.testing.assert_allclose(made.splats("srgb", False).means, corners + 1000, atol=1e-4)
     assert made.values["shn"].shape == (5, 8, 3)

@@ -4,7 +4,7 @@ import pytest
 
 from engine.formats.splats import Splats
 from engine.formats.splats.gaussians import unit_quats
-from engine.formats.splats.rotation import quaternion
+from engine.rotations import quaternions
 
 
 def draw_splats(seed: int, count: int, degree: int, **facts) -> Splats:
@@ -63,6 +63,6 @@ def any_rotation():
         left, _, right = np.linalg.svd(np.random.default_rng(seed).normal(size=(3, 3)))
         matrix = left @ right
         matrix *= np.linalg.det(matrix)
-        return matrix, quaternion(matrix)
+        return matrix, quaternions(matrix[None])[0]
 
     return draw

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from engine.color import linear_to_srgb, srgb_to_linear
 from engine.formats.splats.blending import to_blend
-from engine.formats.splats.gaussians import SH_C0
-from engine.formats.splats.harmonics import harmonics
+from engine.harmonics import SH_C0, harmonics
 
 relaxed = settings(max_examples=30, deadline=None)
 

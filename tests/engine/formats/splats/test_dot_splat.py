@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from engine.contract.errors import UserError
 from engine.formats.splats import read_splats, write_splats
-from engine.formats.splats.gaussians import SH_C0, opacities, unit_quats
+from engine.formats.splats.gaussians import opacities, unit_quats
+from engine.harmonics import SH_C0
 
 relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 ROUNDING = 1e-6

@@ -12,7 +12,7 @@ from engine.formats import memory
 from engine.formats.splats import read_splats, write_splats
 from engine.formats.splats.gaussians import opacities
 from engine.formats.splats.glb import read_glb, write_glb
-from engine.formats.splats.rotation import moved
+from engine.formats.splats.transform import moved
 
 relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 ROUNDING = 1e-6

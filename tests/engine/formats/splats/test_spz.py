@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from engine.contract.errors import UserError
 from engine.formats.splats import read_splats, write_splats
 from engine.formats.splats.gaussians import opacities
-from engine.formats.splats.harmonics import harmonics
 from engine.formats.splats.spz import read_spz, write_spz
+from engine.harmonics import harmonics
 
 relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 ROUNDING = 1e-6  # of float32, next to steps of bytes

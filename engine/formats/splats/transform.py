@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...harmonics import band_rotation
+from ...rotations import quaternions
 from .gaussians import Splats, in_blocks, unit_quats
-from .harmonics import harmonics
 
 
 def moved(
@@ -29,7 +30,7 @@ def moved(
     rotation = np.asarray(rotation, dtype=np.float64)
     turn = not np.array_equal(rotation, np.eye(3))
     # The covariance of a gaussian is the same after a point reflection, so a mirror's rotation is its opposite's.
-    quat = quaternion(rotation * np.sign(np.linalg.det(rotation)))
+    quat = quaternions((rotation * np.sign(np.linalg.det(rotation)))[None])[0]
     bands = [(slice(band * band, (band + 1) ** 2), band_rotation(band, rotation)) for band in range(1, splats.degree + 1)]
 
     def transform(part: slice) -> Splats:
@@ -51,41 +52,6 @@ def moved(
     if turn:
         return in_blocks(len(splats), transform, splats if in_place else None)
     return transform(slice(None))
-
-
-def quaternion(rotation: np.ndarray) -> np.ndarray:
-    """The unit quaternion wxyz of a rotation [3, 3]. Bar-Itzhack 2000: the eigenvector of the largest eigenvalue, stable for all."""
-    r = np.asarray(rotation, dtype=np.float64)
-    matrix = np.array(
-        [
-            [r[0, 0] + r[1, 1] + r[2, 2], r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]],
-            [r[2, 1] - r[1, 2], r[0, 0] - r[1, 1] - r[2, 2], r[1, 0] + r[0, 1], r[2, 0] + r[0, 2]],
-            [r[0, 2] - r[2, 0], r[1, 0] + r[0, 1], r[1, 1] - r[0, 0] - r[2, 2], r[2, 1] + r[1, 2]],
-            [r[1, 0] - r[0, 1], r[2, 0] + r[0, 2], r[2, 1] + r[1, 2], r[2, 2] - r[0, 0] - r[1, 1]],
-        ]
-    )
-    found = np.linalg.eigh(matrix)[1][:, -1]
-    return found if found[np.argmax(np.abs(found))] > 0 else -found
-
-
-def band_rotation(band: int, rotation: np.ndarray) -> np.ndarray:
-    """What turns the coefficients of a band of harmonics: with it a turned splat shows to each side what it showed before.
-
-    Args:
-        band: 1 to 3.
-        rotation: [3, 3], orthonormal.
-
-    Returns:
-        [2 band + 1, 2 band + 1] float64, orthonormal.
-    """
-    # The band's functions seen from turned directions are combinations of themselves; the directions only have to tell them apart.
-    count = np.arange(32)
-    z = 1 - (2 * count + 1) / 32
-    angle = count * np.pi * (3 - np.sqrt(5))
-    around = np.sqrt(1 - z * z)
-    directions = np.stack([around * np.cos(angle), around * np.sin(angle), z], axis=1)
-    here, there = (harmonics(band, seen)[:, band * band :] for seen in (directions, directions @ np.asarray(rotation, dtype=np.float64)))
-    return np.linalg.lstsq(here, there, rcond=None)[0]
 
 
 def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -15,8 +15,9 @@ import pytest
 
 from engine.cameras import WORLD_AXES
 from engine.formats.splats import read_splats, write_splats
-from engine.formats.splats.gaussians import SH_C0, opacities
-from engine.formats.splats.rotation import moved
+from engine.formats.splats.gaussians import opacities
+from engine.formats.splats.transform import moved
+from engine.harmonics import SH_C0
 
 pytestmark = pytest.mark.slow
 

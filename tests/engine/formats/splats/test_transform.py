@@ -6,8 +6,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine.cameras import WORLD_AXES
-from engine.formats.splats.rotation import band_rotation, moved, quaternion
+from engine.formats.splats.transform import moved
+from engine.harmonics import band_rotation
 from engine.kernels.project.reference import rotation_matrices, sh_basis
+from engine.rotations import quaternions
 
 relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -52,7 +54,7 @@ HALF_TURNS = [np.diag([1.0, -1, -1]), np.diag([-1.0, 1, -1]), np.diag([-1.0, -1,
 
 @pytest.mark.parametrize("matrix", [*HALF_TURNS, *WORLD_AXES.values()])
 def test_quaternions_of_half_turns(matrix):
-    np.testing.assert_allclose(rotation_matrices(torch.from_numpy(quaternion(matrix)[None])).numpy()[0], matrix, atol=1e-12)
+    np.testing.assert_allclose(rotation_matrices(torch.from_numpy(quaternions(matrix[None]))).numpy()[0], matrix, atol=1e-12)
 
 
 def test_turns_of_harmonics_are_rotations_and_compose(any_rotation):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.formats.splats.harmonics import harmonics
+from engine.harmonics import harmonics
 from engine.kernels.project.reference import sh_basis
 
 
