@@ -45,8 +45,8 @@ _NAMES = {
     "rays": "Rays of a Step",
     "result": "Folder",
     "sampler": "Samples",
-    "sh_degree": "Colour Detail",
-    "sh_rate": "Colour Rate",
+    "sh_degree": "Color Detail",
+    "sh_rate": "Color Rate",
     "ssim_weight": "D-SSIM Weight",
     (NerfSettings, "width"): "Network Width",
 }
@@ -81,9 +81,9 @@ _CHOICES = {
 } | {name: method.label for name, method in METHODS.items()}
 # What the panel says of a choice, and the list where it is taken.
 _ADVICE = {
-    "points": "Coloured points",
+    "points": "Colored points",
     "proxy": "A light, closed, textured mesh, which the room's lights can fall on",
-    "mesh": "The fine surface, with a colour for each corner",
+    "mesh": "The fine surface, with a color for each vertex",
 } | {name: method.advice for name, method in METHODS.items()}
 _DEFAULTS = {
     (CaptureSettings, "out"): f"{HOME}/{CAPTURE}",

@@ -21,21 +21,21 @@ class CaptureSettings:
     out: str = setting("capture", "Folder that receives the capture.")
     rig: Literal["scene", "room", "orbit", "both"] = setting(
         "room",
-        "Where the cameras stand: the scene's own cameras, at eye height about the room, around an object, or both.",
+        "Camera placement: the scene's own cameras, at eye height around the room, around an object, or both.",
     )
     views: int = setting(
         50,
-        "How many views are rendered. The scene's own cameras are all used, and of animated ones as many frames as this leaves.",
+        "Number of rendered views. All of the scene's own cameras are used, and of animated ones as many frames as remain.",
         minimum=2,
         maximum=2000,
     )
-    orbit_object: str = setting("", "Name of the object, or of the collection, that the orbit looks at; empty takes the active object.")
+    orbit_object: str = setting("", "Name of the object or collection at the center of the orbit; empty takes the active object.")
     only_object: bool = setting(
         True,
-        "Around an object, show nothing else to the cameras. The rest of the scene is transparent, but keeps its light and shadows.",
+        "Around an object, hide everything else from the cameras. The rest of the scene is transparent, but keeps its light and shadows.",
     )
     orbit_share: float = setting(
-        0.35, "Share of the views that orbit the object when room and object are both captured.", minimum=0.0, maximum=1.0, advanced=True
+        0.35, "Fraction of the views that orbit the object when room and object are both captured.", minimum=0.0, maximum=1.0, advanced=True
     )
     width: int = setting(400, "Width of a view.", unit="px", minimum=16, maximum=8192)
     height: int = setting(300, "Height of a view.", unit="px", minimum=16, maximum=8192)
@@ -44,17 +44,25 @@ class CaptureSettings:
     )
     eye_height: float = setting(1.5, "Height of the room's cameras above the floor.", unit="m", minimum=0.05, maximum=10.0)
     samples: int = setting(
-        8, "Cycles samples of a pixel; views are denoised, or get more samples where Blender has no denoiser.", minimum=1, maximum=4096
+        8,
+        "Cycles samples per pixel; views are denoised, or rendered with more samples where Blender has no denoiser.",
+        minimum=1,
+        maximum=4096,
     )
     world: Literal["auto", "on", "off"] = setting(
         "auto",
-        "Show the world's background, as the sky through windows, or leave it transparent; auto shows it in rooms and not around objects.",
+        "Show the world's background, such as the sky through windows, or leave it transparent; auto shows it in rooms and "
+        "hides it around objects.",
     )
     exposure: float = setting(
-        0.0, "Exposure of the captured pictures, for dark or very bright scenes.", unit="stops", minimum=-10.0, maximum=10.0, advanced=True
+        0.0, "Exposure of the captured images, for dark or very bright scenes.", unit="stops", minimum=-10.0, maximum=10.0, advanced=True
     )
     seed_points: int = setting(
-        40_000, "Points sampled from the surfaces that the views see, from which splats start.", minimum=0, maximum=2_000_000, advanced=True
+        40_000,
+        "Number of points sampled from the visible surfaces, from which splats are initialized.",
+        minimum=0,
+        maximum=2_000_000,
+        advanced=True,
     )
     seed: int = setting(0, "Seed of everything random in the capture.", minimum=0, maximum=2**31 - 1, advanced=True)
 
@@ -65,15 +73,15 @@ class _TrainSettings:
 
     preset: Literal["none", *PRESETS] = setting(
         "none",
-        "Named set of settings, from which those given beside it deviate: gsplat and gsplat-mcmc are the defaults of gsplat's own trainer, "
-        "so that results compare; paper-lego and paper-fern are those with which NeRF was published, paper-ngp those of Instant-NGP, "
-        "nerf-simple is the smallest NeRF.",
+        "Named set of settings; options given explicitly override it. gsplat and gsplat-mcmc are the defaults of gsplat's "
+        "trainer, so that results compare; paper-lego and paper-fern are those of the NeRF paper, paper-ngp those of Instant-"
+        "NGP, nerf-simple is the smallest NeRF.",
         advanced=True,
     )
     method: Literal[*METHODS] = setting(
         "splat",
-        "What is trained: splat is 3D Gaussian splatting, the choice for rooms and furniture; ngp the radiance field of Instant-NGP, which "
-        "gives a mesh; nerf the first one as it was published, which takes hours to weeks.",
+        "Training method: splat is 3D Gaussian splatting, the choice for rooms and furniture; ngp is Instant-NGP, which gives a"
+        " mesh; nerf is the original radiance field, which takes hours to weeks.",
     )
     minutes: float | None = setting(
         None,
@@ -87,12 +95,12 @@ class _TrainSettings:
     )
     device: Literal["auto", "cpu", "xpu", "cuda"] = setting(
         "auto",
-        "Where to compute: auto takes the best device that the method supports. Methods splat and ngp run on the processor only so far.",
+        "Device: auto takes the best one that the method supports. Methods splat and ngp run on the processor only so far.",
     )
-    downscale: int = setting(1, "Train and score on views of so many times less width and height.", minimum=1, maximum=64, advanced=True)
+    downscale: int = setting(1, "Factor by which views are scaled down for training and scoring.", minimum=1, maximum=64, advanced=True)
     max_side: int = setting(
         1600,
-        "Longest side of the views that are trained and scored on; larger photos are scaled down to it. 0 keeps the size they have.",
+        "Longest side of the views in training and scoring; larger photos are scaled down to it. 0 keeps their size.",
         unit="px",
         minimum=0,
         maximum=65_536,
@@ -100,12 +108,11 @@ class _TrainSettings:
     )
     blend: Literal["auto", "linear", "srgb"] = setting(
         "auto",
-        "Light in which splats or samples are blended: linear for Blender, srgb for other viewers; auto takes linear for captures made by "
-        "Blender.",
+        "Color space of compositing: linear for Blender, srgb for other viewers; auto takes linear for captures from Blender.",
     )
     background: Literal["auto", "black", "white", "random"] = setting(
         "auto",
-        "What stands behind transparent views while training; auto is random (nerf: white) where views are transparent, else black.",
+        "Background of transparent views while training; auto is random (nerf: white) for transparent views, else black.",
         advanced=True,
     )
     seed: int = setting(0, "Seed of everything random in training.", minimum=0, maximum=2**31 - 1, advanced=True)
@@ -147,41 +154,42 @@ class SurfaceSettings:
 
     cells: int = setting(
         256,
-        "Cells along the longest side; more show finer detail, and noise where the result has any. Time and memory grow with the square.",
+        "Resolution along the longest side; more shows finer detail, and noise where the result has any. Time and memory grow "
+        "with its square.",
         minimum=16,
         maximum=2048,
     )
-    close: bool = setting(True, "Close the surface where no view saw it, as a table from below; without it there are holes.")
+    close: bool = setting(True, "Close the surface where no view saw it, such as the underside of a table; without it there are holes.")
     box: tuple[float, float, float, float, float, float] | None = setting(
         None,
-        "What is taken: XMIN YMIN ZMIN XMAX YMAX ZMAX in the capture's world. Without it, what stands alone, or of a scene that fills its "
-        "images all that its depth shows, without depth its middle.",
+        "Region to reconstruct: XMIN YMIN ZMIN XMAX YMAX ZMAX in the capture's world. Without it: the object, where the "
+        "background is transparent; else all that has depth; else the center of the scene.",
         unit="world units",
     )
     least_piece: float = setting(
         0.02,
-        "Pieces that hang together with nothing and have less than this share of all vertices are removed.",
+        "Connected components with less than this fraction of all vertices are removed.",
         minimum=0.0,
         maximum=1.0,
         advanced=True,
     )
     extra_views: int = setting(
         24,
-        "The most views that are added between those of a capture with transparent background, where they are sparse.",
+        "Maximum number of views added between those of a capture with transparent background, where they are sparse.",
         minimum=0,
         maximum=1000,
         advanced=True,
     )
     side: int = setting(
         0,
-        "Longest side of the views that depth is looked up in; 0 takes the capture's size for splats, less for fields, which are slow.",
+        "Longest side of the rendered depth maps; 0 takes the capture's size for splats and less for fields, which render slowly.",
         unit="px",
         minimum=0,
         maximum=8192,
         advanced=True,
     )
     memory: float = setting(
-        2.0, "What the grid may take; with less, its cells become larger.", unit="GiB", minimum=0.01, maximum=1024.0, advanced=True
+        2.0, "Maximum memory of the grid; with less, its cells become larger.", unit="GiB", minimum=0.01, maximum=1024.0, advanced=True
     )
     threads: int = setting(0, "Processor threads; 0 takes all.", minimum=0, maximum=1024, advanced=True)
 
@@ -190,14 +198,14 @@ class SurfaceSettings:
 class ProxySettings:
     """The light, textured mesh that stands for a result."""
 
-    faces: int = setting(5000, "Triangles of the proxy, at most.", minimum=20, maximum=1_000_000)
-    texture: int = setting(1024, "Width and height of its textures.", unit="px", minimum=64, maximum=8192)
+    faces: int = setting(5000, "Maximum number of triangles.", minimum=20, maximum=1_000_000)
+    texture: int = setting(1024, "Width and height of the textures.", unit="px", minimum=64, maximum=8192)
     hull: Literal["pieces", "box", "none"] = setting(
-        "pieces", "What collides in simulations and games: up to 16 convex pieces, one box, or nothing."
+        "pieces", "Collision shape for simulations and games: up to 16 convex pieces, one box, or none."
     )
     up: Literal["auto", "x", "-x", "y", "-y", "z", "-z"] = setting(
         "auto",
-        "Which way is up in the capture's world: auto takes z, and for photos, whose world stands anyhow, what their cameras held for up.",
+        "Up axis of the capture's world: auto takes z, and for photos the mean up direction of their cameras.",
     )
     threads: int = setting(0, "Processor threads; 0 takes all.", minimum=0, maximum=1024, advanced=True)
 
@@ -209,13 +217,13 @@ class ImportSettings:
     result: str = setting("", "Folder of the result; empty takes what this job trained.")
     look: Literal["auto", "splats", "points", "proxy", "mesh"] = setting(
         "auto",
-        "What the result is brought in as: auto renders the best that it holds, and shows its proxy or points while you work. What else "
-        "it holds comes along, and can be shown instead at any time.",
+        "Representation to import: auto renders the best one that the result holds, and shows its proxy or points in the "
+        "viewport. The others are imported as well and can be shown at any time.",
     )
-    lit: bool = setting(True, "Let the room's lights fall on a proxy; off shows it in the light it was captured in.")
-    asset: bool = setting(False, "Make the result an asset, to be dragged into rooms of other files once this one is saved.")
-    new_scene: bool = setting(False, "Start from a new, empty scene instead of the one that was captured.")
-    max_splats: int = setting(0, "The most splats that are imported, the most visible first; 0 imports all.", minimum=0, advanced=True)
+    lit: bool = setting(True, "Let the room's lights shade the proxy; off shows it in the light it was captured in.")
+    asset: bool = setting(False, "Mark the result as an asset, so that it can be dragged into rooms of other files once this one is saved.")
+    new_scene: bool = setting(False, "Import into a new, empty scene instead of the captured one.")
+    max_splats: int = setting(0, "Maximum number of imported splats, the most visible first; 0 imports all.", minimum=0, advanced=True)
 
 
 @dataclass(frozen=True)
@@ -227,11 +235,11 @@ class PlaceSettings:
         (8.0, 8.0, 3.4), "Width, depth and height of the room that is built.", unit="m", minimum=0.5, maximum=1000.0
     )
     location: tuple[float, float, float] | None = setting(
-        None, "Where the middle of the result's footprint goes; without it the result stays where it is.", unit="m"
+        None, "Position of the center of the result's footprint; without it the result stays where it is.", unit="m"
     )
     rotation: float | None = setting(
         None,
-        "How far the result is turned about the vertical axis from how it was captured; without it the result stays turned as it is.",
+        "Rotation about the vertical axis, relative to the capture; without it the result keeps its rotation.",
         unit="degrees",
         minimum=-360.0,
         maximum=360.0,
@@ -250,8 +258,8 @@ class PlaceSettings:
 class RenderSettings:
     """The picture of the finished scene."""
 
-    out: str = setting("picture.png", "PNG file that receives the picture.")
-    width: int = setting(640, "Width of the picture.", unit="px", minimum=16, maximum=16_384)
-    height: int = setting(480, "Height of the picture.", unit="px", minimum=16, maximum=16_384)
-    samples: int = setting(16, "Cycles samples for each pixel.", minimum=1, maximum=65_536)
+    out: str = setting("picture.png", "PNG file that receives the image.")
+    width: int = setting(640, "Width of the image.", unit="px", minimum=16, maximum=16_384)
+    height: int = setting(480, "Height of the image.", unit="px", minimum=16, maximum=16_384)
+    samples: int = setting(16, "Cycles samples per pixel.", minimum=1, maximum=65_536)
     camera: str = setting("", "Name of the camera; empty takes the scene's, or frames the result where there is none.")

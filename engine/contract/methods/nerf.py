@@ -19,69 +19,70 @@ class NerfSettings:
 
     network: Literal["published", "simple"] = setting(
         "published",
-        "Layers: published are those of the paper, simple is the smallest network, for reading and first steps.",
+        "Network: published is that of the paper, simple is the smallest one, for reading and first steps.",
         advanced=True,
     )
-    width: int = setting(256, "Numbers in a layer of the networks; time grows with the square.", minimum=8, maximum=2048)
-    depth: int = setting(8, "Layers before the density, for the published network.", minimum=1, maximum=64, advanced=True)
+    width: int = setting(256, "Width of the networks' layers; time grows with its square.", minimum=8, maximum=2048)
+    depth: int = setting(8, "Number of layers before the density, for the published network.", minimum=1, maximum=64, advanced=True)
     position_octaves: int = setting(
-        10, "Octaves in which places are encoded; more show finer detail.", minimum=0, maximum=16, advanced=True
+        10, "Frequencies in the encoding of positions; more show finer detail.", minimum=0, maximum=16, advanced=True
     )
-    direction_octaves: int = setting(4, "Octaves in which directions are encoded.", minimum=0, maximum=16, advanced=True)
+    direction_octaves: int = setting(4, "Frequencies in the encoding of directions.", minimum=0, maximum=16, advanced=True)
     sampler: Literal["paper", "occupancy"] = setting(
         "paper",
-        "How rays are sampled: paper takes coarse and fine samples, occupancy one network and only places where something may be, which "
-        "is many times as fast.",
+        "Ray sampling: paper takes coarse and fine samples; occupancy uses one network and skips empty space, which is many times as fast.",
     )
     coarse_samples: int = setting(
         64,
-        "Samples of a ray that are spread evenly: in depth, or in 1/depth where far is more than 10 times near and there is no NDC.",
+        "Stratified samples per ray: uniform in depth, or in disparity where far is more than 10 times near and NDC is off.",
         minimum=3,
         maximum=4096,
         advanced=True,
     )
     fine_samples: int = setting(
         128,
-        "Further samples of a ray, where the first ones found something, looked up in a second network; 0 does without it.",
+        "Importance samples per ray for the fine network; 0 trains without it.",
         minimum=0,
         maximum=4096,
         advanced=True,
     )
-    rays: int = setting(1024, "Rays of a step.", minimum=1, maximum=1_000_000, advanced=True)
+    rays: int = setting(1024, "Rays per step.", minimum=1, maximum=1_000_000, advanced=True)
     one_view: bool = setting(False, "Take all rays of a step from one view, as published for synthetic scenes.", advanced=True)
-    learning_rate: float = setting(5e-4, "Learning rate at the start.", minimum=0.0, advanced=True)
-    rate_fall: float = setting(0.1, "Share to which the learning rate falls until the end.", minimum=1e-6, maximum=1.0, advanced=True)
+    learning_rate: float = setting(5e-4, "Initial learning rate.", minimum=0.0, advanced=True)
+    rate_fall: float = setting(0.1, "Final factor of the learning rate.", minimum=1e-6, maximum=1.0, advanced=True)
     crop_steps: int = setting(
-        0, "First steps, in which only the middle of the views is learnt: it keeps empty margins from winning.", minimum=0, advanced=True
+        0,
+        "Number of first steps that train on the center of the views only, so that empty margins do not dominate.",
+        minimum=0,
+        advanced=True,
     )
-    crop_share: float = setting(0.5, "Share of width and height that this middle has.", minimum=0.01, maximum=1.0, advanced=True)
+    crop_share: float = setting(0.5, "Size of this center, as a fraction of width and height.", minimum=0.01, maximum=1.0, advanced=True)
     density_noise: float = setting(
-        0.0, "Strength of the random numbers that are added to densities while training, against haze.", minimum=0.0, advanced=True
+        0.0, "Standard deviation of the noise added to densities while training, against haze.", minimum=0.0, advanced=True
     )
-    near: float = setting(0.0, "Depth at which rays begin; 0 finds it in the capture.", unit="world units", minimum=0.0, advanced=True)
+    near: float = setting(0.0, "Near bound of rays; 0 estimates it from the capture.", unit="world units", minimum=0.0, advanced=True)
     far: float = setting(
         0.0,
-        "Depth at which rays end; 0 finds it in the capture. With the occupancy sampler and in NDC rays go on, and only the point cloud "
-        "ends there.",
+        "Far bound of rays; 0 estimates it from the capture. With the occupancy sampler and in NDC it bounds the point cloud only.",
         unit="world units",
         minimum=0.0,
         advanced=True,
     )
     ndc: Literal["auto", "on", "off"] = setting(
         "auto",
-        "Learn in the cameras' perspective, for scenes that are only seen from the front and reach far back; auto does it for LLFF.",
+        "Normalized device coordinates, for forward-facing captures that reach far back; auto enables them for LLFF.",
         advanced=True,
     )
     precision: Literal["auto", "float32", "bfloat16", "ipex"] = setting(
         "auto",
-        "Numbers that the networks compute with: auto takes bfloat16 where the device has it, else float32; ipex is the same by Intel "
-        "Extension for PyTorch, which has an environment of its own.",
+        "Precision of the networks: auto takes bfloat16 where the device has it, else float32; ipex uses Intel Extension for "
+        "PyTorch, which has an environment of its own.",
         advanced=True,
     )
-    points: int = setting(20_000, "Points of the cloud that is made at the end; 0 makes none.", minimum=0, maximum=10_000_000)
+    points: int = setting(20_000, "Number of points in the point cloud; 0 makes none.", minimum=0, maximum=10_000_000)
     mesh_cells: int = setting(
         128,
-        "Cells along the longest side of the mesh that is made at the end; 0 makes none, and there is none where NDC is used.",
+        "Resolution of the mesh along its longest side; 0 makes no mesh, and there is none with NDC.",
         minimum=0,
         maximum=1024,
     )
@@ -185,7 +186,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
 SPEC = MethodSpec(
     name="nerf",
     label="NeRF, for Study",
-    advice="For study and comparison. As published it takes days or weeks, hours with samples only where something is. Brings back a mesh",
+    advice="For study and comparison. Takes days or weeks as published, hours with the occupancy sampler. Brings back a mesh",
     settings=NerfSettings,
     panel=("sampler", "width", "mesh_cells", "points"),
     presets=_PRESETS,

@@ -20,70 +20,67 @@ _MIN_RAY_STEPS = 32
 class NgpSettings:
     """Instant-NGP (Müller et al. 2022). Schedules are shares of the run, so that they fit any budget."""
 
-    levels: int = setting(8, "Levels of the hash grid; times features, a multiple of 16.", minimum=2, maximum=32, advanced=True)
-    features: int = setting(4, "Features in a row of the hash grid: 2 or 4.", minimum=2, maximum=4, advanced=True)
+    levels: int = setting(
+        8, "Number of levels of the hash grid; levels times features must be a multiple of 16.", minimum=2, maximum=32, advanced=True
+    )
+    features: int = setting(4, "Features per level: 2 or 4.", minimum=2, maximum=4, advanced=True)
     log2_table: int = setting(
         17,
-        "Size of the table that each level keeps what it learnt in, as a power of two of rows; more hold finer detail, and are slow where "
-        "caches are small.",
+        "Size of each level's hash table, as a power of two; larger tables hold finer detail, and are slow where caches are small.",
         minimum=8,
         maximum=24,
     )
-    base: int = setting(16, "Cells along a side of the coarsest level.", minimum=2, maximum=512, advanced=True)
-    finest: int = setting(512, "Cells along a side of the finest level within the scene's box.", minimum=16, maximum=65_536, advanced=True)
-    batch: int = setting(
-        32_768, "Samples that a step learns from; the number of rays follows.", minimum=256, maximum=4_194_304, advanced=True
-    )
+    base: int = setting(16, "Resolution of the coarsest level.", minimum=2, maximum=512, advanced=True)
+    finest: int = setting(512, "Resolution of the finest level within the scene's box.", minimum=16, maximum=65_536, advanced=True)
+    batch: int = setting(32_768, "Samples per step; the number of rays follows from it.", minimum=256, maximum=4_194_304, advanced=True)
     faint: float = setting(
         1 / 512,
-        "Share of a pixel's light below which of a ray's samples every fourth is learnt from, for the others as well; 0 learns from all, "
-        "as published. On processors only.",
+        "Samples with a weight below this are subsampled 1:4 and back-propagated with four times their weight; 0 uses all "
+        "samples, as published. On processors only.",
         minimum=0.0,
         maximum=0.5,
         advanced=True,
     )
     distortion: float = setting(
         0.2,
-        "How much it counts in the loss that a ray's light stops at places far apart, which keeps haze away from before cameras; 0 as "
-        "published. Too much of it, 1.5 on photos that were measured, leaves nothing that can be recognised.",
+        "Weight of the distortion loss (mip-NeRF 360), which removes haze in front of cameras; 0 as published. Far larger "
+        "values destroy the scene.",
         minimum=0.0,
         advanced=True,
     )
     ray_steps: int = setting(
         0,
-        "Steps of a ray along the diagonal of the scene's box; 0 takes 512 where that is all there is, 256 where more lies around it.",
+        "Steps along the diagonal of the scene's box; 0 takes 512, or 256 where the scene extends beyond its box.",
         minimum=0,
         maximum=16_384,
         advanced=True,
     )
-    cells: int = setting(64, "Cells along a side of the occupancy grid; a multiple of 8.", minimum=8, maximum=512, advanced=True)
+    cells: int = setting(64, "Resolution of the occupancy grid; a multiple of 8.", minimum=8, maximum=512, advanced=True)
     cascades: int = setting(
         0,
-        "Occupancy grids, each twice as large as the one before, about the scene's box; 0 takes 1 where views are transparent, else 4, or "
-        "up to 8 where the scene reaches far past that box.",
+        "Number of nested occupancy grids, each twice as large as the one before; 0 takes 1 where views are transparent, else "
+        "4, or up to 8 where the scene extends far beyond its box.",
         minimum=0,
         maximum=8,
         advanced=True,
     )
     rate: float = setting(1e-2, "Learning rate.", minimum=0.0, advanced=True)
-    full_until: float = setting(0.3, "Share of the run after which the learning rate falls.", minimum=0.0, maximum=1.0, advanced=True)
-    rates_fall: float = setting(0.03, "Share to which the learning rate falls towards the end.", minimum=1e-6, maximum=1.0, advanced=True)
-    weight_decay: float = setting(1e-6, "Decay of the networks' weights.", minimum=0.0, advanced=True)
+    full_until: float = setting(0.3, "Fraction of the run after which the learning rate decays.", minimum=0.0, maximum=1.0, advanced=True)
+    rates_fall: float = setting(0.03, "Final factor of the learning rate.", minimum=1e-6, maximum=1.0, advanced=True)
+    weight_decay: float = setting(1e-6, "Weight decay of the networks.", minimum=0.0, advanced=True)
     looks: Literal["timed", "paper"] = setting(
         "timed",
-        "When cells of the occupancy grid are looked at anew: timed takes a tenth of the time, paper at first all and later half of them "
+        "Schedule of occupancy updates: timed takes a tenth of the time; paper updates all cells at first, later half of them "
         "every 16 steps.",
         advanced=True,
     )
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "auto",
-        "Numbers that the networks learn with: auto takes bfloat16 where the processor has units for matrices of them (Intel AMX), else "
-        "float32. Pictures are made with float32.",
+        "Precision of the networks while training: auto takes bfloat16 where the processor has matrix units for it (Intel AMX),"
+        " else float32. Images are rendered with float32.",
         advanced=True,
     )
-    mesh_cells: int = setting(
-        192, "Cells along the longest side of the mesh that is made at the end; 0 makes none.", minimum=0, maximum=1024
-    )
+    mesh_cells: int = setting(192, "Resolution of the mesh along its longest side; 0 makes no mesh.", minimum=0, maximum=1024)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +149,7 @@ _PRESETS: dict[str, dict[str, Any]] = {
 SPEC = MethodSpec(
     name="ngp",
     label="Instant-NGP, for a Mesh",
-    advice="For a coloured mesh, which other tools can use too. Give it 5 minutes or more; its pictures are softer than those of splats",
+    advice="For a colored mesh that other tools can use. Takes 5 minutes or more; its images are softer than those of splats",
     settings=NgpSettings,
     panel=("mesh_cells", "log2_table"),
     presets=_PRESETS,

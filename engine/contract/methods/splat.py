@@ -17,96 +17,100 @@ class SplatSettings:
     """3D Gaussian splatting. Learning rates are two to four times those of Kerbl et al. 2023, for thousands of steps instead of tens of
     thousands; schedules are shares of the run, so that they fit any budget."""
 
-    sh_degree: int = setting(2, "Degree of the spherical harmonics that let colour change with the view; 0 is matt.", minimum=0, maximum=3)
-    max_gaussians: int = setting(100_000, "The most gaussians that densification may reach.", minimum=100, maximum=20_000_000)
+    sh_degree: int = setting(
+        2,
+        "Degree of the spherical harmonics, with which color changes with the viewing direction; 0 is view-independent.",
+        minimum=0,
+        maximum=3,
+    )
+    max_gaussians: int = setting(100_000, "Maximum number of gaussians that densification may reach.", minimum=100, maximum=20_000_000)
     init_points: int = setting(
-        30_000, "Random points to start from where the capture has no seed points.", minimum=100, maximum=5_000_000, advanced=True
+        30_000, "Number of random initial points where the capture has no seed points.", minimum=100, maximum=5_000_000, advanced=True
     )
     ssim_weight: float = setting(0.2, "Weight of D-SSIM in the loss; the rest is L1.", minimum=0.0, maximum=1.0, advanced=True)
     coverage_weight: float = setting(
         0.05,
-        "Weight in the loss of light that shines through where it should not, or is held up where it should shine through.",
+        "Weight in the loss of the error in accumulated opacity.",
         minimum=0.0,
         maximum=10.0,
         advanced=True,
     )
     depth_weight: float = setting(
-        0.5, "Weight in the loss of depth, in shares of the scene's size, where views come with it.", minimum=0.0, advanced=True
+        0.5, "Weight in the loss of the depth error relative to the scene's radius, where views have depth.", minimum=0.0, advanced=True
     )
     normal_weight: float = setting(
-        0.0, "Weight in the loss of the angle to captured normals, where views come with them.", minimum=0.0, advanced=True
+        0.0, "Weight in the loss of the angle to captured normals, where views have them.", minimum=0.0, advanced=True
     )
     exposure: bool = setting(
         False,
-        "Learn how much brighter or darker, redder or bluer each photo was taken, and leave it out of the splats.",
+        "Learn an exposure and white balance for each photo, and leave them out of the splats.",
         advanced=True,
     )
     half_until: float = setting(
         0.3,
-        "Share of the run that is trained on smaller views, which is faster: half the size, and at first a quarter where they are large.",
+        "Fraction of the run that trains on views of half the size (large ones first on a quarter), which is faster.",
         minimum=0.0,
         maximum=1.0,
         advanced=True,
     )
     antialias: Literal["auto", "on", "off"] = setting(
         "auto",
-        "Opacity-compensated antialiasing; auto switches it on for blend linear, because Blender draws splats without a blur.",
+        "Opacity-compensated antialiasing; auto enables it for linear blending, because Blender renders splats without a blur.",
         advanced=True,
     )
     strategy: Literal["mcmc", "adc"] = setting(
         "adc",
-        "How gaussians come and go: mcmc moves transparent ones to where something is (Kheradmand et al. 2024), "
-        "adc clones and splits where the pull is strong (Kerbl et al. 2023).",
+        "Densification: mcmc relocates transparent gaussians (Kheradmand et al. 2024), adc clones and splits gaussians with "
+        "large gradients (Kerbl et al. 2023).",
         advanced=True,
     )
     grow_until: float = setting(
-        0.8, "Share of the densification in which mcmc reaches the most gaussians.", minimum=0.01, maximum=1.0, advanced=True
+        0.8,
+        "Fraction of the densification in which mcmc reaches the maximum number of gaussians.",
+        minimum=0.01,
+        maximum=1.0,
+        advanced=True,
     )
     noise: float = setting(
-        5e5, "Strength of mcmc's noise on the means, in learning rates of a scene of radius 1.", minimum=0.0, advanced=True
+        5e5, "Scale of mcmc's noise on the means, relative to their learning rate, for a scene of radius 1.", minimum=0.0, advanced=True
     )
-    opacity_weight: float = setting(0.01, "Weight of the mean opacity in mcmc's loss.", minimum=0.0, advanced=True)
+    opacity_weight: float = setting(0.01, "Weight of mcmc's opacity regularization.", minimum=0.0, advanced=True)
     scale_weight: float = setting(
-        0.01, "Weight of the mean size in mcmc's loss, in shares of the scene's size.", minimum=0.0, advanced=True
+        0.01, "Weight of mcmc's scale regularization, relative to the scene's radius.", minimum=0.0, advanced=True
     )
     refine_start: int = setting(300, "Step of the first densification.", minimum=0, maximum=1_000_000, advanced=True)
     refine_every: int = setting(100, "Steps between densifications.", minimum=1, maximum=100_000, advanced=True)
-    refine_stop: float = setting(
-        0.6, "Share of the run after which the number of gaussians stays.", minimum=0.0, maximum=1.0, advanced=True
-    )
+    refine_stop: float = setting(0.6, "Fraction of the run after which densification stops.", minimum=0.0, maximum=1.0, advanced=True)
     grow_gradient: float = setting(
         0.0002,
-        "Mean gradient of a gaussian's place on the screen, in half image widths, above which it is cloned or split.",
+        "Mean gradient of a gaussian's screen position, in half image widths, above which it is cloned or split.",
         minimum=0.0,
         advanced=True,
     )
     absgrad: bool = setting(
         False,
-        "Take the sum of the magnitudes of all pixels' gradients, not the magnitude of their sum (Ye et al. 2024); grow_gradient should "
-        "be about four times as high then.",
+        "Accumulate absolute gradients of pixels (AbsGS, Ye et al. 2024); grow_gradient should then be about four times as large.",
         advanced=True,
     )
     split_scale: float = setting(
-        0.01, "Gaussians larger than this share of the scene are split, smaller ones cloned.", minimum=0.0, advanced=True
+        0.01, "Gaussians larger than this fraction of the scene's radius are split, smaller ones cloned.", minimum=0.0, advanced=True
     )
-    prune_opacity: float = setting(0.02, "Gaussians whose opacity is below this are removed.", minimum=1e-6, maximum=0.4, advanced=True)
+    prune_opacity: float = setting(0.02, "Gaussians with an opacity below this are removed.", minimum=1e-6, maximum=0.4, advanced=True)
     prune_share: float = setting(
         0.1,
-        "Gaussians that give less than this to the pictures they are in are removed, in millionths of a picture.",
+        "Gaussians that contribute less than this to the images they are in are removed, in millionths of an image.",
         minimum=0.0,
         advanced=True,
     )
-    reset_every: int = setting(3000, "Steps between resets of all opacities to nearly transparent.", minimum=1, advanced=True)
+    reset_every: int = setting(3000, "Steps between resets of all opacities to a low value.", minimum=1, advanced=True)
     means_rate: float = setting(
-        6.4e-4, "Learning rate of the places, in shares of the scene's size; it falls to a hundredth.", minimum=0.0, advanced=True
+        6.4e-4, "Learning rate of the means, relative to the scene's radius; it decays to a hundredth.", minimum=0.0, advanced=True
     )
     scales_rate: float = setting(2e-2, "Learning rate of the log scales.", minimum=0.0, advanced=True)
     quats_rate: float = setting(2e-3, "Learning rate of the rotations.", minimum=0.0, advanced=True)
     opacities_rate: float = setting(1e-1, "Learning rate of the opacity logits.", minimum=0.0, advanced=True)
-    sh_rate: float = setting(1e-2, "Learning rate of the base colour; higher harmonics take a twentieth.", minimum=0.0, advanced=True)
-    rates_fall: float = setting(
-        0.1, "Share to which the rates of all but the places fall towards the end.", minimum=1e-6, maximum=1.0, advanced=True
-    )
+    sh_rate: float = setting(1e-2, "Learning rate of the base color; higher harmonics take a twentieth.", minimum=0.0, advanced=True)
+    rates_fall: float = setting(0.1, "Final factor of all learning rates but that of the means.", minimum=1e-6, maximum=1.0, advanced=True)
 
 
 @dataclass(frozen=True, kw_only=True)
