@@ -49,7 +49,7 @@ _Method = typing.get_type_hints(TrainSettings)["method"]
 
 _Axes = typing.Literal["auto", "z-up", "y-up", "y-down"]
 _AXES_HELP = (
-    "z-up as Blender, y-up as glTF and SPZ, y-down as COLMAP and most published PLYs. auto: y-up for .spz and .glb, z-up for .splat; a "
+    "z-up as Blender, y-up as glTF and SPZ, y-down as COLMAP and most published PLYs. auto: y-up for .spz and .glb, y-down for .splat; a "
     ".ply is read as it says, which ours do, others as y-down, and written as z-up."
 )
 
@@ -95,9 +95,7 @@ def train(
         return f"{result.status}: {result.step} steps in {result.timing['total']:.0f} s{scores}; {folder}"
 
     source = None if resume else Path(capture)
-    return reported(
-        events, lambda reporter: run(Run(folder, given, reporter, source, resume=bool(resume), overwrite=overwrite)), last_line
-    )
+    return reported(events, lambda reporter: run(Run(folder, given, reporter, source, resume=bool(resume), overwrite=overwrite)), last_line)
 
 
 def eval_(
@@ -319,6 +317,7 @@ def convert(
         ),
     ] = "auto",
     spz_version: Annotated[typing.Literal[2, 3], argument("Version of SPZ to write; 2 is for old readers.")] = 3,
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff, argument("Replace a file that is already there.")] = False,
 ) -> int:
     """Read splats, change them as asked, in the order of these flags, and write them to another file."""
     from .formats.splats import check_target, read_splats, write_splats
@@ -333,6 +332,8 @@ def convert(
         raise UserError("--crop has no inside: each minimum must be below its maximum.", "Give XMIN YMIN ZMIN XMAX YMAX ZMAX.")
     # A target that cannot be written is said before the work is done.
     check_target(Path(target))
+    if Path(target).exists() and not overwrite:
+        raise UserError(f"{target} is already there.", "Add --overwrite to replace it, or choose another OUT.", "exists")
     splats = read_splats(Path(source), None if from_axes == "auto" else from_axes, print)
     steps: list[tuple[str, Callable[[Any], Any]]] = []
     if crop is not None:
@@ -414,6 +415,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "bench": bench,
     **cli_voxels.COMMANDS,
 }
+
 
 def main(arguments: list[str]) -> int:
     """Runs a command. Returns the exit code: 0 done, 1 a failed job, 2 a bad argument."""

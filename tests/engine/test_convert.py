@@ -115,6 +115,17 @@ def test_wrong_flags_are_one_sentence(source, tmp_path, capsys, flags, words):
     assert not (tmp_path / "out.ply").exists()
 
 
+def test_a_file_that_is_there_is_kept(source, tmp_path, capsys):
+    (tmp_path / "mine.ply").write_text("mine")
+    before = source.read_bytes()
+    for target in (tmp_path / "mine.ply", source):
+        assert convert(source, target, "--min-opacity", 0.2) == 2
+        assert f"{target} is already there. Add --overwrite" in capsys.readouterr().err
+    assert (tmp_path / "mine.ply").read_text() == "mine" and source.read_bytes() == before
+    assert convert(source, tmp_path / "mine.ply", "--overwrite") == 0
+    assert len(read_splats(tmp_path / "mine.ply")) == 300
+
+
 def test_a_suffix_nobody_knows(source, tmp_path, capsys):
     assert convert(source, tmp_path / "out.ksplat") == 2
     assert ".ply, .spz, .splat, .glb" in capsys.readouterr().err
