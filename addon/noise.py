@@ -7,7 +7,6 @@ Monte Carlo noise falls as 1/sqrt(samples). It is measured as the difference of 
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import bpy
 import numpy as np
 
 from . import compat, console
+from .jobs import private
 from .pixels import read_pixels
 
 # Standard deviation of sRGB values between 0 and 1. In the demo room, 8 denoised samples are 0.010 to 0.016 from a converged render, 8 raw
@@ -117,8 +117,8 @@ def _test_renders(scene: bpy.types.Scene) -> Iterator[float]:
         setattr(render, f"border_min_{axis}", 0.5 - shares[-1] / 2)
         setattr(render, f"border_max_{axis}", 0.5 + shares[-1] / 2)
     try:
-        with tempfile.TemporaryDirectory(prefix="reconstruct-") as folder:
-            render.filepath, render.use_border, render.use_crop_to_border = str(Path(folder) / "test.png"), True, True
+        with private.temporary() as folder:
+            render.filepath, render.use_border, render.use_crop_to_border = str(folder / "test.png"), True, True
             yield shares[0] * shares[1]
     finally:
         for name, value in zip(names, before, strict=True):

@@ -7,6 +7,7 @@ Reached by scripts/batch.py and by ``blender --command reconstruct``.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import traceback
 from dataclasses import replace
@@ -16,7 +17,7 @@ import bpy
 
 from ...engine.contract.errors import UserError
 from ...engine.contract.job import OVERWRITE, Job, check_job, read_job
-from ...engine.contract.result import PROXY, RESULT, read_result
+from ...engine.contract.result import PROXY, RESULT, read_result, replacing
 from ...engine.contract.settings import PlaceSettings
 from ...engine.formats.transforms import TRANSFORMS
 from .. import console
@@ -260,16 +261,15 @@ def _place(objects: list[bpy.types.Object], settings: PlaceSettings) -> None:
 
 def _render(job: Job, scene: bpy.types.Scene, image: Path) -> None:
     _make_folder(image.parent)
-    part = image.with_name(f".{image.stem}.{os.getpid()}.part.png")
     try:
-        render_picture(scene, part, job.render, lambda message: _say(f"render   {message}"))
-        # Noted first, so that a job that is killed here can be run again.
-        outputs.remember(image, part)
-        os.replace(part, image)
+        with private.temporary() as folder, replacing(image) as part:
+            # Blender names the file that it writes by the format.
+            render_picture(scene, folder / "picture.png", job.render, lambda message: _say(f"render   {message}"))
+            shutil.copyfile(folder / "picture.png", part)
+            # Noted first, so that a job that is killed here can be run again.
+            outputs.remember(image, part)
     except OSError as error:
         raise UserError(f"{image} cannot be written: {error.strerror}.", "Choose another file for [render].") from None
-    finally:
-        part.unlink(missing_ok=True)
     _say(f"render   {image}")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import bpy
 
-from ...engine.contract import events
+from ...engine.contract import alive, events
 from ...engine.contract.errors import UserError
 from ...engine.contract.events import Event
 from ...engine.contract.result import CANCEL, EVENTS, LOG, RESULT, read_result
@@ -24,7 +24,7 @@ from ...engine.contract.voxels import VoxelSettings, check_pictures
 from ...engine.formats.transforms import TRANSFORMS
 from ..capture.export import export_capture, unwritable
 from ..capture.journal import UNFINISHED
-from . import alive, engine, private, process
+from . import engine, private, process
 from .process import Job, State
 from .scene_copy import copy_scene, missing_in_copy
 

@@ -7,7 +7,6 @@ import math
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import bpy
@@ -15,6 +14,7 @@ import mathutils
 import numpy as np
 
 from ...engine.contract.errors import UserError
+from ..jobs import private
 from ..rooms.layouts import measure
 from .edits import applied_transform
 from .looks import look_modifier, looks_of
@@ -161,8 +161,8 @@ def _picture(item: bpy.types.Object) -> np.ndarray:
         twin.constraints.clear()
         twin.matrix_world = mathutils.Matrix.Identity(4)
         made += _stage(mathutils.Vector(box.middle), max(float(np.linalg.norm(box.size)) / 2, 1e-6))
-        with tempfile.TemporaryDirectory() as folder:
-            file, picture = Path(folder) / "preview.blend", Path(folder) / "preview.png"
+        with private.temporary() as folder:
+            file, picture = folder / "preview.blend", folder / "preview.png"
             # Not a scene with them in it: Blender 5.2 crashes when it writes one.
             bpy.data.libraries.write(str(file), set(made), path_remap="ABSOLUTE")
             _render(file, picture, item.name)

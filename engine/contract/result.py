@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from .alive import writer_runs
 from .errors import UserError, is_full_disk
 from .parsing import parse_json
 from .schema import SCHEMA, bounded, check_version, from_mapping
@@ -165,10 +166,12 @@ def _replace(temporary: Path, file: Path) -> None:
 @contextlib.contextmanager
 def replacing(file: Path) -> Iterator[Path]:
     """Gives a temporary path beside ``file`` and puts it in its place when the block ends well, so that no reader ever sees half a file.
+    What processes left that were killed while they wrote the same file is removed.
 
     Raises:
         UserError: the disk is full.
     """
+    _remove_parts(file)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         yield temporary
@@ -179,3 +182,14 @@ def replacing(file: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_parts(file: Path) -> None:
+    """Removes temporary files of :func:`replacing` whose process is gone."""
+    before, after = f".{file.name}.", ".part"
+    with contextlib.suppress(OSError), os.scandir(file.parent) as items:
+        for item in items:
+            pid = item.name[len(before) : -len(after)]
+            if item.name.startswith(before) and item.name.endswith(after) and pid.isascii() and pid.isdigit():
+                if item.is_file(follow_symlinks=False) and not writer_runs(Path(item.path), int(pid), 0.0):
+                    os.unlink(item.path)

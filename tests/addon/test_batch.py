@@ -322,6 +322,27 @@ def test_private_folders_are_swept_once_their_owner_is_gone(data_home):
     assert not mine.exists()
 
 
+def test_what_a_killed_job_left_in_its_private_folder_is_removed_by_the_next(data_home):
+    code = "import sys; sys.path.insert(0, sys.argv[1])\n"
+    code += "import conftest, os, signal\nfrom reconstruct.addon.jobs import private\n"
+    code += "with private.temporary() as folder:\n    (folder / 'view.exr').touch()\n    os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", code, str(Path(__file__).parent)], check=False, timeout=60)
+    (left,) = (data_home / "jobs").iterdir()
+    assert list(left.rglob("view.exr"))
+    with private.temporary() as folder:
+        assert not left.exists() and not list(folder.iterdir())
+        (folder / "view.exr").touch()
+    assert not list((data_home / "jobs").iterdir())
+
+
+def test_private_files_lie_elsewhere_where_the_data_folder_cannot_be_written(data_home):
+    data_home.parent.mkdir(exist_ok=True)
+    data_home.write_text("a file, where no folder can be made")
+    with private.temporary() as folder:
+        (folder / "view.exr").touch()
+    assert not folder.exists()
+
+
 def test_the_script_gives_its_exit_code_under_any_folder_name(tmp_path):
     link = tmp_path / "a folder, renamed"
     try:

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import errno
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -151,6 +154,17 @@ def test_replacing_keeps_the_old_file_when_writing_fails(tmp_path):
     with replacing(file) as temporary:
         temporary.write_text("new")
     assert file.read_text() == "new" and list(tmp_path.iterdir()) == [file]
+
+
+def test_what_a_killed_process_left_of_a_file_is_removed_by_the_next_try(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    kept = {f".a.txt.{os.getppid()}.part", ".a.txt.part", ".a.txt.mine.part", f".b.txt.{gone.pid}.part", f"a.txt.{gone.pid}.part"}
+    for name in (*kept, f".a.txt.{gone.pid}.part"):
+        (tmp_path / name).write_text("half")
+    with replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+    assert {item.name for item in tmp_path.iterdir()} == {*kept, "a.txt"}
 
 
 def test_a_full_disk_is_said_plainly(tmp_path):
