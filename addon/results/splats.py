@@ -93,9 +93,10 @@ def mean_colors(means: np.ndarray, sh: np.ndarray, degree: int, frames: Sequence
         pose = np.asarray(frame.transform_matrix, dtype=np.float64)
         away = means - pose[:3, 3]
         local = away @ pose[:3, :3]
-        depth = np.maximum(-local[:, 2], 1e-9)
+        ahead = local[:, 2] < 0
+        depth = np.where(ahead, -local[:, 2], 1.0)
         x, y = frame.cx + frame.fl_x * local[:, 0] / depth, frame.cy - frame.fl_y * local[:, 1] / depth
-        inside = np.flatnonzero((local[:, 2] < -1e-3) & (x >= 0) & (x < frame.w) & (y >= 0) & (y < frame.h))
+        inside = np.flatnonzero(ahead & (x >= 0) & (x < frame.w) & (y >= 0) & (y < frame.h))
         directions = away[inside] / np.linalg.norm(away[inside], axis=1, keepdims=True)
         mean[inside] += harmonics(degree, directions)
         seen[inside] += 1

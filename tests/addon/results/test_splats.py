@@ -4,6 +4,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import bpy
 import mathutils
@@ -18,6 +19,7 @@ from reconstruct.addon.results.looks import look_modifier
 from reconstruct.addon.results.parts import values_of
 from reconstruct.addon.results.splats import most_visible, raise_transparent_bounces, training_views
 from reconstruct.engine.color import linear_to_srgb, srgb_to_linear
+from reconstruct.engine.contract.capture import Frame
 from reconstruct.engine.contract.result import read_result, write_result
 from reconstruct.engine.contract.settings import ImportSettings
 from reconstruct.engine.formats.splats import Splats
@@ -106,6 +108,18 @@ def test_srgb_colours_become_light(scene, picture, splats, result):
     import_result(scene, result(splats([(0, 0, 0)], [(1, 0.1, 1)], [ROUND], [0.99], [(0.5, 0.02, 1.0)], "srgb")), ImportSettings())
     pixel = picture()[16, 16]
     np.testing.assert_allclose(pixel[:3] / pixel[3], (0.21404, 0.02 / 12.92, 1.0), atol=1e-3)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e-3, 1.0, 1e3])
+def test_mean_colors_do_not_depend_on_the_unit(unit):
+    """The view has the first gaussian in its picture, and the second behind it, which takes the color of all sides."""
+    frame = Frame("view.png", Path("view.png"), tuple(map(tuple, np.eye(4).tolist())), 100, 100, 100.0, 100.0, 50.0, 50.0)
+    sh = np.tile([[0.5], [0.0], [0.8], [0.0]], (2, 1, 3))
+    means = unit * np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]])
+    colors = splats_of.mean_colors(means, sh, 1, [frame])
+    basis = harmonics(1, np.array([[0.0, 0.0, -1.0]]))[0]
+    np.testing.assert_allclose(colors[0], max(0.5 + 0.5 * basis[0] + 0.8 * basis[2], 0), atol=1e-9)
+    np.testing.assert_allclose(colors[1], 0.5 + 0.5 * basis[0], atol=1e-9)
 
 
 def colorful(blend="linear"):
