@@ -78,7 +78,8 @@ def frame_camera(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) ->
         return scene.camera
     unit = scene.unit_settings.scale_length
     positions, weights = _points_of(objects)
-    eye, aim = viewpoint(positions * unit, weights, _extent(objects, unit))
+    extent = _extent(objects, unit)
+    eye, aim = viewpoint(positions * unit, weights, extent)
     floor = next((item for item in scene.objects if kind_of(item) == "room" and item.name.startswith("Floor")), None)
     if floor is not None:
         # A step away from the walls, so that the room is seen from inside.
@@ -87,7 +88,9 @@ def frame_camera(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) ->
         eye[:2] = np.clip(eye[:2], -reach, reach)
     lens = bpy.data.cameras.new("Camera")
     lens.lens = 20.0
-    lens.clip_start, lens.clip_end = 0.02 / unit, 1000.0 / unit
+    # What was made from photos has no known scale, and may be as small or large as it likes.
+    length = float(np.linalg.norm(extent.size))
+    lens.clip_start, lens.clip_end = min(0.02, 0.01 * length) / unit, max(1000.0, 100 * length) / unit
     camera = bpy.data.objects.new("Camera", lens)
     tag(camera, "camera")
     scene.collection.objects.link(camera)

@@ -214,7 +214,7 @@ def viewpoint(positions: np.ndarray, weights: np.ndarray, extent: Extent) -> tup
     size = extent.size
     if size[:2].min() < 2.5 or size[2] < 1.8:
         away = np.array([-0.6, -1.0, 0.45])
-        distance = 1.6 * max(float(np.linalg.norm(size)), 0.1)
+        distance = 1.6 * (float(np.linalg.norm(size)) or 1.0)
         return extent.middle + away / np.linalg.norm(away) * distance, extent.middle
     height = extent.low[2] + min(_EYE_HEIGHT, 0.6 * size[2])
     near = (np.abs(positions[:, 2] - height) < 0.5) & (np.asarray(weights) > 0.3)

@@ -7,7 +7,7 @@ import pytest
 from reconstruct.addon.results.looks import look_object
 from reconstruct.addon.results.parts import POINTS, RADIUS, Part, values_of
 from reconstruct.addon.results.tagging import kind_of, tag, tagged
-from reconstruct.addon.rooms.building import build_room
+from reconstruct.addon.rooms.building import build_room, frame_camera
 from reconstruct.addon.rooms.placing import place
 from reconstruct.addon.rooms.rendering import render_picture
 from reconstruct.engine.contract.errors import UserError
@@ -176,3 +176,18 @@ def test_an_unknown_camera_or_place_is_refused(scene, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"picture\.png"):
         render_picture(scene, tmp_path / "file" / "picture.png", RenderSettings(width=16, height=16, samples=1))
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e4])
+@pytest.mark.parametrize("unit", [1.0, 0.01])
+def test_the_camera_sees_a_result_of_any_scale(scene, size, unit):
+    scene.unit_settings.scale_length = unit
+    made = block(scene, size * np.array([2.0, 3.0, 1.0]), size * np.array([3.0, 5.0, 2.5]), unit)
+    bpy.context.view_layer.update()
+    camera = frame_camera(scene, [made])
+    bpy.context.view_layer.update()
+    pose = np.array(camera.matrix_world)
+    depths = (np.array(corners(made, unit)) / unit - pose[:3, 3]) @ -pose[:3, 2]
+    assert camera.data.clip_start < np.median(np.abs(depths)) / 10 and depths.max() < camera.data.clip_end
+    if size <= 1:
+        assert 0 < depths.min() and depths.max() * unit < 8 * size and camera.data.clip_start < depths.min()
