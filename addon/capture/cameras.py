@@ -19,7 +19,7 @@ from . import rigs, space
 COLLECTION = "Reconstruct cameras"
 _RIG = "rig"
 # How far room cameras keep from everything, metres; small or low rooms leave less.
-_CLEARANCES = (0.35, 0.2, 0.1)
+CLEARANCES = (0.35, 0.2, 0.1)
 
 
 def add_cameras(scene: bpy.types.Scene, settings: CaptureSettings) -> list[bpy.types.Object]:
@@ -74,7 +74,7 @@ def plan(scene: bpy.types.Scene, settings: CaptureSettings) -> list[tuple[str, n
     poses: list[tuple[str, np.ndarray]] = []
     if circling < settings.views:
         wanted = settings.views - circling, settings.eye_height, across, aspect, settings.seed
-        tried = (rigs.room(place, *wanted, clearance) for clearance in (_CLEARANCES if place.walled else _CLEARANCES[:1]))
+        tried = (rigs.room(place, *wanted, clearance) for clearance in (CLEARANCES if place.walled else CLEARANCES[:1]))
         found = next((poses for poses in tried if poses), [])
         if not found and not place.walled:
             found = rigs.orbit(place, place.low, place.high, settings.views - circling, across, aspect, settings.seed)

@@ -123,6 +123,11 @@ def orbit(
     return [look_along(place, middle - place) for place in chosen]
 
 
+def in_view(space: Space, pose: np.ndarray, targets: np.ndarray, field_of_view: float, aspect: float) -> np.ndarray:
+    """Which targets [N, 3] a camera of that horizontal field of view sees, [N] 0 or 1."""
+    return _visible(space, pose[:3, 3], targets)[0] * _inside(pose, targets, field_of_view, aspect)
+
+
 def look_along(place: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """An upright camera at a place, [3], that looks along a direction, [3] of any length."""
     back = -direction / np.linalg.norm(direction)

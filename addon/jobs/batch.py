@@ -40,7 +40,7 @@ def main(arguments: list[str], chosen_python: str = "") -> int:
         chosen_python: the engine's Python of the preferences.
 
     Returns:
-        The exit code: 0 done, 1 a stage failed or was cancelled, 2 a bad argument or job file.
+        The exit code: 0 done, 1 a stage failed or was cancelled, 2 the job was refused before its first stage.
     """
     own = arguments[-1:] == [stages.PRIVATE]
     folder = Path(arguments[0]).parent if own and len(arguments) == 2 else None
@@ -76,7 +76,11 @@ def _run(arguments: list[str], chosen_python: str, own: Path | None) -> tuple[st
             private.own(own, os.getpid())
         if not job.scene and not bpy.data.filepath:
             _open_empty()
-        made = run(job, chosen_python, own)
+        try:
+            scene = _prepare(job, chosen_python, own)
+        except UserError as error:
+            return f"refused: {error}", 2
+        made = _run_stages(job, scene, chosen_python, own)
     except UserError as error:
         return f"failed: {error}", 1
     except KeyboardInterrupt:
@@ -101,14 +105,23 @@ def run(job: Job, chosen_python: str = "", own: Path | None = None) -> list[Path
     Raises:
         UserError: a stage cannot start, which is found before any is run; or one failed or was cancelled, and those before it stay done.
     """
+    return _run_stages(job, _prepare(job, chosen_python, own), chosen_python, own)
+
+
+def _prepare(job: Job, chosen_python: str, own: Path | None) -> bpy.types.Scene:
+    """Opens the scene of a job, and refuses what cannot be run before the first stage takes minutes or hours."""
     check_job(job)
-    made: list[Path] = []
     if job.scene:
         _open(job.path(job.scene))
     if own is not None:
         private.remove(own)
     scene = _scene(job)
     _check_stages(job, scene, chosen_python)
+    return scene
+
+
+def _run_stages(job: Job, scene: bpy.types.Scene, chosen_python: str, own: Path | None) -> list[Path]:
+    made: list[Path] = []
     if job.capture is not None:
         made.append(job.path(job.capture.out))
         if own is None:
@@ -141,7 +154,7 @@ def run(job: Job, chosen_python: str = "", own: Path | None = None) -> list[Path
 
 
 def _check_stages(job: Job, scene: bpy.types.Scene, chosen_python: str) -> None:
-    """Finds what stages lack on this machine, before the first one takes minutes or hours.
+    """Finds what stages lack on this machine.
 
     Raises:
         UserError: names it.

@@ -18,7 +18,7 @@ _TRIM = 0.0005
 # Measured and known bounds that differ by less than this share of the size are the same.
 _SAME = 0.03
 _HEAVIEST = 10.0
-_EYE_HEIGHT = 1.5
+EYE_HEIGHT = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +216,7 @@ def viewpoint(positions: np.ndarray, weights: np.ndarray, extent: Extent) -> tup
         away = np.array([-0.6, -1.0, 0.45])
         distance = 1.6 * (float(np.linalg.norm(size)) or 1.0)
         return extent.middle + away / np.linalg.norm(away) * distance, extent.middle
-    height = extent.low[2] + min(_EYE_HEIGHT, 0.6 * size[2])
+    height = extent.low[2] + min(EYE_HEIGHT, 0.6 * size[2])
     near = (np.abs(positions[:, 2] - height) < 0.5) & (np.asarray(weights) > 0.3)
     grid = [np.linspace(extent.low[axis] + 0.12 * size[axis], extent.high[axis] - 0.12 * size[axis], 15) for axis in range(2)]
     places = np.stack(np.meshgrid(*grid), axis=-1).reshape(-1, 2)

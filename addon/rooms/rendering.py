@@ -29,7 +29,7 @@ def render_picture(
     Args:
         scene: what is rendered.
         file: receives the picture.
-        settings: its size, samples and camera. Without a camera one is made that looks at the imported results.
+        settings: its size, samples and camera; without one, see :func:`~.building.frame_camera`.
         report: receives a sentence where this Blender has no denoiser and more samples are rendered.
 
     Raises:

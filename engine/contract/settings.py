@@ -478,4 +478,4 @@ class RenderSettings:
     width: int = setting(640, "Width of the picture.", unit="px", minimum=16, maximum=16_384)
     height: int = setting(480, "Height of the picture.", unit="px", minimum=16, maximum=16_384)
     samples: int = setting(16, "Cycles samples for each pixel.", minimum=1, maximum=65_536)
-    camera: str = setting("", "Name of the camera; empty takes the scene's, or frames the result where there is none.")
+    camera: str = setting("", "Name of the camera; empty takes the scene's, or adds one that sees the result where there is none.")

@@ -123,7 +123,7 @@ def files(folder):
         ('[import]\nresult = "nowhere"\n', "holds no result"),
     ],
 )
-def test_what_a_stage_lacks_gives_1_before_any_is_run(tmp_path, capsys, scene, text, said):
+def test_what_a_stage_lacks_is_refused_with_2_before_any_is_run(tmp_path, capsys, scene, text, said):
     for name in ("picture.png", "scene.blend", "result/result.json", "taken/transforms.json", "photos/1.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("the user's")
@@ -131,21 +131,21 @@ def test_what_a_stage_lacks_gives_1_before_any_is_run(tmp_path, capsys, scene, t
     file = job(tmp_path, text)
     before = files(tmp_path)
     code, last = walk(capsys, file)
-    assert code == 1
-    assert last.startswith("reconstruct: failed: ") and said in last
+    assert code == 2
+    assert last.startswith("reconstruct: refused: ") and said in last
     assert files(tmp_path) == before
 
 
 def test_no_engine_is_said_before_the_capture(tmp_path, capsys, monkeypatch, scene):
     monkeypatch.setenv("RECONSTRUCT_PYTHON", str(tmp_path / "no python"))
     code, last = walk(capsys, job(tmp_path, f'scene = "{scene.name}"\n{CAPTURE}[train]\n'))
-    assert code == 1 and "RECONSTRUCT_PYTHON" in last and not (tmp_path / "capture").exists()
+    assert code == 2 and "RECONSTRUCT_PYTHON" in last and not (tmp_path / "capture").exists()
 
 
 def test_a_damaged_blend_is_one_sentence(tmp_path, capsys):
     (tmp_path / "broken.blend").write_bytes(b"BLENDER-v405" + bytes(64))
     code, last = walk(capsys, job(tmp_path, 'scene = "broken.blend"\n[capture]\n'))
-    assert code == 1
+    assert code == 2
     assert "cannot be opened" in last
 
 
@@ -178,7 +178,7 @@ def test_a_result_in_the_way_is_kept(tmp_path, capsys, fake_engine):
     assert "train    A step takes no time.\n" in capsys.readouterr().out
     before = (tmp_path / "result" / "events.jsonl").read_text()
     code, last = walk(capsys, job(tmp_path, text))
-    assert code == 1 and "already holds a result" in last
+    assert code == 2 and "already holds a result" in last
     assert (tmp_path / "result" / "events.jsonl").read_text() == before
     assert walk(capsys, job(tmp_path, text + "overwrite = true\n"))[0] == 0
 
@@ -203,7 +203,7 @@ def test_no_engine_is_one_sentence(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("RECONSTRUCT_PYTHON", str(tmp_path / "no python"))
     (tmp_path / "taken").mkdir()
     code, last = walk(capsys, job(tmp_path, '[train]\ncapture = "taken"\n'))
-    assert code == 1
+    assert code == 2
     assert "RECONSTRUCT_PYTHON" in last
 
 
@@ -216,7 +216,7 @@ def test_files_of_the_user_are_never_touched(tmp_path, capsys, scene, fake_engin
     text = 'scene = "scene.blend"\n' + CAPTURE.replace("[capture]", '[capture]\nout = "."') + '[train]\nsteps = 20\nout = "trained"\n'
     file = job(tmp_path, text + '[save]\nout = "saved/room.blend"\n')
     before = files(tmp_path)
-    for code_wanted in (0, 1):
+    for code_wanted in (0, 2):
         code, last = walk(capsys, file)
         assert code == code_wanted, last
         after = files(tmp_path)
@@ -250,7 +250,7 @@ def test_a_job_replaces_its_own_files_and_others_only_where_it_says_so(tmp_path,
         stream.write(b"edited")
     before = (tmp_path / "picture.png").read_bytes()
     code, last = walk(capsys, job(tmp_path, text))
-    assert code == 1 and "picture.png already exists" in last
+    assert code == 2 and "picture.png already exists" in last
     assert (tmp_path / "picture.png").read_bytes() == before
     code, last = walk(capsys, job(tmp_path, text.replace("samples", "overwrite = true\nsamples")))
     assert code == 0, last
@@ -352,7 +352,7 @@ def test_the_script_gives_its_exit_code_under_any_folder_name(tmp_path):
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     (tmp_path / "other").mkdir()
     jobs = [job(tmp_path, "[place]\n")], [job(tmp_path / "other", "[capture]\n")]
-    for arguments, code in (([], 2), (["--help"], 0), (jobs[0], 2), (jobs[1], 1)):
+    for arguments, code in (([], 2), (["--help"], 0), (jobs[0], 2), (jobs[1], 2)):
         command = [sys.executable, link / "scripts" / "batch.py", *arguments]
         answer = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=60)
         assert answer.returncode == code, answer.stdout + answer.stderr

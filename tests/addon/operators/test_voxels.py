@@ -262,7 +262,7 @@ out = "room.blend"
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "room.blend"))
     item = bpy.data.objects["chair"]
     assert is_voxels(item) and item.dimensions[0] == pytest.approx(1.2, abs=1e-4) and item.location[1] == 1
-    assert batch.main([str(tmp_path / "job.toml")]) == 1 and "already holds a result" in capsys.readouterr().out
+    assert batch.main([str(tmp_path / "job.toml")]) == 2 and "already holds a result" in capsys.readouterr().out
     (tmp_path / "job.toml").write_text(text.replace("out =", "overwrite = true\nout =", 1))
     assert batch.main([str(tmp_path / "job.toml")]) == 0
     assert "--overwrite" in command(tmp_path / "kept" / "chair")
