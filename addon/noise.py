@@ -22,11 +22,18 @@ from .pixels import read_pixels
 # Standard deviation of sRGB values between 0 and 1. In the demo room, 8 denoised samples are 0.010 to 0.016 from a converged render, 8 raw
 # ones 0.030 to 0.053, and 64 raw ones 0.016.
 MAX_NOISE = 0.02
+# What renders of most rooms need without a denoiser; Cycles stops earlier where its Noise Threshold allows.
+CLEAN_SAMPLES = 256
 # More would take hours.
 _MAX_SAMPLES = 1024
 _ROUNDS = 3
 # Size of a test render, in the middle of the view.
 _TEST_SIZE = (64, 48)
+
+
+def renders_noisy(scene: bpy.types.Scene) -> bool:
+    """Whether Cycles renders a scene with noise, because this Blender cannot denoise and the scene has few samples."""
+    return scene.render.engine == "CYCLES" and scene.cycles.samples < CLEAN_SAMPLES and not compat.has_denoiser()
 
 
 def use_clean_samples(scene: bpy.types.Scene, samples: int, views: Sequence[Callable[[], None]], count: int) -> str:
