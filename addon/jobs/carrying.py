@@ -15,6 +15,7 @@ import bpy
 
 from ...engine.contract.alive import writer_runs
 from ...engine.contract.errors import UserError
+from ...engine.contract.parsing import escaped
 from ...engine.contract.result import RESULT, replacing
 from . import private, process, running
 from .folders import (
@@ -152,7 +153,7 @@ def _rename_in(file: Path, old: str, new: str) -> None:
     table = json.loads(file.read_text(encoding="utf-8"))
     if (changed := renamed(table)) != table:
         with replacing(file) as temporary:
-            temporary.write_text(json.dumps(changed, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.write_text(escaped(json.dumps(changed, indent=1, ensure_ascii=False)) + "\n", encoding="utf-8")
 
 
 def _has_content(folder: Path) -> bool:

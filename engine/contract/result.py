@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import time
@@ -14,7 +15,7 @@ from typing import Any, Literal
 
 from .alive import writer_runs
 from .errors import UserError, is_full_disk
-from .parsing import parse_json
+from .parsing import escaped, parse_json
 from .schema import SCHEMA, bounded, check_version, from_mapping
 
 Status = Literal["running", "cancelled", "failed", "done"]
@@ -97,7 +98,8 @@ def write_result(folder: Path, result: Result) -> None:
     values = {"schema": SCHEMA, **{name: getattr(result, name) for name in result.__dataclass_fields__}}
     values["artifacts"] = [vars(item) for item in result.artifacts]
     with replacing(folder / RESULT) as temporary:
-        temporary.write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        temporary.write_text(escaped(text), encoding="utf-8")
 
 
 def read_result(folder: Path) -> Result:
@@ -163,10 +165,24 @@ def _replace(temporary: Path, file: Path) -> None:
     os.replace(temporary, file)
 
 
+def _flush(path: Path, flags: int) -> None:
+    """Has the system write a file or a folder to the disk."""
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems have no such call.
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """Gives a temporary path beside ``file`` and puts it in its place when the block ends well, so that no reader ever sees half a file.
-    What processes left that were killed while they wrote the same file is removed.
+    """Gives a temporary path beside ``file`` and puts it in its place when the block ends well, so that no reader ever sees half a file,
+    also where the machine lost power: its content is on the disk before its name is. What processes left that were killed while they
+    wrote the same file is removed.
 
     Raises:
         UserError: the disk is full.
@@ -175,7 +191,12 @@ def replacing(file: Path) -> Iterator[Path]:
     temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         yield temporary
+        # Windows flushes only what is open for writing.
+        _flush(temporary, os.O_RDWR | getattr(os, "O_BINARY", 0))
         _replace(temporary, file)
+        # Windows opens no folder, and a folder may be for writing only.
+        with contextlib.suppress(OSError):
+            _flush(file.parent, os.O_RDONLY)
     except OSError as error:
         if is_full_disk(error):
             raise UserError(f"The disk is full: {file} could not be written.", "Free some space, then try again.", "disk_full") from None

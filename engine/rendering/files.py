@@ -170,6 +170,9 @@ def write_exr(file: Path, light: np.ndarray, alpha: np.ndarray, depth: np.ndarra
     with replacing(file) as part:
         try:
             exr.File(header, channels).write(str(part))
+        except ValueError:
+            # OpenEXR (3.5) takes no other names.
+            raise UserError(f"{file} cannot be written: its name is not UTF-8.", "Choose another --out, or --format png.") from None
         except RuntimeError as error:
             # OpenEXR has no other, and says its reason after the name of our temporary file.
             reason = str(error).rpartition('". ')[2].strip(". ")

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+import contextlib
 import errno
 import json
 import os
+import stat
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -165,6 +168,41 @@ def test_what_a_killed_process_left_of_a_file_is_removed_by_the_next_try(tmp_pat
     with replacing(tmp_path / "a.txt") as temporary:
         temporary.write_text("new")
     assert {item.name for item in tmp_path.iterdir()} == {*kept, "a.txt"}
+
+
+def test_a_file_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch):
+    """Without that, a loss of power may leave an empty file under the name of the old one."""
+    done = []
+
+    def flush(descriptor):
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        done.append(f"{kind} of {os.fstat(descriptor).st_size}" if kind == "file" else kind)
+
+    move = os.replace
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("replace"), move(*paths)))
+    with replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+    assert done == ["file of 3", "replace", *(["folder"] if os.name != "nt" else [])]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EIO])
+def test_a_file_system_that_cannot_flush_is_written_all_the_same(tmp_path, monkeypatch, number):
+    def flush(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", flush)
+    fails = pytest.raises(OSError) if number == errno.EIO else contextlib.nullcontext()
+    with fails, replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "a.txt").is_file() == (number != errno.EIO)
+
+
+def test_paths_that_are_not_utf8_come_back(tmp_path):
+    path = os.fsdecode(b"/captures/caf\xe9 \xc3\xa9")
+    write_result(tmp_path, replace(RESULT, capture=path))
+    assert read_result(tmp_path).capture == path
+    assert "\\udce9 \u00e9" in (tmp_path / "result.json").read_text("utf-8")
 
 
 def test_a_full_disk_is_said_plainly(tmp_path):
