@@ -181,6 +181,20 @@ def _loop(folder: ResultFolder, trainer: Trainer, budget: Budget, test: list[Vie
     pace = Pace()
     now = started_at = clock.seconds()
     first_step = trainer.steps_done
+
+    def report_progress() -> None:
+        report(
+            "progress",
+            stage="train",
+            step=trainer.steps_done,
+            steps=budget.total(trainer.steps_done),
+            seconds=now,
+            eta_seconds=budget.eta(trainer.steps_done),
+            loss=smooth_loss,
+            psnr=preview_psnr,
+            count=trainer.count,
+        )
+
     while not budget.finished(trainer.steps_done) and not asked_to_end():
         loss = trainer.step(budget.progress(trainer.steps_done))
         smooth_loss = loss if smooth_loss is None else 0.95 * smooth_loss + 0.05 * loss
@@ -206,17 +220,9 @@ def _loop(folder: ResultFolder, trainer: Trainer, budget: Budget, test: list[Vie
             wait = checkpoint_wait(last_checkpoint - now)
         if now - last_report > _REPORT_EVERY:
             last_report = now
-            report(
-                "progress",
-                stage="train",
-                step=trainer.steps_done,
-                steps=budget.total(trainer.steps_done),
-                seconds=now,
-                eta_seconds=budget.eta(trainer.steps_done),
-                loss=smooth_loss,
-                psnr=preview_psnr,
-                count=trainer.count,
-            )
+            report_progress()
+    # Its last line names the last step.
+    report_progress()
     seconds = clock.seconds() - started_at
     made = max(trainer.steps_done - first_step, 1)
     return {"train": seconds, "step": seconds / made}

@@ -147,13 +147,17 @@ def _loop(folder: ResultFolder, trainer: VoxelTrainer, budget: Budget, val: Shap
     wait, disk = FIRST_CHECKPOINT, FullDisk(report)
     last_report = last_checkpoint = last_look = clock.seconds()
     smooth: float | None = None
+
+    def report_progress() -> None:
+        step, steps = trainer.steps_done, budget.total(trainer.steps_done)
+        report("progress", stage="train", step=step, steps=steps, seconds=clock.seconds(), eta_seconds=budget.eta(step), loss=smooth)
+
     while not budget.finished(trainer.steps_done) and not asked_to_end():
         loss = trainer.step()
         smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
         now = clock.seconds()
         if now - last_report >= _REPORT_EVERY:
-            step, steps = trainer.steps_done, budget.total(trainer.steps_done)
-            report("progress", stage="train", step=step, steps=steps, seconds=now, eta_seconds=budget.eta(step), loss=smooth)
+            report_progress()
             last_report = now
         if now - last_look >= _LOOK_EVERY and val is not None:
             for views in _scored(val):
@@ -168,6 +172,7 @@ def _loop(folder: ResultFolder, trainer: VoxelTrainer, budget: Budget, val: Shap
                 write_checkpoint(folder.path, trainer, clock.seconds())
             last_checkpoint = clock.seconds()
             wait = checkpoint_wait(last_checkpoint - now)
+    report_progress()
 
 
 def _finish(folder: ResultFolder, trainer: VoxelTrainer, settings: VoxelTrainSettings, test: Shapes | None, clock: Clock, progress) -> None:
