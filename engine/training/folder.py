@@ -54,7 +54,7 @@ _NAMES = (CHECKPOINT, SPLATS, SPLATS_LINEAR, FIELD, POINTS, MESH, PROXY, METRICS
 # Temporary files of contract/result.replacing, which a killed process leaves behind.
 _PART = re.compile(r"\.(.+)\.\d+\.part")
 _PREVIEW = re.compile(r"\d{7,}\.png")
-# How result.json begins, and the lock: it is empty, but for that of earlier versions and of file systems without locks.
+# How a damaged result.json begins, and the lock: it is empty, but for that of earlier versions and of file systems without locks.
 _RESULT_START, _LOCK_START = re.compile(rb'\s*{\s*"schema"'), re.compile(rb'$|{"pid"|\d+\s')
 
 
@@ -139,7 +139,8 @@ class ResultFolder:
 
 @contextlib.contextmanager
 def opened(path: Path, report: Reporter | None, *, new: bool = False, overwrite: bool = False) -> Iterator[ResultFolder]:
-    """Holds the folder of a result. Until :meth:`ResultFolder.begin` an error leaves nothing of a folder that was made for it.
+    """Holds the folder of a result. Until :meth:`ResultFolder.begin` an error leaves nothing of a folder that was made for it, and nothing
+    in one that was empty. One that holds at least the log of a program that follows keeps the events for it.
 
     Args:
         path: the folder. report: writes events into it from now on; None writes none.
@@ -150,10 +151,11 @@ def opened(path: Path, report: Reporter | None, *, new: bool = False, overwrite:
         UserError: there is no result (with ``new``: there is one, code ``exists``, or there are files of others, ``foreign``), another
             process holds it (``in_use``), or the folder cannot be made.
     """
-    made = []
+    made, empty = [], False
     if new:
         _check_new(path, overwrite)
         made = _make(path)
+        empty = not any(path.iterdir())
     folder: ResultFolder | None = None
     try:
         old = None if new else read_result(path)
@@ -177,8 +179,10 @@ def opened(path: Path, report: Reporter | None, *, new: bool = False, overwrite:
                     report("done", seconds=time.monotonic() - begin, cancelled=True)
                 raise
     finally:
-        if folder is None or folder.result is None:
+        if empty and (folder is None or folder.result is None):
             _remove(path, made)
+            if report is not None:
+                report.file = None
 
 
 def _check_new(path: Path, overwrite: bool) -> None:
@@ -221,13 +225,22 @@ def _ours(path: Path) -> set[str]:
             ours.add(EVENTS)
     with contextlib.suppress(OSError):
         content = (path / RESULT).read_bytes()
-        # Also of a damaged one, and of a later version: by the names in its text.
-        if _RESULT_START.match(content):
+        # Also of a later version: by the names in its text.
+        if _is_result(content):
             ours.add(RESULT)
             ours |= {name for name in _NAMES if json.dumps(name).encode() in content}
             if b'"files"' not in content:
                 ours.add(CHECKPOINT)
     return {name for name in ours if (path / name).is_file()}
+
+
+def _is_result(content: bytes) -> bool:
+    """Whether this is what a result.json of this program holds, whoever has formatted it since; of a damaged one its beginning tells."""
+    try:
+        table = json.loads(content)
+    except (ValueError, RecursionError):
+        return _RESULT_START.match(content) is not None
+    return isinstance(table, dict) and "schema" in table
 
 
 def _refuse_foreign(path: Path, names: tuple[str, ...]) -> None:
@@ -284,11 +297,10 @@ def _make(path: Path) -> list[Path]:
 
 
 def _remove(path: Path, made: list[Path]) -> None:
-    """Removes folders that were made for a result which was never begun."""
-    if path in made:
-        for name in (EVENTS, LOCK):
-            with contextlib.suppress(OSError):
-                (path / name).unlink(missing_ok=True)
+    """Removes what a result that was never begun left in its folder, which was empty before, and folders that were made for it."""
+    for name in (EVENTS, LOCK):
+        with contextlib.suppress(OSError):
+            (path / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         for folder in made:
             folder.rmdir()

@@ -89,6 +89,7 @@ def test_a_signal_while_kernels_compile_cancels_and_leaves_nothing(monkeypatch, 
     monkeypatch.setattr(compiling, "is_compiled", lambda: False)
     monkeypatch.setattr(compiling, "compile_all", compile_all)
     (tmp_path / "followed").mkdir()
+    (tmp_path / "followed" / "log.txt").touch()
     for out in (tmp_path / "new", tmp_path / "followed"):
         assert train(small_capture, out, "--steps", 5) == 0
         assert "cancelled: 0 steps" in capsys.readouterr().out

@@ -129,6 +129,35 @@ def test_what_was_written_is_what_was_claimed(finished, small_capture):
     assert set(result.files) >= {item.path for item in result.artifacts}
 
 
+@pytest.mark.parametrize("how", [{}, {"separators": (",", ":")}, {"indent": "\t", "sort_keys": True}])
+def test_a_result_that_another_program_formatted_is_still_ours(finished, small_capture, tmp_path, how):
+    folder = shutil.copytree(finished, tmp_path / "result")
+    text = json.dumps(json.loads((folder / "result.json").read_text()), **how)
+    (folder / "result.json").write_text(text)
+    assert run("eval", folder) == 0
+    (folder / "result.json").write_text(text)
+    assert run("train", small_capture, "--out", folder, "--steps", 3, "--overwrite", "--splat.max-gaussians", 100) == 0
+
+
+@pytest.mark.parametrize("there", [None, "nothing", "log.txt"])
+def test_a_refusal_leaves_a_folder_as_it_was(tmp_path, there, capsys):
+    """Where a program follows, which has opened a log there, it leaves the events."""
+    (tmp_path / "capture").mkdir()
+    (tmp_path / "capture" / "transforms.json").write_text("{")
+    folder = tmp_path / "new" / "result"
+    if there:
+        folder.mkdir(parents=True)
+    if there == "log.txt":
+        (folder / there).touch()
+    for command in (["train", tmp_path / "capture"], ["voxels", tmp_path / "none.png"]):
+        assert run(*command, "--out", folder) == 1
+        if there is None:
+            assert not folder.parent.exists()
+        else:
+            assert {file.name for file in folder.iterdir()} == ({"log.txt", "events.jsonl", "lock"} if there == "log.txt" else set())
+    assert "not valid JSON" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", [b'{\n "schema": "1.0",\n "status": "done", "files": ["splats.ply", "checkpoint', None])
 def test_a_damaged_or_newer_result_can_be_overwritten(finished, small_capture, tmp_path, content):
     folder = shutil.copytree(finished, tmp_path / "result")
