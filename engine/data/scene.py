@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -85,7 +85,13 @@ def seed_positions(capture: Capture) -> np.ndarray | None:
 
 
 def seed_cloud(
-    capture: Capture, views: Sequence[View], count: int, rng: np.random.Generator, *, most: int | None = None
+    capture: Capture,
+    views: Sequence[View],
+    count: int,
+    rng: np.random.Generator,
+    *,
+    most: int | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What training starts from: the capture's own points, else random ones in the box the cameras look at.
 
@@ -98,6 +104,7 @@ def seed_cloud(
         count: how many points, where the capture has none.
         rng: the source of randomness.
         most: at most so many of the capture's own, a random choice; None takes all.
+        note: takes sentences on what the file of the capture's points holds and is not used.
 
     Returns:
         positions [N, 3] float64 in the world, colours [N, 3] uint8 sRGB.
@@ -106,7 +113,8 @@ def seed_cloud(
         UserError: the capture's points cannot be read.
     """
     if capture.points is not None:
-        cloud = read_points(capture.points)
+        name = capture.points.name
+        cloud = read_points(capture.points, None if note is None else lambda sentence: note(f"{name}: {sentence}"))
         if len(cloud) > 0:
             chosen = slice(None)
             if most is not None and len(cloud) > most:

@@ -47,8 +47,8 @@ class Trainer(Model, Protocol):
     """What the training loop drives. ``steps_done`` counts steps; ``count`` is how many gaussians there are, None for other methods.
     ``pixel_seconds`` is about what a pixel of a picture takes, 0 where that is not known; ``trained_pixels`` is how many pixels could have
     been rendered with the work of all steps so far, 0 where rendering costs little; ``ending_seconds`` about what :meth:`artifacts`
-    would take now; ``note`` says what the user should know of the cost, "" where there is nothing; ``near`` is the distance of the near
-    plane in the world's unit, 0 where a method has none.
+    would take now; ``note`` says what the user should know of the cost, and of seed points that are not used, "" where there is nothing;
+    ``near`` is the distance of the near plane in the world's unit, 0 where a method has none.
     """
 
     steps_done: int

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,11 @@ from ..kernels.photometric.reference import srgb_decode
 from ..kernels.radiance import Learner
 from ..kernels.volume.reference import MIN_TRANSMITTANCE
 from ..surfaces.density import density_mesh
+
+# What the doors of these kernels load at their first use is loaded now, so that a training mixes no versions where the extension is
+# replaced by another one meanwhile.
+for _name in ("hashgrid", "marching", "radiance", "volume"):
+    import_module(f"..kernels.{_name}.cpu", __package__)
 
 # Rays of a picture that are marched together: the distances of their samples fit in the caches.
 _RAYS = 16_384

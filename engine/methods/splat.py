@@ -92,7 +92,7 @@ def load_splat_model(folder: Path, result: Result, workers: int) -> SplatModel:
 class SplatTrainer(SplatModel):
     """Trains gaussians on posed views."""
 
-    trained_pixels, note = 0.0, ""
+    trained_pixels = 0.0
 
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         self.settings, self.views = settings.splat, views
@@ -102,7 +102,10 @@ class SplatTrainer(SplatModel):
         self.rng = np.random.default_rng(settings.seed)
         # What gaussians stand for is no denser than pixels; more seeds than the budget could never be pruned in time.
         most = self.settings.max_gaussians
-        positions, codes = seed_cloud(capture, views, min(self.settings.init_points, most), self.rng, most=most // 2)
+        notes: list[str] = []
+        count = min(self.settings.init_points, most)
+        positions, codes = seed_cloud(capture, views, count, self.rng, most=most // 2, note=notes.append)
+        self.note = " ".join(notes)
         cameras = [view.camera for view in views]
         # Random points reach into the background; only a real cloud says how large the scene is.
         center, self.radius = scene_box(cameras, positions if capture.points is not None else None)

@@ -2,7 +2,10 @@
 """Instant-NGP from capture to result, on a small capture of coloured blobs."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +28,7 @@ from engine.kernels import amx, use_threads
 from engine.methods import load_model, new_trainer
 from engine.training.scoring import background, truth
 
+ROOT = Path(__file__).parents[3]
 SMALL = NgpSettings(log2_table=12, finest=128, batch=2048, ray_steps=256, cells=32, mesh_cells=48)
 
 
@@ -230,3 +234,24 @@ def test_a_damaged_field_is_refused(small_capture, tmp_path):
             load_model(folder, result, 2)
     with pytest.raises(UserError, match="no field"):
         load_model(folder, replace(result, artifacts=()), 2)
+
+
+def test_all_modules_are_loaded_before_the_first_step(small_capture, tmp_path):
+    """The extension may be replaced by another version during a training."""
+    code = f"""
+import sys
+from engine import cli
+from engine.training import loop
+make = loop.new_trainer
+def new_trainer(*given):
+    made = make(*given)
+    loaded.update(sys.modules)
+    return made
+loaded, loop.new_trainer = set(), new_trainer
+small = "--ngp.log2-table 10 --ngp.cells 16 --ngp.mesh-cells 16 --ngp.batch 512".split()
+code = cli.main(["train", {str(small_capture)!r}, "--out", {str(tmp_path / "r")!r}, "--method", "ngp", "--steps", "2", *small])
+late = [name for name in set(sys.modules) - loaded if name.startswith("engine.")]
+sys.exit(code or str(late) if late else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and (tmp_path / "r" / "field.safetensors").is_file(), done.stderr
