@@ -288,12 +288,20 @@ def _render(job: Job, scene: bpy.types.Scene, image: Path) -> None:
 
 def _save(file: Path) -> None:
     _make_folder(file.parent)
+    paths = bpy.context.preferences.filepaths
+    versions = paths.save_version
+    if outputs.is_unchanged(file):
+        # Of a file of ours no .blend1 is needed, which would take the place of one of the user's.
+        paths.save_version = 0
+    outputs.expect(file)
     try:
         bpy.ops.wm.save_as_mainfile(filepath=str(file), check_existing=False)
     except RuntimeError as error:
         raise UserError(f"{file} cannot be saved: {str(error).strip()}", "Choose another file for [save].") from None
-    assets.after_saving(str(file))
+    finally:
+        paths.save_version = versions
     outputs.remember(file, file)
+    assets.after_saving(str(file))
     _say(f"save     {file}")
 
 

@@ -6,12 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
-from reconstruct.addon.jobs import batch, private, process
+from reconstruct.addon.jobs import batch, outputs, private, process
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.result import Artifact, Result, write_result
 from reconstruct.engine.formats.points import write_points
@@ -255,6 +256,43 @@ def test_a_job_replaces_its_own_files_and_others_only_where_it_says_so(tmp_path,
     code, last = walk(capsys, job(tmp_path, text.replace("samples", "overwrite = true\nsamples")))
     assert code == 0, last
     assert (tmp_path / "picture.png").read_bytes() != before
+
+
+def test_a_backup_of_the_user_is_kept(tmp_path, capsys, scene):
+    file = job(tmp_path, f'scene = "{scene.name}"\n[save]\nout = "new.blend"\n')
+    (tmp_path / "new.blend1").write_text("the user's")
+    versions = bpy.context.preferences.filepaths.save_version
+    for _ in range(2):
+        code, last = walk(capsys, file)
+        assert code == 0, last
+    assert (tmp_path / "new.blend1").read_text() == "the user's" and bpy.context.preferences.filepaths.save_version == versions == 1
+
+
+def test_a_file_that_is_saved_after_a_killed_job_is_the_users(tmp_path, data_home):
+    file = tmp_path / "new.blend"
+    outputs.expect(file)
+    assert not outputs.is_ours(file)
+    file.write_text("the job's")
+    assert outputs.is_ours(file) and not outputs.is_unchanged(file)
+    late = time.time_ns() + 11_000_000_000
+    os.utime(file, ns=(late, late))
+    assert not outputs.is_ours(file)
+    outputs.remember(file, file)
+    outputs.expect(file)
+    assert outputs.is_ours(file), "it was before"
+    file.write_text("the user's")
+    os.utime(file, ns=(late - 60_000_000_000,) * 2)
+    assert not outputs.is_ours(file)
+
+    outputs.remember(file, file)
+    part = tmp_path / "part"
+    part.write_text("a longer one of the job")
+    outputs.remember(file, part)
+    assert outputs.is_ours(file), "killed before it was put in its place"
+    os.replace(part, file)
+    assert outputs.is_ours(file)
+    (data_home / "outputs.json").write_text(json.dumps({str(file): "nonsense"}))
+    assert not outputs.is_ours(file)
 
 
 def test_overwrite_replaces_the_capture_and_the_scene(tmp_path, capsys, scene):
