@@ -61,6 +61,20 @@ def commands(capture, folder):
     yield ["render", folder, "--out", folder]
 
 
+def others(folder):
+    """Every other command; their working folder is the user's as well."""
+    yield ["doctor"]
+    yield ["bench", "shells-1k-64x48"]
+    yield ["convert", folder / "mine.ply", folder / "copy.ply"]
+    yield ["convert", folder / "mine.ply", folder / "mine.ply"]
+    yield ["voxels", "make-data", "--furniture", 1, "--views", 1, "--out", folder]
+
+
+def test_every_command_is_one_of_these(tmp_path):
+    named = {" ".join(map(str, command[:2])) for command in (*commands(tmp_path, tmp_path), *others(tmp_path))}
+    assert {name if name in cli.COMMANDS else name.split(" ")[0] for name in named} == set(cli.COMMANDS)
+
+
 def test_a_folder_of_the_user_stays_as_it_is(small_capture, tmp_path, capsys):
     folder = tmp_path / "mine"
     fill(folder, (*USERS, *OURS))
@@ -77,6 +91,22 @@ def finished(small_capture, tmp_path_factory):
     out = tmp_path_factory.mktemp("results") / "result"
     assert run("train", small_capture, "--out", out, "--steps", 30, "--splat.max-gaussians", 200) == 0
     return out
+
+
+def test_other_commands_keep_the_files_of_the_user(finished, tmp_path, monkeypatch, capsys):
+    shape = "made-up-0-000000"
+    shapes = [f"{split}/{category}/{shape}/notes.txt" for split in ("train", "val", "test") for category in ("chair", "bed")]
+    fill(tmp_path, (*USERS, *OURS, "copy.ply", *shapes))
+    shutil.copy(finished / "splats.ply", tmp_path / "mine.ply")
+    before = hashes(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for command in others(tmp_path):
+        code = run(*command)
+        said = capsys.readouterr().err
+        assert "Traceback" not in said and "internal" not in said, said
+        assert before.items() <= hashes(tmp_path).items(), command
+        assert code == (2 if command[0] == "convert" else 0), (command, said)
+        assert command[1:2] == ["make-data"] or hashes(tmp_path) == before, command
 
 
 def kept(folder, names, capture, capsys):
