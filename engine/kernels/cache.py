@@ -8,6 +8,8 @@ from pathlib import Path
 
 from numba.core.caching import UserProvidedCacheLocator
 
+from . import unwritable
+
 _SOURCES = Path(__file__).resolve().parent
 
 
@@ -28,7 +30,7 @@ class ContentLocator(UserProvidedCacheLocator):
         try:
             locator.ensure_cache_path()
         except OSError as error:
-            raise OSError(error.errno, error.strerror, locator.get_cache_path()) from None
+            raise unwritable(error.errno) from None
         return locator
 
     @classmethod

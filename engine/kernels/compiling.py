@@ -21,7 +21,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from . import CACHE, MARK, caches
+from . import CACHE, MARK, caches, unwritable
 
 # Seconds between two calls of ``progress``, because a kernel may take many.
 _ASK_EVERY = 0.5
@@ -79,7 +79,7 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
             # Whoever ended the child may have asked this process to end as well.
             progress(*done)
         if failed is not None:
-            raise OSError(failed, os.strerror(failed), str(CACHE))
+            raise unwritable(failed)
         raise RuntimeError(f"The kernels could not be compiled (exit code {child.returncode}).")
     _prune()
 

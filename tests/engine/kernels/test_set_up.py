@@ -118,10 +118,13 @@ def test_a_cache_that_cannot_be_written_is_a_sentence(tmp_path):
             f"from engine.failures import explain\ntry:\n {code}\nexcept Exception as error:\n print(explain(error).code, explain(error))"
         )
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
-        assert done.stdout.startswith(f"file {tmp_path / 'file' / 'cache'}") and not done.stderr, done
+        assert done.stdout.startswith(f"file {tmp_path / 'file' / 'cache'}: compiled kernels cannot be kept there") and not done.stderr, (
+            done
+        )
 
 
 def test_a_full_disk_ends_the_process_that_compiles_with_its_number(monkeypatch, capsys):
+    from engine import kernels
     from engine.failures import explain
     from engine.kernels import compiling
 
@@ -133,8 +136,8 @@ def test_a_full_disk_ends_the_process_that_compiles_with_its_number(monkeypatch,
         compiling._child()
     assert end.value.code == 1 and capsys.readouterr().out == f"error {errno.ENOSPC}\n"
     # What the process that waits makes of it.
-    told = explain(OSError(errno.ENOSPC, "No space left on device", "/cache"))
-    assert told.code == "disk_full" and str(told) == "The disk is full: /cache could not be written. Free some space, then try again."
+    told = explain(kernels.unwritable(errno.ENOSPC))
+    assert told.code == "disk_full" and told.message == f"The disk is full: {kernels.CACHE} could not be written."
 
 
 def test_kernels_of_versions_long_unused_are_removed(tmp_path, monkeypatch):
