@@ -44,8 +44,8 @@ _PREVIEW_WAIT = 45.0
 # Slow pictures are previewed so small that they take about as long. How slow they are is known from the first one, of this side in pixels.
 _PREVIEW_SECONDS = 2.0
 _FIRST_SIDE = 64
-# What PSNR and SSIM take for a pixel, measured on two cores.
-_COMPARING = 1e-6
+# What PSNR and SSIM take for a pixel.
+_COMPARING = 4e-7
 # Otherwise previews take at most this share of the time.
 _SHARE = 0.02
 # Scores take at most this share of a run: of its time, or of the work of its steps. The command eval scores all views.
@@ -179,7 +179,7 @@ def _loop(folder: ResultFolder, trainer: Trainer, budget: Budget, test: list[Vie
     smooth_loss: float | None = None
     preview_psnr: float | None = None
     pace = Pace()
-    now = started_at = clock.seconds()
+    started_at = clock.seconds()
     first_step = trainer.steps_done
 
     def report_progress() -> None:
@@ -196,13 +196,18 @@ def _loop(folder: ResultFolder, trainer: Trainer, budget: Budget, test: list[Vie
         )
 
     while not budget.finished(trainer.steps_done) and not asked_to_end():
+        begin = clock.seconds()
         loss = trainer.step(budget.progress(trainer.steps_done))
         smooth_loss = loss if smooth_loss is None else 0.95 * smooth_loss + 0.05 * loss
-        now, before = clock.seconds(), now
+        now = clock.seconds()
         if budget.seconds is not None:
             # Recent steps count: the first ones see smaller views.
-            pace.add(now - before)
+            pace.add(now - begin)
+            budget.step_seconds = now - begin if pace.seconds else 0.0
             budget.reserve = min(_ending(trainer, test, pace.seconds, budget.seconds), _MAX_RESERVE * budget.seconds)
+        if budget.finished(trainer.steps_done):
+            # What is written now is written again at the end.
+            break
         if test and now - last_preview > preview_wait:
             view = _preview_view(trainer, test[0])
             display, _ = trainer.render(view.camera, background(view))
