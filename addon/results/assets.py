@@ -19,7 +19,7 @@ from ..jobs import private
 from ..noise import use_clean_samples
 from ..rooms.layouts import measure
 from .edits import applied_transform
-from .looks import look_modifier, looks_of
+from .looks import has_node_splats, looks_of
 from .measuring import extent_of, has_known_scale, size_of
 from .parts import PART, POINTS, PROXY, values_of
 from .splats import raise_transparent_bounces
@@ -200,7 +200,8 @@ def render_preview(file: str, picture: str) -> None:
     set_picture_format(render.image_settings, "PNG")
     render.image_settings.color_mode = "RGBA"
     scene.view_settings.view_transform = "Standard"
-    raise_transparent_bounces(scene)
+    if any(map(has_node_splats, scene.objects)):
+        raise_transparent_bounces(scene)
     # Adaptive sampling would end earlier than the samples that were found.
     scene.cycles.use_adaptive_sampling = False
     use_clean_samples(scene, _SAMPLES, [lambda: None], 1)
@@ -245,7 +246,7 @@ def _after_appending(context: bpy.types.BlendImportContext, *_: object) -> None:
             item.location *= before / unit
             item.scale *= before / unit
             update_tag(item, stands_in=unit)
-    if any(look_modifier(item) and "splats" in looks_of(item) for item in objects):
+    if any(map(has_node_splats, objects)):
         raise_transparent_bounces(bpy.context.scene)
     if objects and not bpy.app.background:
         bpy.app.timers.register(_after_drop, first_interval=0.0)

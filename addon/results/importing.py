@@ -201,7 +201,8 @@ def _add(
         parts = [splat_part(held.splats, blend, views, *place)]
     else:
         parts = [cloud_part(held.points, *place)]
-    notes = [*notes, raise_transparent_bounces(scene) if held.splats is not None else "", _colors_note(scene)]
+    raised = raise_transparent_bounces(scene) if held.splats is not None and not has_native_splats() else ""
+    notes = [*notes, raised, _colors_note(scene)]
     if held.mesh is not None:
         parts.append(mesh_part(held.mesh, *place))
     if held.proxy is not None:

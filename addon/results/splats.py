@@ -129,14 +129,11 @@ def most_visible(splats: Splats, count: int) -> Splats:
 
 
 def raise_transparent_bounces(scene: bpy.types.Scene) -> str:
-    """Lets Cycles see through as many gaussians as there are on a ray.
+    """Lets Cycles see through as many gaussians drawn by nodes as there are on a ray. Blender's own are not counted by the limit.
 
     Returns:
         A sentence that tells what was changed, "" where nothing had to be.
     """
-    if has_native_splats():
-        # The limit does not count Blender's own gaussians.
-        return ""
     # Where the Cycles add-on is switched off, there is nothing to raise.
     before = scene.cycles.transparent_max_bounces if hasattr(scene, "cycles") else TRANSPARENT_BOUNCES
     if before >= TRANSPARENT_BOUNCES:

@@ -232,7 +232,7 @@ def test_a_file_without_assets_gets_no_catalogue(scene, folder, tmp_path):
     assert not (tmp_path / "blender_assets.cats.txt").exists()
 
 
-def test_another_file_takes_the_asset_and_sees_through_its_splats(scene, quick, folder, tmp_path):
+def test_another_file_takes_the_asset_and_sees_through_its_splats(scene, nodes, quick, folder, tmp_path):
     (made,) = import_result(scene, folder, ImportSettings(asset=True))
     name = made.name
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "sofa.blend"))
