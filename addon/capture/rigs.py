@@ -62,7 +62,7 @@ def room(
         return []
     places = _rooms(space, places)
     stands = places[_spread(places, views)]
-    targets = _seen_points(space, places, 1200, random)
+    targets = seen_points(space, places, 1200, random)
     seen = np.zeros(len(targets))
     poses = []
     for place in stands:
@@ -210,7 +210,7 @@ def _spread(places: np.ndarray, count: int) -> np.ndarray:
     return np.resize(chosen, count)
 
 
-def _seen_points(space: Space, places: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+def seen_points(space: Space, places: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
     """Points on the surfaces that can be seen from some of the places, [N, 3]."""
     points = []
     for direction in sphere(count)[random.permutation(count)]:

@@ -108,8 +108,9 @@ def _add_camera(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) -> 
 
 
 def _inside(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object], field_of_view: float) -> np.ndarray | None:
-    """A camera between the walls of a scene, of several the one that sees most of the objects; None where there are no walls around free
-    floor, or a room of ours, which is known to be empty.
+    """A camera between the walls of a scene: of several the one that sees most of the objects, without objects most of the room.
+
+    None where there are no walls around free floor, and in a room of ours, which is known to be empty.
     """
     if any(kind_of(item) == "room" for item in scene.objects):
         return None
@@ -122,11 +123,16 @@ def _inside(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object], field_o
     aspect = scene.render.resolution_x * scene.render.pixel_aspect_x / (scene.render.resolution_y * scene.render.pixel_aspect_y)
     tried = (rigs.room(space, _VIEWS, EYE_HEIGHT, field_of_view, aspect, 0, clearance) for clearance in CLEARANCES)
     poses = next((poses for poses in tried if poses), [])
+    if not poses:
+        return None
+    random = np.random.default_rng(0)
     positions, weights = _points_of(objects)
-    if not poses or not len(positions):
-        return next(iter(poses), None)
-    chosen = np.random.default_rng(0).choice(len(positions), min(len(positions), _TARGETS), replace=False)
-    targets, weights = positions[chosen] * scene.unit_settings.scale_length, weights[chosen]
+    if len(positions):
+        chosen = random.choice(len(positions), min(len(positions), _TARGETS), replace=False)
+        targets, weights = positions[chosen] * scene.unit_settings.scale_length, weights[chosen]
+    else:
+        targets = rigs.seen_points(space, np.array(poses)[:, :3, 3], _TARGETS, random)
+        weights = np.ones(len(targets))
     middle = np.median(targets, axis=0)
     poses += [rigs.look_along(pose[:3, 3], middle - pose[:3, 3]) for pose in poses]
     return max(poses, key=lambda pose: float(weights @ rigs.in_view(space, pose, targets, field_of_view, aspect)))
