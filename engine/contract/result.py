@@ -116,6 +116,8 @@ def read_result(folder: Path) -> Result:
         text = file.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise nothing from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is damaged: it is not UTF-8 text from byte {error.start} on.", hint, "damaged") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read: {error}.", hint, "damaged") from None
     try:

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ..cameras import Camera, project
 from ..contract.capture import Capture
-from ..formats.points import read_points
+from ..contract.errors import UserError
+from ..formats.memory import TOO_LARGE
+from ..formats.points import PointCloud, read_points
 from .views import View
 
 # Enough for shapes and colours to start from; more only cost time.
@@ -80,7 +83,7 @@ def seed_positions(capture: Capture) -> np.ndarray | None:
     """
     if capture.points is None:
         return None
-    positions = read_points(capture.points).positions
+    positions = _points(capture.points).positions
     return positions if len(positions) else None
 
 
@@ -114,7 +117,7 @@ def seed_cloud(
     """
     if capture.points is not None:
         name = capture.points.name
-        cloud = read_points(capture.points, None if note is None else lambda sentence: note(f"{name}: {sentence}"))
+        cloud = _points(capture.points, None if note is None else lambda sentence: note(f"{name}: {sentence}"))
         if len(cloud) > 0:
             chosen = slice(None)
             if most is not None and len(cloud) > most:
@@ -128,6 +131,17 @@ def seed_cloud(
         behind = _background(center, radius, views, count // 2, rng)
         positions = np.concatenate([center + rng.uniform(-radius, radius, (count - len(behind), 3)), behind])
     return positions, _colors(positions, views)
+
+
+def _points(file: Path, note: Callable[[str], None] | None = None) -> PointCloud:
+    """The points of a capture's file."""
+    try:
+        return read_points(file, note)
+    except UserError as error:
+        if error.code == TOO_LARGE or file.suffix.lower() != ".ply":
+            raise
+        hint = "Export it again, or take it out of the folder: training then starts from random points."
+        raise UserError(error.message, hint, error.code) from None
 
 
 def _in_view(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

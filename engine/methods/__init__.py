@@ -19,6 +19,8 @@ from ..fields.cost import Cost
 
 # The artifacts that training by a method may write.
 FILES = {"splat": (SPLATS, SPLATS_LINEAR), "ngp": (FIELD, POINTS, MESH), "nerf": (FIELD, POINTS, MESH)}
+# What to do where one of them is damaged.
+WRITE_AGAIN = "Resume its training, which writes the file again, or choose another result."
 
 
 class Model(Protocol):

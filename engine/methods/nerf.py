@@ -28,7 +28,7 @@ from ..contract.settings import NerfSettings, TrainSettings
 from ..data.bounds import Bounds, facing_points, find_bounds
 from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
-from ..data.saved import check_same_views, saved_array
+from ..data.saved import check_same_views, reason, saved_array
 from ..data.scene import scene_box, seed_positions
 from ..data.views import View
 from ..fields import light
@@ -40,6 +40,7 @@ from ..fields.skipping import SkippingRenderer
 from ..formats.meshes import Mesh, write_mesh
 from ..formats.points import write_points
 from ..surfaces.density import density_mesh
+from . import WRITE_AGAIN
 
 # In NDC the nearest thing lies at so many near planes, as published.
 _BEFORE = 4 / 3
@@ -155,8 +156,7 @@ def load_nerf_model(folder: Path, result: Result, workers: int) -> NerfModel:
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, UserError) as error:
         if lacks_memory(error):
             raise
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-        raise UserError(f"{folder / path} is damaged: {reason}.", "Train again, or choose another result.", "damaged") from None
+        raise UserError(f"{folder / path} is damaged: {reason(error)}.", WRITE_AGAIN, "damaged") from None
 
 
 def nerf_cost(settings: TrainSettings) -> Cost:

@@ -30,7 +30,7 @@ from ..contract.settings import NgpSettings, TrainSettings
 from ..data.bounds import facing_points
 from ..data.carving import object_box
 from ..data.rays import RayBank, Space, picture_rays
-from ..data.saved import check_same_views, saved_array
+from ..data.saved import check_same_views, reason, saved_array
 from ..data.scene import near_distance, scene_box, seed_positions
 from ..data.views import View
 from ..fields import light
@@ -45,6 +45,7 @@ from ..kernels.photometric.reference import srgb_decode
 from ..kernels.radiance import Learner
 from ..kernels.volume.reference import MIN_TRANSMITTANCE
 from ..surfaces.density import density_mesh
+from . import WRITE_AGAIN
 
 # What the doors of these kernels load at their first use is loaded now, so that a training mixes no versions where the extension is
 # replaced by another one meanwhile.
@@ -177,8 +178,7 @@ def load_ngp_model(folder: Path, result: Result, workers: int) -> NgpModel:
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, UserError) as error:
         if lacks_memory(error):
             raise
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-        raise UserError(f"{folder / path} is damaged: {reason}.", "Train again, or choose another result.", "damaged") from None
+        raise UserError(f"{folder / path} is damaged: {reason(error)}.", WRITE_AGAIN, "damaged") from None
     return model
 
 

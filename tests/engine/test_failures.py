@@ -4,6 +4,7 @@
 import pytest
 import torch
 
+from engine.contract.errors import UserError
 from engine.contract.result import Result
 from engine.failures import explain
 from engine.methods import load_model
@@ -25,3 +26,13 @@ def test_a_field_that_does_not_fit_in_memory_is_not_called_damaged(tmp_path, mon
     monkeypatch.setattr("safetensors.safe_open" if method == "ngp" else "engine.methods.nerf.safe_open", full)
     with pytest.raises(torch.OutOfMemoryError):
         load_model(tmp_path, Result("done", method, "").with_artifact("field", "field.safetensors"), 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "path"),
+    [("splat", "splats", "splats.ply"), ("ngp", "field", "field.safetensors"), ("nerf", "field", "field.safetensors")],
+)
+def test_a_damaged_file_of_a_result_comes_back_by_resuming(tmp_path, method, kind, path):
+    (tmp_path / path).write_bytes(b"damaged")
+    with pytest.raises(UserError, match=f"{path}.*Resume its training"):
+        load_model(tmp_path, Result("done", method, "").with_artifact(kind, path), 1)

@@ -198,6 +198,13 @@ def test_a_file_system_that_cannot_flush_is_written_all_the_same(tmp_path, monke
     assert (tmp_path / "a.txt").is_file() == (number != errno.EIO)
 
 
+def test_damage_is_said_without_words_of_python(tmp_path):
+    write_result(tmp_path, RESULT)
+    (tmp_path / "result.json").write_bytes((tmp_path / "result.json").read_bytes()[:20] + b"\xa8")
+    with pytest.raises(UserError, match=r"result.json is damaged: it is not UTF-8 text from byte 20 on\. Train again"):
+        read_result(tmp_path)
+
+
 def test_paths_that_are_not_utf8_come_back(tmp_path):
     path = os.fsdecode(b"/captures/caf\xe9 \xc3\xa9")
     write_result(tmp_path, replace(RESULT, capture=path))
