@@ -82,6 +82,16 @@ def test_what_the_engine_refuses_reaches_the_user(chosen, tmp_path, fake_engine)
     assert (tmp_path / "made" / "chair" / "voxels.npz").is_file(), "the place of what failed is taken again"
 
 
+def test_the_place_of_a_job_that_was_killed_is_taken_again(chosen, tmp_path, fake_engine):
+    fake_engine("fail")
+    with pytest.raises(RuntimeError):
+        press(tmp_path, "chair.png")
+    (tmp_path / "made" / "chair" / "lock").touch()
+    fake_engine("good")
+    press(tmp_path, "chair.png")
+    assert [item.name for item in (tmp_path / "made").iterdir()] == ["chair"]
+
+
 def test_a_damaged_result_is_refused(chosen, tmp_path, fake_engine):
     fake_engine("garbage")
     with pytest.raises(RuntimeError, match="voxels.npz is damaged"):
@@ -208,7 +218,7 @@ def test_a_job_left_running_is_found_after_a_restart_and_after_a_file_is_loaded(
     assert not bpy.ops.reconstruct.voxels.poll()
     bpy.ops.reconstruct.cancel()
     tick_until(lambda: shown.status != "running")
-    assert shown.status == "cancelled" and not job.is_alive() and not shown.warning
+    assert shown.status == job.wait().status == "cancelled" and not shown.warning
 
 
 def test_where_voxels_are_whose_blender_was_closed(chosen, tmp_path, fake_engine):
