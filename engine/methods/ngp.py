@@ -74,6 +74,8 @@ _PAPER_ALL = 256
 _POINT_VIEWS, _POINT_SIDE = 16, 200
 # A mesh takes about as long as pictures of so many pixels for each square of its cells (measured with 192 of them).
 _MESH_PIXELS = 9
+# At most this share of a time budget goes into the points, and into the mesh: a field that is still haze takes a hundred times as long.
+_SHARE = 0.1
 
 
 class NgpModel:
@@ -190,6 +192,7 @@ class NgpTrainer(NgpModel):
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         torch.set_num_threads(workers)
         self.settings, self.views = settings.ngp, views
+        self._most_seconds = math.inf if settings.minutes is None else _SHARE * 60 * settings.minutes
         self.rng = np.random.default_rng(settings.seed)
         transparent = views[0].image.shape[2] == 4
         cameras = [view.camera for view in views]
@@ -219,7 +222,12 @@ class NgpTrainer(NgpModel):
     @property
     def ending_seconds(self) -> float:
         """See :class:`engine.methods.Trainer`."""
-        return self.pixel_seconds * (_POINT_VIEWS * _POINT_SIDE**2 + _MESH_PIXELS * self.settings.mesh_cells**2)
+        pixels = _POINT_VIEWS * _POINT_SIDE**2, _MESH_PIXELS * self.settings.mesh_cells**2
+        return sum(min(count * self.pixel_seconds, self._most_seconds) for count in pixels)
+
+    def _affordable(self, side: int, pixels: float) -> int:
+        """A side, or as much less as must be for its square, times ``pixels``, to be there in time."""
+        return int(min(side, (self._most_seconds / (pixels * self.pixel_seconds)) ** 0.5)) if self.pixel_seconds else side
 
     def step(self, progress: float) -> float:
         """See :class:`engine.methods.Trainer`."""
@@ -300,8 +308,8 @@ class NgpTrainer(NgpModel):
 
     def _mesh(self) -> Mesh | None:
         """The surface of what the field holds in the scene's box."""
-        cells = self._filled(0)
-        if not self.settings.mesh_cells or not len(cells):
+        cells, count = self._filled(0), self._affordable(self.settings.mesh_cells, _MESH_PIXELS)
+        if not count or not len(cells):
             return None
         margin = 2 * self.space.radius / self.settings.cells
         box = cells.min(axis=0) - margin, cells.max(axis=0) + margin
@@ -311,13 +319,14 @@ class NgpTrainer(NgpModel):
             color, _, alpha, _ = self.field.render(samples, directions)
             return color, alpha
 
-        return density_mesh(density, look, box, self.settings.mesh_cells, self.space, self.blend, self.device)
+        return density_mesh(density, look, box, count, self.space, self.blend, self.device)
 
     def _points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Places [N, 3], colours [N, 3] uint8 and normals [N, 3] of the surfaces that some of the views show."""
         places, colors, normals = [], [], []
         for view in self.views[:: max(1, -(-len(self.views) // _POINT_VIEWS))]:
-            scale = _POINT_SIDE / max(view.camera.width, view.camera.height)
+            # Each view tells anew what a pixel takes.
+            scale = self._affordable(_POINT_SIDE, _POINT_VIEWS) / max(view.camera.width, view.camera.height)
             camera = view.camera.resized(max(2, round(view.camera.width * scale)), max(2, round(view.camera.height * scale)))
             color, depth, alpha = self._look(camera)
             codes, depth, alpha = (part.cpu().numpy() for part in (light.as_codes(color, alpha, self.blend), depth, alpha))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.numpy import save
 
@@ -255,3 +256,28 @@ sys.exit(code or str(late) if late else 0)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and (tmp_path / "r" / "field.safetensors").is_file(), done.stderr
+
+
+def test_a_time_budget_bounds_points_and_mesh(small_capture, monkeypatch):
+    made = trainer(small_capture, minutes=1.0)
+    assert made.ending_seconds == 0, "nothing is known before the first picture"
+    sides = []
+
+    def look(camera):
+        sides.append(max(camera.width, camera.height))
+        shape = camera.height, camera.width
+        made.pixel_seconds = 1e-3
+        return torch.zeros(*shape, 3), torch.zeros(shape), torch.zeros(shape)
+
+    # A field that is still haze: at a millisecond a pixel, all points would take ten minutes.
+    monkeypatch.setattr(made, "_look", look)
+    made.pixel_seconds = 1e-3
+    assert made.ending_seconds == pytest.approx(6 + 6)
+    made._points()
+    assert 1e-3 * 16 * max(sides) ** 2 <= 6 < 1e-3 * 16 * (max(sides) + 1) ** 2
+    counts = []
+    monkeypatch.setattr("engine.methods.ngp.density_mesh", lambda density, look, box, count, *_: counts.append(count))
+    made._mesh()
+    made.pixel_seconds = 1e-6
+    made._mesh()
+    assert counts == [25, 48] and made.ending_seconds == pytest.approx(1e-6 * (16 * 200**2 + 9 * 48**2))
