@@ -125,7 +125,7 @@ def eval_(
         if folder is not None:
             known = folder.old
             folder.claim(METRICS)
-        trained = trained_settings(known.settings)
+        trained = trained_settings(known.settings, path)
         size = {"scale": 1 / trained.downscale, "max_side": trained.max_side}
         views = load_views(read_capture(Path(known.capture)), split, **size, alpha=known.background == "white")
         if not views:
@@ -201,7 +201,7 @@ def render(
         route = path.read_path(Path(cameras).resolve())
     else:
         capture = read_capture(Path(known.capture))
-        trained = trained_settings(known.settings)
+        trained = trained_settings(known.settings, folder)
         route = path.of_frames(capture.split("test") or capture.frames).scaled(1 / trained.downscale, trained.max_side)
     if between:
         route = path.between(route, between)

@@ -7,10 +7,15 @@ The same dataclasses are the command line's flags, the tables of a job file and,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
+from .errors import UserError
 from .presets import PRESETS
+from .result import RESULT
 from .schema import from_mapping, setting
+
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -355,14 +360,21 @@ class TrainSettings:
     nerf: NerfSettings = setting(NerfSettings, "Settings of method nerf.")
 
 
-def trained_settings(values: dict[str, Any]) -> TrainSettings:
+def trained_settings(values: dict[str, Any], folder: Path, kind: type[Settings] = TrainSettings) -> Settings:
     """The settings of a result, as its result.json holds them.
 
+    Args:
+        values: of the file. folder: of the result. kind: of its training.
+
     Raises:
-        UserError: one of them is unknown, of a wrong type, or out of bounds.
+        UserError: one of them is unknown, of a wrong type, or out of bounds (code ``damaged``).
     """
     # Results that do not say were trained on views of any size.
-    return from_mapping(TrainSettings, {"max_side": 0, **values}, "settings")
+    try:
+        return from_mapping(kind, {"max_side": 0, **values} if kind is TrainSettings else values, "settings")
+    except UserError as error:
+        hint = "Use the engine that made it, train again, or choose another result."
+        raise UserError(f"{folder / RESULT} is not understood: {error.message}", hint, "damaged") from None
 
 
 @dataclass(frozen=True)
