@@ -80,7 +80,7 @@ def test_what_a_format_cannot_say_is_said(source, tmp_path, capsys):
     convert(source, tmp_path / "a.spz", "--blend", "linear")
     said = capsys.readouterr().out
     assert "harmonics of degree 1" in said and "every reader takes them as sRGB" in said
-    convert(source, tmp_path / "a.spz")
+    convert(source, tmp_path / "a.spz", "--overwrite")
     # Stored in steps of one 8-bit color.
     expected = to_blend(read_splats(source), "srgb").sh[:, 0] * SH_C0 + 0.5
     np.testing.assert_allclose(read_splats(tmp_path / "a.spz").sh[:, 0] * SH_C0 + 0.5, expected, atol=0.5 / 255 / 0.15 * SH_C0 + 1e-6)
@@ -90,8 +90,8 @@ def test_old_spz_on_request(source, tmp_path):
     import gzip
 
     for version in (2, 3):
-        assert convert(source, tmp_path / "a.spz", "--spz-version", version) == 0
-        assert gzip.decompress((tmp_path / "a.spz").read_bytes())[4] == version
+        assert convert(source, tmp_path / f"{version}.spz", "--spz-version", version) == 0
+        assert gzip.decompress((tmp_path / f"{version}.spz").read_bytes())[4] == version
 
 
 @pytest.mark.parametrize(
