@@ -122,8 +122,9 @@ def read_result(folder: Path) -> Result:
         raise UserError(f"{file} cannot be read: {error}.", hint, "damaged") from None
     try:
         values = parse_json(text, str(file))
-    except UserError as error:
-        raise UserError(error.message, hint, "damaged") from None
+    except UserError:
+        # What a parser says of it helps nobody in a panel.
+        raise UserError(f"{file} is damaged.", hint, "damaged") from None
     if not isinstance(values, dict):
         raise UserError(f"{file} is not a result.", hint, "damaged")
     check_version(values.pop("schema", None), str(file))
