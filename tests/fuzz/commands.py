@@ -26,7 +26,7 @@ from .corpus import Source, cube
 ROOT = Path(__file__).resolve().parents[2]
 _SMALL = {
     "splat": ["--splat.max-gaussians", "500", "--splat.init-points", "200"],
-    "ngp": ["--ngp.log2-table", "10", "--ngp.cells", "16", "--ngp.mesh-cells", "16", "--ngp.batch", "512", "--ngp.points", "100"],
+    "ngp": ["--ngp.log2-table", "10", "--ngp.cells", "16", "--ngp.mesh-cells", "16", "--ngp.batch", "512", "--ngp.ray-steps", "64"],
     "nerf": [
         *("--nerf.network", "simple", "--nerf.width", "16", "--nerf.depth", "2", "--nerf.rays", "64", "--nerf.coarse-samples", "8"),
         *("--nerf.fine-samples", "8", "--nerf.points", "100", "--nerf.mesh-cells", "16"),
