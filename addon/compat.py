@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import re
 
 import bpy
@@ -79,6 +81,16 @@ def use_denoiser(scene: bpy.types.Scene) -> bool:
         return False
     scene.cycles.use_denoising = True
     return True
+
+
+@functools.cache
+def has_denoiser() -> bool:
+    """Whether Cycles can denoise, see :func:`use_denoiser`; changes no scene."""
+    try:
+        return bool(importlib.import_module("_cycles").with_openimagedenoise)
+    except (ImportError, AttributeError):
+        # Not told. Renders find out.
+        return True
 
 
 def set_picture_format(settings: bpy.types.ImageFormatSettings, name: str) -> None:

@@ -7,7 +7,6 @@ Monte Carlo noise falls as 1/sqrt(samples). It is measured as the difference of 
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,16 +16,24 @@ import bpy
 import numpy as np
 
 from . import compat, console
+from .jobs import private
 from .pixels import read_pixels
 
 # Standard deviation of sRGB values between 0 and 1. In the demo room, 8 denoised samples are 0.010 to 0.016 from a converged render, 8 raw
 # ones 0.030 to 0.053, and 64 raw ones 0.016.
 MAX_NOISE = 0.02
+# What renders of most rooms need without a denoiser; Cycles stops earlier where its Noise Threshold allows.
+CLEAN_SAMPLES = 256
 # More would take hours.
 _MAX_SAMPLES = 1024
 _ROUNDS = 3
 # Size of a test render, in the middle of the view.
 _TEST_SIZE = (64, 48)
+
+
+def renders_noisy(scene: bpy.types.Scene) -> bool:
+    """Whether Cycles renders a scene with noise, because this Blender cannot denoise and the scene has few samples."""
+    return scene.render.engine == "CYCLES" and scene.cycles.samples < CLEAN_SAMPLES and not compat.has_denoiser()
 
 
 def use_clean_samples(scene: bpy.types.Scene, samples: int, views: Sequence[Callable[[], None]], count: int) -> str:
@@ -117,8 +124,8 @@ def _test_renders(scene: bpy.types.Scene) -> Iterator[float]:
         setattr(render, f"border_min_{axis}", 0.5 - shares[-1] / 2)
         setattr(render, f"border_max_{axis}", 0.5 + shares[-1] / 2)
     try:
-        with tempfile.TemporaryDirectory(prefix="reconstruct-") as folder:
-            render.filepath, render.use_border, render.use_crop_to_border = str(Path(folder) / "test.png"), True, True
+        with private.temporary() as folder:
+            render.filepath, render.use_border, render.use_crop_to_border = str(folder / "test.png"), True, True
             yield shares[0] * shares[1]
     finally:
         for name, value in zip(names, before, strict=True):

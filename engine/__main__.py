@@ -11,6 +11,8 @@ if __name__ == "__main__":
     # Inside an installed extension nothing is written beside the source. Not by sys.pycache_prefix: it also hides what pip compiled of the
     # libraries, and torch from source takes eight seconds.
     sys.dont_write_bytecode = True
+    # As stderr does: a path may hold what the terminal's encoding does not.
+    sys.stdout.reconfigure(errors="backslashreplace")
     try:
         from .cli import main
     except ModuleNotFoundError as error:

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
+from scipy.ndimage import correlate1d
 
-from .kernels.photometric.reference import ssim as ssim_map
+_WINDOW = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+_WINDOW /= _WINDOW.sum()
+_C1, _C2 = 0.01**2, 0.03**2
 
 
 def psnr(display: np.ndarray, truth: np.ndarray) -> float:
@@ -16,5 +18,24 @@ def psnr(display: np.ndarray, truth: np.ndarray) -> float:
 
 
 def ssim(display: np.ndarray, truth: np.ndarray) -> float:
-    """Mean structural similarity of two [3, H, W] pictures, 0 to 1: 11×11 window, sigma 1.5."""
-    return float(ssim_map(torch.from_numpy(np.clip(np.nan_to_num(display), 0, 1)), torch.from_numpy(np.asarray(truth, np.float32))).mean())
+    """Mean structural similarity of two [3, H, W] pictures, 0 to 1: 11×11 window, sigma 1.5.
+
+    The definition is kernels/photometric/reference.py, whose convolutions take eight times as long, and half a gigabyte for a megapixel.
+    """
+    display, truth = np.clip(np.nan_to_num(display), 0, 1), np.asarray(truth, np.float32)
+    return float(np.mean([_similarity(*channels) for channels in zip(display, truth, strict=True)]))
+
+
+def _similarity(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean SSIM of a channel, [H, W] each."""
+    mean_a, mean_b = _blurred(a), _blurred(b)
+    variances = _blurred(a * a) - mean_a**2 + _blurred(b * b) - mean_b**2
+    covariance = _blurred(a * b) - mean_a * mean_b
+    similarity = (2 * mean_a * mean_b + _C1) * (2 * covariance + _C2)
+    similarity /= (mean_a**2 + mean_b**2 + _C1) * (variances + _C2)
+    return float(similarity.mean(dtype=np.float64))
+
+
+def _blurred(image: np.ndarray) -> np.ndarray:
+    """The window's means, with zeros around the picture."""
+    return correlate1d(correlate1d(image, _WINDOW, axis=0, mode="constant"), _WINDOW, axis=1, mode="constant")

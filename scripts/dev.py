@@ -23,6 +23,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ((3, 11), (3, 13))
+# The file in a virtual environment of ours that says what is installed in it.
+MARK = "set-up"
 
 
 class Stop(Exception):
@@ -85,7 +87,7 @@ def environment(folder: str = ".venv", groups: tuple[str, ...] = ("blender", "te
         packages = own + [name for name in packages if re.match(r"[\w-]+", name)[0] not in names]
     home = ROOT / folder
     python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    mark, wanted = home / "set-up", hashlib.sha256("\n".join([sys.version, *packages]).encode()).hexdigest()
+    mark, wanted = home / MARK, hashlib.sha256("\n".join([sys.version, *packages]).encode()).hexdigest()
     if not mark.is_file() or mark.read_text() != wanted:
         _say(f"Setting up {folder} (about {size}, a few minutes, once)")
         _make_environment(home)
@@ -95,7 +97,13 @@ def environment(folder: str = ".venv", groups: tuple[str, ...] = ("blender", "te
 
 
 def _make_environment(home: Path) -> None:
+    mark = home / MARK
+    if home.is_dir() and any(home.iterdir()) and not mark.is_file():
+        raise Stop(f"{home} is there already, and this script did not make it; rename or delete it.")
     shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(exist_ok=True)
+    # First, so that what is interrupted is known for ours.
+    mark.touch()
     try:
         import venv
 
@@ -171,8 +179,10 @@ def package(_: list[str]) -> int:
     tool = _extension_tool(python)
     (ROOT / "dist").mkdir(exist_ok=True)
     _run([python, tool, "build", "--source-dir", ROOT, "--output-dir", ROOT / "dist"])
-    for file in (ROOT / "dist").glob("*.zip"):
-        _run([python, tool, "validate", file])
+    import tomllib
+
+    manifest = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))
+    _run([python, tool, "validate", ROOT / "dist" / f"{manifest['id']}-{manifest['version']}.zip"])
     return 0
 
 

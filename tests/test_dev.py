@@ -40,6 +40,47 @@ def test_a_python_without_venv_is_refused_in_one_sentence(dev, monkeypatch, caps
     assert not (tmp_path / ".venv").exists()
 
 
+def test_an_environment_of_the_user_is_kept_and_one_that_was_interrupted_is_made_again(dev, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(dev, "ROOT", tmp_path)
+    (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    monkeypatch.setattr(dev.sys, "version_info", (*dev.PYTHONS[0], 0))
+    monkeypatch.setattr(dev, "_run", lambda *_, **__: None)
+    monkeypatch.setattr(dev.subprocess, "call", lambda *_, **__: 0)
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "pyvenv.cfg").write_text("the user's")
+    assert dev.main(["setup"]) == 1
+    said = capsys.readouterr().err.strip()
+    assert said.count("\n") == 0 and ".venv is there already" in said
+    assert [item.read_text() for item in (tmp_path / ".venv").iterdir()] == ["the user's"]
+
+    (tmp_path / ".venv" / "pyvenv.cfg").unlink()
+
+    class Killed(BaseException):
+        pass
+
+    def killed(self, home):
+        (home / "pyvenv.cfg").write_text("half")
+        raise Killed
+
+    monkeypatch.setattr("venv.EnvBuilder.create", killed)
+    with pytest.raises(Killed):
+        dev.main(["setup"])
+    monkeypatch.setattr("venv.EnvBuilder.create", lambda self, home: (home / "pyvenv.cfg").write_text("whole"))
+    monkeypatch.setattr(dev, "_install", lambda python, packages: None)
+    assert dev.main(["setup"]) == 0 and (tmp_path / ".venv" / "pyvenv.cfg").read_text() == "whole"
+
+
+def test_a_second_demo_keeps_the_first(monkeypatch, tmp_path):
+    spec = importlib.util.spec_from_file_location("demo", ROOT / "scripts" / "demo" / "demo.py")
+    demo = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(demo)
+    monkeypatch.setattr(demo.subprocess, "call", lambda *_, **__: 1)
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "furnished.blend").write_text("worked on")
+    assert demo.main(tmp_path / "demo") == 1
+    assert [item.name for item in (tmp_path / "demo").iterdir()] == ["furnished.blend"] and (tmp_path / "demo_2" / "job.toml").is_file()
+
+
 def test_without_a_word_it_says_what_there_is():
     done = subprocess.run([sys.executable, ROOT / "scripts" / "dev.py"], capture_output=True, text=True)
     assert done.returncode == 0 and all(word in done.stdout for word in ("demo", "test", "lint", "package", "bench"))
@@ -70,6 +111,7 @@ def test_an_unknown_profile_is_refused_in_one_sentence(dev, capsys):
 def test_building_the_extension_and_linting_compile_no_kernels(dev, monkeypatch, tmp_path, command):
     """Kernels take minutes, and neither needs them."""
     monkeypatch.setattr(dev, "ROOT", tmp_path)
+    (tmp_path / "blender_manifest.toml").write_bytes((ROOT / "blender_manifest.toml").read_bytes())
     monkeypatch.setattr(dev, "environment", lambda *_: Path(sys.executable))
     monkeypatch.setattr(dev, "_extension_tool", lambda _: Path("blender_ext.py"))
     ran = []

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from .export import IMAGES, frame_of, unwritable
 from .space import render_layer
 
 _EVEN = 1e-3
+_SOURCE = "blender"
 
 
 def export_path(
@@ -50,12 +53,14 @@ def export_path(
 
     Raises:
         UserError: there is no camera or one that is not perspective, the frames are none, the result is not scaled evenly, or the file
-            cannot be written.
+            cannot be written or is none of ours.
     """
     if last < first or step < 1:
         raise UserError(f"There are no frames from {first} to {last} in steps of {step}.", "Let the last frame follow the first.")
     if file.name == TRANSFORMS and (file.parent / IMAGES).is_dir():
         raise UserError(f"{file} holds the cameras of a capture.", "Choose another name or folder for the path.", "exists")
+    if file.exists() and not _is_path(file):
+        raise UserError(f"{file} is there already, and is no camera path of Reconstruct.", "Choose another name or folder.", "exists")
     numbers = range(first, last + 1, step)
     frame, subframe, camera = scene.frame_current, scene.frame_subframe, scene.camera
     frames = []
@@ -76,10 +81,18 @@ def export_path(
     rate = scene.render.fps / scene.render.fps_base / step
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_transforms(file.parent, frames, source="blender", scale=scale, extra={"fps": rate}, name=file.name)
+        write_transforms(file.parent, frames, source=_SOURCE, scale=scale, extra={"fps": rate}, name=file.name)
     except OSError as error:
         raise unwritable(file.parent, error) from None
     return len(frames)
+
+
+def _is_path(file: Path) -> bool:
+    """Whether a file is a path that was exported before; a capture of ours has no ``fps``."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        table = json.loads(file.read_text(encoding="utf-8"))
+        return isinstance(table, dict) and table.get("source") == _SOURCE and "fps" in table
+    return False
 
 
 def _from_result(scene: bpy.types.Scene, camera: Camera, result: bpy.types.Object | None) -> Camera:

@@ -19,7 +19,7 @@ from . import rigs, space
 COLLECTION = "Reconstruct cameras"
 _RIG = "rig"
 # How far room cameras keep from everything, metres; small or low rooms leave less.
-_CLEARANCES = (0.35, 0.2, 0.1)
+CLEARANCES = (0.35, 0.2, 0.1)
 
 
 def add_cameras(scene: bpy.types.Scene, settings: CaptureSettings) -> list[bpy.types.Object]:
@@ -74,7 +74,7 @@ def plan(scene: bpy.types.Scene, settings: CaptureSettings) -> list[tuple[str, n
     poses: list[tuple[str, np.ndarray]] = []
     if circling < settings.views:
         wanted = settings.views - circling, settings.eye_height, across, aspect, settings.seed
-        tried = (rigs.room(place, *wanted, clearance) for clearance in (_CLEARANCES if place.walled else _CLEARANCES[:1]))
+        tried = (rigs.room(place, *wanted, clearance) for clearance in (CLEARANCES if place.walled else CLEARANCES[:1]))
         found = next((poses for poses in tried if poses), [])
         if not found and not place.walled:
             found = rigs.orbit(place, place.low, place.high, settings.views - circling, across, aspect, settings.seed)
@@ -196,13 +196,15 @@ def in_units(pose: np.ndarray, scene: bpy.types.Scene) -> np.ndarray:
 
 
 def rig_lens(scene: bpy.types.Scene, settings: CaptureSettings) -> bpy.types.Camera:
-    """New camera data for the cameras of a rig."""
+    """New camera data for the cameras of a rig, which cut off nothing of what they show, however small or large that is."""
+    points, _ = space.world_triangles(scene, captured_alone(scene, settings))
+    radius = float(np.linalg.norm(np.ptp(points, axis=0))) / 2
     lens, unit = bpy.data.cameras.new("Reconstruct"), scene.unit_settings.scale_length
     tag(lens, _RIG, name=lens.name)
     # The field of view is across the picture, whichever side is longer.
     lens.sensor_fit = "HORIZONTAL"
     lens.angle = math.radians(settings.field_of_view)
-    lens.clip_start, lens.clip_end, lens.display_size = 0.01 / unit, 1000.0 / unit, 0.2 / unit
+    lens.clip_start, lens.clip_end, lens.display_size = min(0.01, 1e-3 * radius) / unit, max(1000.0, 100 * radius) / unit, 0.2 / unit
     return lens
 
 

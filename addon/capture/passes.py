@@ -8,7 +8,6 @@ back, whatever goes wrong.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from ...engine.contract.errors import UserError
 from ...engine.contract.result import replacing
 from ...engine.contract.settings import CaptureSettings
 from .. import compat, console
+from ..jobs import private
 from ..noise import use_clean_samples
 from ..pixels import read_pixels, write_pixels
 from .cameras import in_units, read_camera
@@ -170,9 +170,9 @@ def studio(
         _prepare(copy, settings)
         copy.render.film_transparent = not background
         tree = compat.compositor_tree(copy)
-        with tempfile.TemporaryDirectory(prefix="reconstruct-") as folder:
-            _write_passes(copy, tree, folder)
-            opened = Studio(copy, camera, Path(folder))
+        with private.temporary() as folder:
+            _write_passes(copy, tree, str(folder))
+            opened = Studio(copy, camera, folder)
             yield opened
     finally:
         if tree is not None:

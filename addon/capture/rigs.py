@@ -62,7 +62,7 @@ def room(
         return []
     places = _rooms(space, places)
     stands = places[_spread(places, views)]
-    targets = _seen_points(space, places, 1200, random)
+    targets = seen_points(space, places, 1200, random)
     seen = np.zeros(len(targets))
     poses = []
     for place in stands:
@@ -121,6 +121,11 @@ def orbit(
     places = np.array(found)
     chosen = places[_spread(places, views)]
     return [look_along(place, middle - place) for place in chosen]
+
+
+def in_view(space: Space, pose: np.ndarray, targets: np.ndarray, field_of_view: float, aspect: float) -> np.ndarray:
+    """Which targets [N, 3] a camera of that horizontal field of view sees, [N] 0 or 1."""
+    return _visible(space, pose[:3, 3], targets)[0] * _inside(pose, targets, field_of_view, aspect)
 
 
 def look_along(place: np.ndarray, direction: np.ndarray) -> np.ndarray:
@@ -205,7 +210,7 @@ def _spread(places: np.ndarray, count: int) -> np.ndarray:
     return np.resize(chosen, count)
 
 
-def _seen_points(space: Space, places: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+def seen_points(space: Space, places: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
     """Points on the surfaces that can be seen from some of the places, [N, 3]."""
     points = []
     for direction in sphere(count)[random.permutation(count)]:

@@ -68,8 +68,9 @@ def planned(scene: bpy.types.Scene, settings: CaptureSettings) -> Iterator[Plan]
                 own = cameras.rig_cameras(scene, settings)
                 found = [(thing.name, cameras.read_camera(scene, thing).camera_to_world, thing.data) for thing in own]
         if not found:
+            poses = cameras.plan(scene, settings)
             made.append(cameras.rig_lens(scene, settings))
-            found = [(name, pose, made[0]) for name, pose in cameras.plan(scene, settings)]
+            found = [(name, pose, made[0]) for name, pose in poses]
             if cameras.ignores_shown_cameras(scene, settings):
                 notes.append("The cameras that Show Cameras added are not used: settings were changed since.")
         names = file_names([name for name, _, _ in found])

@@ -7,6 +7,7 @@ Reached by scripts/batch.py and by ``blender --command reconstruct``.
 from __future__ import annotations
 
 import os
+import shutil
 import time
 import traceback
 from dataclasses import replace
@@ -16,7 +17,7 @@ import bpy
 
 from ...engine.contract.errors import UserError
 from ...engine.contract.job import OVERWRITE, Job, check_job, read_job
-from ...engine.contract.result import PROXY, RESULT, read_result
+from ...engine.contract.result import PROXY, RESULT, read_result, replacing
 from ...engine.contract.settings import PlaceSettings
 from ...engine.formats.transforms import TRANSFORMS
 from .. import console
@@ -39,7 +40,7 @@ def main(arguments: list[str], chosen_python: str = "") -> int:
         chosen_python: the engine's Python of the preferences.
 
     Returns:
-        The exit code: 0 done, 1 a stage failed or was cancelled, 2 a bad argument or job file.
+        The exit code: 0 done, 1 a stage failed or was cancelled, 2 the job was refused before its first stage.
     """
     own = arguments[-1:] == [stages.PRIVATE]
     folder = Path(arguments[0]).parent if own and len(arguments) == 2 else None
@@ -75,7 +76,11 @@ def _run(arguments: list[str], chosen_python: str, own: Path | None) -> tuple[st
             private.own(own, os.getpid())
         if not job.scene and not bpy.data.filepath:
             _open_empty()
-        made = run(job, chosen_python, own)
+        try:
+            scene = _prepare(job, chosen_python, own)
+        except UserError as error:
+            return f"refused: {error}", 2
+        made = _run_stages(job, scene, chosen_python, own)
     except UserError as error:
         return f"failed: {error}", 1
     except KeyboardInterrupt:
@@ -100,14 +105,23 @@ def run(job: Job, chosen_python: str = "", own: Path | None = None) -> list[Path
     Raises:
         UserError: a stage cannot start, which is found before any is run; or one failed or was cancelled, and those before it stay done.
     """
+    return _run_stages(job, _prepare(job, chosen_python, own), chosen_python, own)
+
+
+def _prepare(job: Job, chosen_python: str, own: Path | None) -> bpy.types.Scene:
+    """Opens the scene of a job, and refuses what cannot be run before the first stage takes minutes or hours."""
     check_job(job)
-    made: list[Path] = []
     if job.scene:
         _open(job.path(job.scene))
     if own is not None:
         private.remove(own)
     scene = _scene(job)
     _check_stages(job, scene, chosen_python)
+    return scene
+
+
+def _run_stages(job: Job, scene: bpy.types.Scene, chosen_python: str, own: Path | None) -> list[Path]:
+    made: list[Path] = []
     if job.capture is not None:
         made.append(job.path(job.capture.out))
         if own is None:
@@ -140,7 +154,7 @@ def run(job: Job, chosen_python: str = "", own: Path | None = None) -> list[Path
 
 
 def _check_stages(job: Job, scene: bpy.types.Scene, chosen_python: str) -> None:
-    """Finds what stages lack on this machine, before the first one takes minutes or hours.
+    """Finds what stages lack on this machine.
 
     Raises:
         UserError: names it.
@@ -260,27 +274,34 @@ def _place(objects: list[bpy.types.Object], settings: PlaceSettings) -> None:
 
 def _render(job: Job, scene: bpy.types.Scene, image: Path) -> None:
     _make_folder(image.parent)
-    part = image.with_name(f".{image.stem}.{os.getpid()}.part.png")
     try:
-        render_picture(scene, part, job.render, lambda message: _say(f"render   {message}"))
-        # Noted first, so that a job that is killed here can be run again.
-        outputs.remember(image, part)
-        os.replace(part, image)
+        with private.temporary() as folder, replacing(image) as part:
+            # Blender names the file that it writes by the format.
+            render_picture(scene, folder / "picture.png", job.render, lambda message: _say(f"render   {message}"))
+            shutil.copyfile(folder / "picture.png", part)
+            # Noted first, so that a job that is killed here can be run again.
+            outputs.remember(image, part)
     except OSError as error:
         raise UserError(f"{image} cannot be written: {error.strerror}.", "Choose another file for [render].") from None
-    finally:
-        part.unlink(missing_ok=True)
     _say(f"render   {image}")
 
 
 def _save(file: Path) -> None:
     _make_folder(file.parent)
+    paths = bpy.context.preferences.filepaths
+    versions = paths.save_version
+    if outputs.is_unchanged(file):
+        # Of a file of ours no .blend1 is needed, which would take the place of one of the user's.
+        paths.save_version = 0
+    outputs.expect(file)
     try:
         bpy.ops.wm.save_as_mainfile(filepath=str(file), check_existing=False)
     except RuntimeError as error:
         raise UserError(f"{file} cannot be saved: {str(error).strip()}", "Choose another file for [save].") from None
-    assets.after_saving(str(file))
+    finally:
+        paths.save_version = versions
     outputs.remember(file, file)
+    assets.after_saving(str(file))
     _say(f"save     {file}")
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -12,7 +13,9 @@ from typing import Any
 
 import bpy
 
+from ...engine.contract.alive import writer_runs
 from ...engine.contract.errors import UserError
+from ...engine.contract.parsing import escaped
 from ...engine.contract.result import RESULT, replacing
 from . import private, process, running
 from .folders import (
@@ -101,23 +104,40 @@ def _carry(old: Path, new: Path) -> Path:
 
 
 def _move(old: Path, new: Path) -> bool:
-    part = new.with_name(f"{new.name}.part")
     try:
         new.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.rename(old, new)
         except OSError:
-            # Another disk. The old folder goes only once the new one is complete.
-            shutil.copytree(old, part)
-            os.rename(part, new)
+            _copy(old, new)
             shutil.rmtree(old, ignore_errors=True)
     except OSError:
-        shutil.rmtree(part, ignore_errors=True)
         return False
     for file in new.rglob(RESULT):
         with contextlib.suppress(OSError, ValueError, RecursionError, UserError):
             _rename_in(file, str(old), str(new))
     return True
+
+
+def _copy(old: Path, new: Path) -> None:
+    """Copies a folder to another disk. It has the new name once it is complete.
+
+    Raises:
+        OSError: it cannot be copied; nothing of it stays.
+    """
+    for left in new.parent.glob(f".{glob.escape(new.name)}.*.part"):
+        # A Blender that was killed while it copied.
+        pid = left.suffixes[-2][1:] if len(left.suffixes) > 1 else ""
+        if pid.isascii() and pid.isdigit() and not writer_runs(left, int(pid), 0.0):
+            shutil.rmtree(left)
+    part = new.with_name(f".{new.name}.{os.getpid()}.part")
+    part.mkdir()
+    try:
+        shutil.copytree(old, part, dirs_exist_ok=True)
+        os.rename(part, new)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
 
 
 def _rename_in(file: Path, old: str, new: str) -> None:
@@ -133,7 +153,7 @@ def _rename_in(file: Path, old: str, new: str) -> None:
     table = json.loads(file.read_text(encoding="utf-8"))
     if (changed := renamed(table)) != table:
         with replacing(file) as temporary:
-            temporary.write_text(json.dumps(changed, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.write_text(escaped(json.dumps(changed, indent=1, ensure_ascii=False)) + "\n", encoding="utf-8")
 
 
 def _has_content(folder: Path) -> bool:

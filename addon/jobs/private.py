@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private folders of background jobs, in the user's data folder. Pure module: no bpy.
+"""Private folders of jobs, in the user's data folder. Pure module: no bpy.
 
 A folder holds what only one job needs, and a file that names its owner. The owner removes it; where the owner died first, the next
 :func:`sweep` does.
@@ -12,12 +12,13 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from . import alive
+from ...engine.contract import alive
 from .engine import data_folder
 
-_OWNER = "owner.json"
+_OWNER, _FILES = "owner.json", "files"
 
 
 def new_folder() -> Path:
@@ -30,6 +31,26 @@ def new_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="job-", dir=base()))
     own(folder, os.getpid())
     return folder
+
+
+@contextlib.contextmanager
+def temporary() -> Iterator[Path]:
+    """An empty folder in a private one, for the time of a block; in the system's temporary folder where the data folder cannot be written.
+
+    Unlike those that ``tempfile`` makes, it is removed by a later job where this process is killed.
+    """
+    sweep()
+    try:
+        folder = new_folder()
+    except OSError:
+        with tempfile.TemporaryDirectory(prefix="reconstruct-") as other:
+            yield Path(other)
+        return
+    try:
+        (folder / _FILES).mkdir()
+        yield folder / _FILES
+    finally:
+        remove(folder)
 
 
 def own(folder: Path, pid: int) -> None:

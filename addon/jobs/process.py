@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ...engine.contract import alive
 from ...engine.contract.errors import UserError
 from ...engine.contract.events import Event, parse, read_new
 from ...engine.contract.result import CANCEL, EVENTS, LOG, inside
 from ...engine.contract.schema import check_version
-from . import alive
 
 # What log.txt begins with, so that it is known for ours.
 _LOG_HEADER = b"Output of a job of Reconstruct.\n"

@@ -6,14 +6,15 @@ One job at a time, because two would share the processor. The panels read only t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import bpy
 
 from ...engine.contract.errors import UserError
 from . import private, process
-from .folders import is_of_this_file, own_capture, own_result, result_folder
+from .folders import absolute, is_of_this_file, own_capture, own_result, result_folder
 from .process import Job, State
 
 INTERVAL = 0.3
@@ -93,13 +94,35 @@ def find_running(first: bpy.types.Scene) -> None:
         return
     looked: set[Path] = set()
     for scene in (first, *bpy.data.scenes):
-        for kind, folder in (("train", own_result(scene)), ("capture", own_capture(scene)), ("proxy", result_folder(scene))):
+        for kind, folder in _job_folders(scene):
             if folder in looked:
                 continue
             looked.add(folder)
             if (job := process.attach(folder)) is not None:
-                follow(job, "proxy" if job.state.task else kind)
+                follow(job, "proxy" if job.state.task else kind, _name_voxels(folder) if kind == "voxels" else None)
                 return
+
+
+def _job_folders(scene: bpy.types.Scene) -> Iterator[tuple[str, Path]]:
+    """The folders that a job of a scene may run in, each with the kind of that job."""
+    yield "train", own_result(scene)
+    yield "capture", own_capture(scene)
+    if (chosen := scene.reconstruct.voxels.out).strip():
+        # Each result from pictures has a folder of its own in the chosen one.
+        with contextlib.suppress(OSError):
+            yield from (("voxels", folder) for folder in sorted(absolute(chosen, scene).iterdir()) if folder.is_dir())
+    yield "proxy", result_folder(scene)
+
+
+def _name_voxels(folder: Path) -> Callable[[State], None]:
+    """Says at a job's end where the voxels are: the Blender that would have imported them is closed."""
+
+    def ended(state: State) -> None:
+        if state.status == "done":
+            bpy.context.window_manager.reconstruct.warning = f"Import the result from {folder} in step 3."
+            redraw()
+
+    return ended
 
 
 def show_after_load() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import bpy
 
-from ...engine.contract import events
+from ...engine.contract import alive, events
 from ...engine.contract.errors import UserError
 from ...engine.contract.events import Event
 from ...engine.contract.result import CANCEL, EVENTS, LOG, RESULT, read_result
@@ -24,14 +24,14 @@ from ...engine.contract.voxels import VoxelSettings, check_pictures
 from ...engine.formats.transforms import TRANSFORMS
 from ..capture.export import export_capture, unwritable
 from ..capture.journal import UNFINISHED
-from . import alive, engine, private, process
+from . import engine, private, process
 from .process import Job, State
 from .scene_copy import copy_scene, missing_in_copy
 
 # Follows the job file on the command line of scripts/batch.py: the file lies in a private folder, which the job owns and removes.
 PRIVATE = "--private"
 # The engine's lock on a result.
-_LOCK = "lock"
+LOCK = "lock"
 _BATCH = Path(__file__).resolve().parents[2] / "scripts" / "batch.py"
 
 
@@ -234,7 +234,7 @@ def holds_others(folder: Path) -> bool:
         return False
     try:
         with os.scandir(folder) as items:
-            return any(item.name not in (LOG, CANCEL, _LOCK) for item in items)
+            return any(item.name not in (LOG, CANCEL, LOCK) for item in items)
     except OSError:
         return False
 

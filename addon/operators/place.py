@@ -7,7 +7,7 @@ import bpy
 
 from ...engine.contract.settings import PlaceSettings
 from ..properties import to_settings, typed
-from ..results.measuring import size_of
+from ..results.measuring import length_of, selected_points, size_of
 from ..results.tagging import kind_of, tagged
 from ..rooms.placing import place
 from .base import Told
@@ -29,6 +29,7 @@ class RECONSTRUCT_OT_place(Told, bpy.types.Operator):
 
     def run(self, context: bpy.types.Context) -> None:
         chosen, results = context.scene.reconstruct.place, _results(context)
+        selections = leave_edit_mode(results)
         settings = to_settings(chosen, PlaceSettings)
         if all(tagged(item).get("scale") != "unknown" for item in results):
             # It was meant for another result. These have a size, which only Set Length changes.
@@ -36,14 +37,16 @@ class RECONSTRUCT_OT_place(Told, bpy.types.Operator):
         if settings == PlaceSettings(room_size=settings.room_size):
             self.report({"WARNING"}, "Nothing to do. Turn on On Floor, Move, Turn or Build a Room, then press Place.")
             return
-        place(results, settings)
+        place(results, settings, selections)
         # A length is for one object and one press.
         chosen.known_length = 0.0
         self.report({"INFO"}, f"Placed {_with_sizes(context, results)}.")
 
 
 class RECONSTRUCT_OT_set_length(Told, bpy.types.Operator):
-    """Scale the selected result so that its longest side has a given length"""
+    """Scale the selected result so that its longest side has a given length. In Edit Mode: the distance of two selected points, or the
+    longest side of more
+    """
 
     bl_idname = "reconstruct.set_length"
     bl_label = "Set Length"
@@ -62,16 +65,35 @@ class RECONSTRUCT_OT_set_length(Told, bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         def ask() -> None:
-            unit = context.scene.unit_settings.scale_length
-            self.length = size_of(_results(context)[0], unit).max() / unit
+            unit, results, edited = context.scene.unit_settings.scale_length, _results(context), context.mode == "EDIT_MESH"
+            selections = leave_edit_mode(results)
+            try:
+                self.length = length_of(results[0], unit, bool(selections)) / unit
+            finally:
+                if edited:
+                    # The dialog may be cancelled.
+                    bpy.ops.object.mode_set(mode="EDIT")
             context.window_manager.invoke_props_dialog(self)
 
         return {"RUNNING_MODAL"} if self.guard(ask) == {"FINISHED"} else {"CANCELLED"}
 
     def run(self, context: bpy.types.Context) -> None:
         results = _results(context)
-        place(results, PlaceSettings(known_length=typed(self.length * context.scene.unit_settings.scale_length)))
+        settings = PlaceSettings(known_length=typed(self.length * context.scene.unit_settings.scale_length))
+        place(results, settings, leave_edit_mode(results))
         self.report({"INFO"}, f"{_with_sizes(context, results)}.")
+
+
+def leave_edit_mode(results: list[bpy.types.Object]) -> list[bpy.types.Object]:
+    """Switches to Object Mode, where meshes can be read, and where undo brings back what an object was.
+
+    Returns:
+        The results of which some points were selected in Edit Mode.
+    """
+    chosen = [item for item in results if selected_points(item)]
+    if bpy.context.mode == "EDIT_MESH":
+        bpy.ops.object.mode_set(mode="OBJECT")
+    return chosen
 
 
 def _results(context: bpy.types.Context) -> list[bpy.types.Object]:

@@ -88,10 +88,10 @@ class RECONSTRUCT_OT_import_file(Told, bpy.types.Operator, ImportHelper):
         name="Axes",
         description="Which way is up in the file. Try another where what comes in lies on its side or stands on its head",
         items=(
-            ("auto", "As the Format", "Y up for SPZ and GLB, Z up for .splat and points, Y down for splats in PLY that name no axes"),
+            ("auto", "As the Format", "Y up for SPZ and GLB, Z up for points, Y down for .splat and for splats in PLY that name no axes"),
             ("z-up", "Z Up", "As Blender"),
             ("y-up", "Y Up", "As glTF and SPZ"),
-            ("y-down", "Y Down", "As COLMAP, and most published splats in PLY"),
+            ("y-down", "Y Down", "As COLMAP, and most published splats in PLY and .splat"),
         ),
     )
 

@@ -22,7 +22,7 @@ from ..results.importing import import_result
 from ..ui.preferences import engine_python
 from .base import Told, no_job_runs, select
 
-_LEFT = {LOG, EVENTS, CANCEL}
+_LEFT = {LOG, EVENTS, CANCEL, stages.LOCK}
 
 
 class _Recognise(Told):

@@ -7,7 +7,6 @@ import math
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import bpy
@@ -15,12 +14,15 @@ import mathutils
 import numpy as np
 
 from ...engine.contract.errors import UserError
+from ..compat import set_picture_format, use_cycles
+from ..jobs import private
+from ..noise import use_clean_samples
 from ..rooms.layouts import measure
 from .edits import applied_transform
-from .looks import look_modifier, looks_of
+from .looks import has_node_splats, looks_of
 from .measuring import extent_of, has_known_scale, size_of
 from .parts import PART, POINTS, PROXY, values_of
-from .splats import TRANSPARENT_BOUNCES, raise_transparent_bounces
+from .splats import raise_transparent_bounces
 from .tagging import kind_of, tagged, update_tag
 
 CATALOGUE = "2f7f1c4e-6c0e-4d0b-9a35-7f5d0c1b8e52"
@@ -37,31 +39,17 @@ VERSION 1
 
 """
 _SIZE = 256
-# Samples of a picture, and of one that cannot be denoised; seconds that it may take.
-_SAMPLES, _NOISY_SAMPLES, _PATIENCE = 16, 128, 600
+# Samples of a picture where Blender can denoise, and seconds that it may take.
+_SAMPLES, _PATIENCE = 16, 600
+_ROOT = Path(__file__).resolve().parents[2]
+# Run by a background Blender without extensions.
 _RENDER = """
-import bpy
-bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-with bpy.data.libraries.load({file!r}) as (held, taken):
-    taken.objects, taken.worlds = held.objects, held.worlds
-scene = bpy.context.scene
-scene.world = taken.worlds[0]
-for item in taken.objects:
-    scene.collection.objects.link(item)
-    if item.type == "CAMERA":
-        scene.camera = item
-render, image, cycles = scene.render, scene.render.image_settings, scene.cycles
-render.engine, render.film_transparent, render.filepath = "CYCLES", True, {picture!r}
-render.resolution_x = render.resolution_y = {size}
-image.file_format, image.color_mode = "PNG", "RGBA"
-scene.view_settings.view_transform = "Standard"
-cycles.transparent_max_bounces = {bounces}
-cycles.samples, cycles.use_denoising = {samples}, True
-try:
-    cycles.denoiser = "OPENIMAGEDENOISE"
-except TypeError:
-    cycles.samples, cycles.use_denoising = {noisy}, False
-bpy.ops.render.render(write_still=True)
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("reconstruct", {init!r}, submodule_search_locations=[{root!r}])
+root = sys.modules["reconstruct"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(root)
+from reconstruct.addon.results.assets import render_preview
+render_preview({file!r}, {picture!r})
 """
 
 
@@ -161,8 +149,8 @@ def _picture(item: bpy.types.Object) -> np.ndarray:
         twin.constraints.clear()
         twin.matrix_world = mathutils.Matrix.Identity(4)
         made += _stage(mathutils.Vector(box.middle), max(float(np.linalg.norm(box.size)) / 2, 1e-6))
-        with tempfile.TemporaryDirectory() as folder:
-            file, picture = Path(folder) / "preview.blend", Path(folder) / "preview.png"
+        with private.temporary() as folder:
+            file, picture = folder / "preview.blend", folder / "preview.png"
             # Not a scene with them in it: Blender 5.2 crashes when it writes one.
             bpy.data.libraries.write(str(file), set(made), path_remap="ABSOLUTE")
             _render(file, picture, item.name)
@@ -179,8 +167,7 @@ def _picture(item: bpy.types.Object) -> np.ndarray:
 
 def _render(file: Path, picture: Path, name: str) -> None:
     """Has a background Blender with factory settings render what is in a .blend file."""
-    values = {"size": _SIZE, "bounces": TRANSPARENT_BOUNCES, "samples": _SAMPLES, "noisy": _NOISY_SAMPLES}
-    code = _RENDER.format(file=str(file), picture=str(picture), **values)
+    code = _RENDER.format(init=str(_ROOT / "__init__.py"), root=str(_ROOT), file=str(file), picture=str(picture))
     if bpy.app.binary_path:
         command = [bpy.app.binary_path, "--background", "--factory-startup", "--python-exit-code", "1", "--python-expr", code]
     else:
@@ -193,6 +180,32 @@ def _render(file: Path, picture: Path, name: str) -> None:
         said = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip().splitlines()
         reason = said[-1] if said else str(error)
         raise UserError(f"The picture of {name} could not be rendered: {reason}", "Close other programs, then try again.") from None
+
+
+def render_preview(file: str, picture: str) -> None:
+    """Renders the objects and the world of a .blend file, in place of the open file: an RGBA PNG, transparent around the objects."""
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    with bpy.data.libraries.load(file) as (held, taken):
+        taken.objects, taken.worlds = held.objects, held.worlds
+    scene = bpy.context.scene
+    scene.world = taken.worlds[0]
+    for item in taken.objects:
+        scene.collection.objects.link(item)
+        if item.type == "CAMERA":
+            scene.camera = item
+    render = scene.render
+    use_cycles(scene)
+    render.film_transparent, render.filepath = True, picture
+    render.resolution_x = render.resolution_y = _SIZE
+    set_picture_format(render.image_settings, "PNG")
+    render.image_settings.color_mode = "RGBA"
+    scene.view_settings.view_transform = "Standard"
+    if any(map(has_node_splats, scene.objects)):
+        raise_transparent_bounces(scene)
+    # Adaptive sampling would end earlier than the samples that were found.
+    scene.cycles.use_adaptive_sampling = False
+    use_clean_samples(scene, _SAMPLES, [lambda: None], 1)
+    bpy.ops.render.render(write_still=True)
 
 
 def _stage(aim: mathutils.Vector, radius: float) -> list[bpy.types.ID]:
@@ -233,7 +246,7 @@ def _after_appending(context: bpy.types.BlendImportContext, *_: object) -> None:
             item.location *= before / unit
             item.scale *= before / unit
             update_tag(item, stands_in=unit)
-    if any(look_modifier(item) and "splats" in looks_of(item) for item in objects):
+    if any(map(has_node_splats, objects)):
         raise_transparent_bounces(bpy.context.scene)
     if objects and not bpy.app.background:
         bpy.app.timers.register(_after_drop, first_interval=0.0)

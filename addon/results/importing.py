@@ -7,7 +7,6 @@ is what is rendered.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import bpy
 import numpy as np
 
 from ...engine.cameras import WORLD_AXES, uprighted
+from ...engine.contract.alive import writer_runs
 from ...engine.contract.errors import UserError
 from ...engine.contract.result import RESULT, Result, inside, read_result
 from ...engine.contract.schema import from_mapping
@@ -30,8 +30,7 @@ from ...engine.formats.splats.spz import NO_ZSTANDARD
 from ...engine.formats.splats.transform import moved
 from ...engine.formats.voxels import read_voxels
 from ..compat import has_native_splats
-from ..jobs import engine
-from ..jobs.alive import writer_runs
+from ..jobs import engine, private
 from ..rooms.layouts import Extent, measure
 from .assets import check_pictures, make_asset
 from .looks import look_object, show
@@ -168,8 +167,8 @@ def _unpacked(file: Path, axes: str | None, notes: list[str], chosen_python: str
         python = engine.interpreter(chosen_python)
     except UserError as error:
         raise UserError(f"{file} is SPZ of version 4, which the engine unpacks. {error.message}", error.hint, error.code) from None
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "splats.ply"
+    with private.temporary() as folder:
+        made = folder / "splats.ply"
         notes += engine.convert(python, file, made, axes)
         return read_splats(made, note=notes.append)
 
@@ -202,7 +201,8 @@ def _add(
         parts = [splat_part(held.splats, blend, views, *place)]
     else:
         parts = [cloud_part(held.points, *place)]
-    notes = [*notes, raise_transparent_bounces(scene) if held.splats is not None else "", _colors_note(scene)]
+    raised = raise_transparent_bounces(scene) if held.splats is not None and not has_native_splats() else ""
+    notes = [*notes, raised, _colors_note(scene)]
     if held.mesh is not None:
         parts.append(mesh_part(held.mesh, *place))
     if held.proxy is not None:

@@ -63,6 +63,11 @@ def look_modifier(item: bpy.types.Object) -> bpy.types.NodesModifier | None:
     return next((modifier for modifier in looks if all(has_modifier_input(modifier, name) for name in ("Viewport", "Render", "Lit"))), None)
 
 
+def has_node_splats(item: bpy.types.Object) -> bool:
+    """Whether nodes draw the splats of an object, as they do below Blender 5.3 and in files from there."""
+    return "splats" in looks_of(item) and has_modifier_input(look_modifier(item), VIEWPORT_SPLATS)
+
+
 def shown_as(item: bpy.types.Object, where: str) -> str:
     """The look of a result. ``where`` is "Viewport" or "Render"."""
     return str(modifier_input(look_modifier(item), where)).lower()

@@ -13,9 +13,16 @@ from .parts import MESH, PART, POINTS, PROXY, RADIUS, values_of
 from .tagging import tagged
 from .voxels import is_voxels
 
+# Selected points that are picked one by one and taken as they are; of more, strays are left out.
+_PICKED = 8
 
-def extent_of(item: bpy.types.Object) -> Extent:
+
+def extent_of(item: bpy.types.Object, selection: bool = False) -> Extent:
     """The solid part of a result, in Blender units and in the axes in which it was captured, see :func:`~.edits.captured_pose`.
+
+    Args:
+        item: an imported result, not in Edit Mode.
+        selection: measure only the vertices that are selected in Edit Mode.
 
     Raises:
         UserError: nothing is left of it.
@@ -26,6 +33,11 @@ def extent_of(item: bpy.types.Object) -> Extent:
     positions = values_of(item.data, "position").astype(np.float64)
     inverse = np.linalg.inv(applied_transform(item))
     positions = positions @ inverse[:3, :3].T + inverse[:3, 3]
+    if selection:
+        chosen = _selected(item.data)
+        if chosen.sum() <= _PICKED:
+            return measure(positions[chosen])
+        return measure(positions[chosen], _weights(item.data)[chosen] if PART in item.data.attributes else None)
     if is_voxels(item) or PART not in item.data.attributes:
         return measure(positions)
     part, weights, bounds = values_of(item.data, PART), _weights(item.data), _bounds(item)
@@ -34,6 +46,12 @@ def extent_of(item: bpy.types.Object) -> Extent:
     if (part == MESH).any() and "opacity" not in item.data.attributes:
         return measure(positions[part == MESH], np.ones((part == MESH).sum()), bounds)
     return measure(positions[part == POINTS], weights[part == POINTS], bounds)
+
+
+def length_of(item: bpy.types.Object, unit: float, selection: bool = False) -> float:
+    """Longest side of a result or of its selected vertices as it is scaled, in meters; of two vertices their distance."""
+    sides = extent_of(item, selection).size * np.linalg.norm(captured_pose(item)[:3, :3], axis=0) * unit
+    return float(np.linalg.norm(sides) if selection and _selected(item.data).sum() == 2 else sides.max())
 
 
 def size_of(item: bpy.types.Object, unit: float) -> np.ndarray:
@@ -53,6 +71,14 @@ def has_known_scale(item: bpy.types.Object, unit: float) -> bool:
     return values.get("scale") != "unknown" or abs(scale - 1) > 1e-6
 
 
+def selected_points(item: bpy.types.Object) -> int:
+    """How many vertices of a mesh in Edit Mode are selected; 0 where all are, which is how Edit Mode starts."""
+    if item.mode != "EDIT" or item.type != "MESH":
+        return 0
+    count = item.data.total_vert_sel
+    return count if count < len(item.data.vertices) else 0
+
+
 def gaussian_weights(opacities: np.ndarray, scales: np.ndarray) -> np.ndarray:
     """Opacity [N] times the area of the larger two axes, of sizes [N, 3]; [N]."""
     sizes = np.sort(scales.astype(np.float64), axis=1)
@@ -66,6 +92,13 @@ def captured_origin(item: bpy.types.Object) -> np.ndarray:
         return np.array(values["origin"])
     # A file of version 0.1.
     return Extent(np.array(values["low"]), np.array(values["high"])).foot
+
+
+def _selected(mesh: bpy.types.Mesh) -> np.ndarray:
+    """The vertices that are selected in Edit Mode, [N] bool."""
+    chosen = np.empty(len(mesh.vertices), dtype=bool)
+    mesh.vertices.foreach_get("select", chosen)
+    return chosen
 
 
 def _weights(mesh: bpy.types.Mesh) -> np.ndarray:

@@ -200,7 +200,8 @@ def _round_material() -> bpy.types.Material:
     node, math, dot, link = build.node, build.math, build.dot, build.link
     point = node("ShaderNodeTexCoord", (-1400, 300)).outputs["Object"]
     turned = node("ShaderNodeVectorTransform", (-1400, 0), vector_type="VECTOR", convert_from="WORLD", convert_to="OBJECT")
-    link(node("ShaderNodeNewGeometry", (-1600, 0)).outputs["Incoming"], turned.inputs[0])
+    # By its name: in Blender 5.3 another input comes first.
+    link(node("ShaderNodeNewGeometry", (-1600, 0)).outputs["Incoming"], turned.inputs["Vector"])
     ray = turned.outputs[0]
     along = dot(point, ray, (-1200, 100))
     passed = math("DIVIDE", (-800, 100), math("MULTIPLY", (-1000, 100), along, along), dot(ray, ray, (-1200, -100)))

@@ -92,9 +92,10 @@ def mean_colors(means: np.ndarray, sh: np.ndarray, degree: int, frames: Sequence
         pose = np.asarray(frame.transform_matrix, dtype=np.float64)
         away = means - pose[:3, 3]
         local = away @ pose[:3, :3]
-        depth = np.maximum(-local[:, 2], 1e-9)
+        ahead = local[:, 2] < 0
+        depth = np.where(ahead, -local[:, 2], 1.0)
         x, y = frame.cx + frame.fl_x * local[:, 0] / depth, frame.cy - frame.fl_y * local[:, 1] / depth
-        inside = np.flatnonzero((local[:, 2] < -1e-3) & (x >= 0) & (x < frame.w) & (y >= 0) & (y < frame.h))
+        inside = np.flatnonzero(ahead & (x >= 0) & (x < frame.w) & (y >= 0) & (y < frame.h))
         directions = away[inside] / np.linalg.norm(away[inside], axis=1, keepdims=True)
         mean[inside] += harmonics(degree, directions)
         seen[inside] += 1
@@ -127,14 +128,11 @@ def most_visible(splats: Splats, count: int) -> Splats:
 
 
 def raise_transparent_bounces(scene: bpy.types.Scene) -> str:
-    """Lets Cycles see through as many gaussians as there are on a ray.
+    """Lets Cycles see through as many gaussians drawn by nodes as there are on a ray. Blender's own are not counted by the limit.
 
     Returns:
         A sentence that tells what was changed, "" where nothing had to be.
     """
-    if has_native_splats():
-        # The limit does not count Blender's own gaussians.
-        return ""
     # Where the Cycles add-on is switched off, there is nothing to raise.
     before = scene.cycles.transparent_max_bounces if hasattr(scene, "cycles") else TRANSPARENT_BOUNCES
     if before >= TRANSPARENT_BOUNCES:

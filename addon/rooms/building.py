@@ -9,6 +9,10 @@ import bpy
 import mathutils
 import numpy as np
 
+from ...engine.contract.errors import UserError
+from ..capture import rigs
+from ..capture.cameras import CLEARANCES, in_units
+from ..capture.space import in_shown_collections, read_space
 from ..compat import material_tree
 from ..results.edits import captured_pose
 from ..results.looks import look_modifier
@@ -16,12 +20,14 @@ from ..results.measuring import extent_of
 from ..results.parts import PART, POINTS, values_of
 from ..results.tagging import is_ours, kind_of, tag
 from ..results.voxels import is_voxels
-from .layouts import Extent, viewpoint
+from .layouts import EYE_HEIGHT, Extent, viewpoint
 
 _WALLS, _FLOOR, _TRIM = (0.78, 0.76, 0.72), (0.32, 0.19, 0.10), (0.85, 0.85, 0.84)
 _SKIRTING = 0.08
 # Watts a square metre; white walls give most of it back.
 _LIGHT_PER_AREA = 5.5
+# Cameras in a room that are compared, and points of results that they are compared by.
+_VIEWS, _TARGETS = 12, 400
 
 
 def build_room(scene: bpy.types.Scene, size: tuple[float, float, float]) -> list[bpy.types.Object]:
@@ -65,36 +71,85 @@ def build_room(scene: bpy.types.Scene, size: tuple[float, float, float]) -> list
 
 
 def frame_camera(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) -> bpy.types.Object:
-    """The scene's camera, or a new one that looks at the objects.
+    """The scene's camera, else the first camera in it, those of a capture included, else a new one.
+
+    Between walls the new one is inside the room, where it sees most of the objects. Elsewhere it looks at them, see
+    :func:`~.layouts.viewpoint`.
 
     Args:
-        scene: the scene; a new camera becomes its camera.
+        scene: the scene; the camera becomes its camera.
         objects: imported results.
 
     Returns:
         The camera.
     """
-    if scene.camera is not None:
-        return scene.camera
+    if scene.camera is None:
+        shown = sorted((item for item in in_shown_collections(scene.collection) if item.type == "CAMERA"), key=lambda item: item.name)
+        # Those that the user added come first. A render needs a camera that is not hidden in renders.
+        visible = [item for item in shown if not item.hide_render]
+        scene.camera = min(visible, key=lambda item: kind_of(item) == "rig", default=None) or _add_camera(scene, objects)
+    return scene.camera
+
+
+def _add_camera(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) -> bpy.types.Object:
+    unit = scene.unit_settings.scale_length
+    extent = _extent(objects, unit)
+    lens = bpy.data.cameras.new("Camera")
+    lens.lens = 20.0
+    # What was made from photos has no known scale, and may be as small or large as it likes.
+    length = float(np.linalg.norm(extent.size))
+    lens.clip_start, lens.clip_end = min(0.02, 0.01 * length) / unit, max(1000.0, 100 * length) / unit
+    camera = bpy.data.objects.new("Camera", lens)
+    tag(camera, "camera")
+    scene.collection.objects.link(camera)
+    pose = _inside(scene, objects, lens.angle_x)
+    camera.matrix_world = mathutils.Matrix(in_units(_looking_at(scene, objects, extent) if pose is None else pose, scene).tolist())
+    return camera
+
+
+def _inside(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object], field_of_view: float) -> np.ndarray | None:
+    """A camera between the walls of a scene: of several the one that sees most of the objects, without objects most of the room.
+
+    None where there are no walls around free floor, and in a room of ours, which is known to be empty.
+    """
+    if any(kind_of(item) == "room" for item in scene.objects):
+        return None
+    try:
+        space = read_space(scene, set(scene.objects) - set(objects))
+    except UserError:
+        return None
+    if not space.walled:
+        return None
+    aspect = scene.render.resolution_x * scene.render.pixel_aspect_x / (scene.render.resolution_y * scene.render.pixel_aspect_y)
+    tried = (rigs.room(space, _VIEWS, EYE_HEIGHT, field_of_view, aspect, 0, clearance) for clearance in CLEARANCES)
+    poses = next((poses for poses in tried if poses), [])
+    if not poses:
+        return None
+    random = np.random.default_rng(0)
+    positions, weights = _points_of(objects)
+    if len(positions):
+        chosen = random.choice(len(positions), min(len(positions), _TARGETS), replace=False)
+        targets, weights = positions[chosen] * scene.unit_settings.scale_length, weights[chosen]
+    else:
+        targets = rigs.seen_points(space, np.array(poses)[:, :3, 3], _TARGETS, random)
+        weights = np.ones(len(targets))
+    middle = np.median(targets, axis=0)
+    poses += [rigs.look_along(pose[:3, 3], middle - pose[:3, 3]) for pose in poses]
+    return max(poses, key=lambda pose: float(weights @ rigs.in_view(space, pose, targets, field_of_view, aspect)))
+
+
+def _looking_at(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object], extent: Extent) -> np.ndarray:
+    """A camera that looks at the objects, in the open or in a room of ours."""
     unit = scene.unit_settings.scale_length
     positions, weights = _points_of(objects)
-    eye, aim = viewpoint(positions * unit, weights, _extent(objects, unit))
+    eye, aim = viewpoint(positions * unit, weights, extent)
     floor = next((item for item in scene.objects if kind_of(item) == "room" and item.name.startswith("Floor")), None)
     if floor is not None:
         # A step away from the walls, so that the room is seen from inside.
         corners = np.array(floor.bound_box) * unit
         reach = np.maximum(corners[:, :2].max(axis=0) - 0.3, 0.0)
         eye[:2] = np.clip(eye[:2], -reach, reach)
-    lens = bpy.data.cameras.new("Camera")
-    lens.lens = 20.0
-    lens.clip_start, lens.clip_end = 0.02 / unit, 1000.0 / unit
-    camera = bpy.data.objects.new("Camera", lens)
-    tag(camera, "camera")
-    scene.collection.objects.link(camera)
-    direction = mathutils.Vector(aim - eye)
-    camera.matrix_world = mathutils.Matrix.Translation(eye / unit) @ direction.to_track_quat("-Z", "Y").to_matrix().to_4x4()
-    scene.camera = camera
-    return camera
+    return rigs.look_along(eye, aim - eye)
 
 
 def _extent(objects: Sequence[bpy.types.Object], unit: float) -> Extent:

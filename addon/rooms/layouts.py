@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from mathutils.kdtree import KDTree
 
-from ...engine.contract.errors import UserError
-
 # Points that are measured, at most; more do not change the outcome, and take longer.
 _SAMPLES = 8000
 _NEIGHBORS = 8
@@ -18,7 +16,7 @@ _TRIM = 0.0005
 # Measured and known bounds that differ by less than this share of the size are the same.
 _SAME = 0.03
 _HEAVIEST = 10.0
-_EYE_HEIGHT = 1.5
+EYE_HEIGHT = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +159,7 @@ def placement(
     location: tuple[float, float, float] | None,
     rotation: float | None,
     on_floor: bool,
-    known_length: float = 0.0,
+    scale: float = 1.0,
 ) -> np.ndarray:
     """The pose of a thing at its place. What is not asked for stays as it is, so placing twice is placing once.
 
@@ -171,20 +169,12 @@ def placement(
         location: where the middle of its footprint goes, at the height of its lowest solid part; None keeps it.
         rotation: how far it is turned about the vertical axis through that middle, degrees; None keeps it.
         on_floor: put the lowest solid part at height 0, whatever ``location`` says.
-        known_length: real length of the longest side as it is scaled; 0 keeps the scale.
+        scale: how many times larger it becomes, about the middle of that footprint.
 
     Returns:
         [4, 4], the new pose.
-
-    Raises:
-        UserError: the thing has no size that a known length could be compared to.
     """
-    axes = pose[:3, :3]
-    if known_length > 0:
-        longest = float((extent.size * np.linalg.norm(axes, axis=0)).max())
-        if longest <= 0:
-            raise UserError("The result has no size, so a known length says nothing about its scale.", "Set the known length to 0.")
-        axes = axes * (known_length / longest)
+    axes = scale * pose[:3, :3]
     if rotation is not None:
         angle = np.radians(rotation) - np.arctan2(axes[1, 0], axes[0, 0])
         axes = np.array([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0], [0.0, 0.0, 1.0]]) @ axes
@@ -214,9 +204,9 @@ def viewpoint(positions: np.ndarray, weights: np.ndarray, extent: Extent) -> tup
     size = extent.size
     if size[:2].min() < 2.5 or size[2] < 1.8:
         away = np.array([-0.6, -1.0, 0.45])
-        distance = 1.6 * max(float(np.linalg.norm(size)), 0.1)
+        distance = 1.6 * (float(np.linalg.norm(size)) or 1.0)
         return extent.middle + away / np.linalg.norm(away) * distance, extent.middle
-    height = extent.low[2] + min(_EYE_HEIGHT, 0.6 * size[2])
+    height = extent.low[2] + min(EYE_HEIGHT, 0.6 * size[2])
     near = (np.abs(positions[:, 2] - height) < 0.5) & (np.asarray(weights) > 0.3)
     grid = [np.linspace(extent.low[axis] + 0.12 * size[axis], extent.high[axis] - 0.12 * size[axis], 15) for axis in range(2)]
     places = np.stack(np.meshgrid(*grid), axis=-1).reshape(-1, 2)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import bpy
@@ -14,17 +14,19 @@ from ...engine.contract.errors import UserError
 from ...engine.contract.settings import PlaceSettings
 from ..results.assets import describe
 from ..results.edits import applied_transform, captured_pose
-from ..results.measuring import extent_of, has_known_scale
+from ..results.measuring import extent_of, has_known_scale, length_of
 from ..results.tagging import kind_of
 from .building import build_room
 from .layouts import Extent, placement
 
 
-def place(objects: Sequence[bpy.types.Object], settings: PlaceSettings) -> None:
+def place(objects: Sequence[bpy.types.Object], settings: PlaceSettings, selections: Collection[bpy.types.Object] = ()) -> None:
     """Puts results where the settings say; what these do not say stays as it is.
 
     Args:
         objects: imported results; others among them stay where they are.
+        selections: those of which only the vertices that are selected in Edit Mode are measured: they are what stands on the floor, at the
+            location, and has the known length.
         settings: where to; with ``room``, a room is built about the origin, and results stand in its middle where no ``location`` is given.
 
     Raises:
@@ -49,7 +51,7 @@ def place(objects: Sequence[bpy.types.Object], settings: PlaceSettings) -> None:
     for layer in scene.view_layers:
         # What was moved just now by a script has its old matrix until then.
         layer.update()
-    moves = [(item, _pose(item, settings, unit)) for item in results]
+    moves = [(item, _pose(item, settings, unit, item in selections)) for item in results]
     if settings.room:
         build_room(scene, settings.room_size)
     for item, pose in moves:
@@ -58,14 +60,20 @@ def place(objects: Sequence[bpy.types.Object], settings: PlaceSettings) -> None:
             describe(item, unit)
 
 
-def _pose(item: bpy.types.Object, settings: PlaceSettings, unit: float) -> mathutils.Matrix:
+def _pose(item: bpy.types.Object, settings: PlaceSettings, unit: float, selection: bool) -> mathutils.Matrix:
     """The object's matrix at its place."""
-    extent, pose = extent_of(item), captured_pose(item)
-    if not settings.known_length and not has_known_scale(item, unit):
+    extent, pose, scale = extent_of(item, selection), captured_pose(item), 1.0
+    if settings.known_length:
+        length = length_of(item, unit, selection)
+        if length <= 0:
+            what = "The selection" if selection else "The result"
+            raise UserError(f"{what} has no size, so a known length says nothing about its scale.", "Select points that are apart.")
+        scale = settings.known_length / length
+    elif not has_known_scale(item, unit):
         raise UserError(f"The scale of {item.name} is not known.", "Give the real length of its longest side as Length.")
     pose[:3, 3] *= unit
     extent = Extent(unit * extent.low, unit * extent.high)
-    placed = placement(extent, pose, settings.location, settings.rotation, settings.on_floor, settings.known_length)
+    placed = placement(extent, pose, settings.location, settings.rotation, settings.on_floor, scale)
     placed[:3, 3] /= unit
     return mathutils.Matrix((placed @ np.linalg.inv(applied_transform(item))).tolist())
 

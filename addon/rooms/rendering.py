@@ -13,7 +13,7 @@ from ...engine.contract.settings import RenderSettings
 from ..compat import has_modifier_input, set_modifier_input, set_picture_format, use_cycles
 from ..console import quiet
 from ..noise import use_clean_samples
-from ..results.looks import look_modifier
+from ..results.looks import has_node_splats, look_modifier
 from ..results.splats import raise_transparent_bounces
 from ..results.tagging import kind_of
 from .building import frame_camera
@@ -29,7 +29,7 @@ def render_picture(
     Args:
         scene: what is rendered.
         file: receives the picture.
-        settings: its size, samples and camera. Without a camera one is made that looks at the imported results.
+        settings: its size, samples and camera; without one, see :func:`~.building.frame_camera`.
         report: receives a sentence where this Blender has no denoiser and more samples are rendered.
 
     Raises:
@@ -50,7 +50,8 @@ def render_picture(
     render.resolution_x, render.resolution_y, render.resolution_percentage = settings.width, settings.height, 100
     cycles.use_adaptive_sampling = False
     plain_look(scene)
-    raise_transparent_bounces(scene)
+    if any(map(has_node_splats, scene.objects)):
+        raise_transparent_bounces(scene)
     set_picture_format(render.image_settings, "PNG")
     render.image_settings.color_mode, render.image_settings.color_depth = "RGB", "8"
     before = render.filepath

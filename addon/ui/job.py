@@ -50,10 +50,8 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, kind: str) 
     preview = icon_of(shown.preview) if shown.status != "failed" else 0
     if preview:
         box.template_icon(icon_value=preview, scale=9.0)
-    row = box.row(align=True)
-    if shown.status == "running":
-        row.operator("reconstruct.cancel", text="Stop Now" if shown.cancelling else "Cancel", icon="CANCEL")
-    row.operator("reconstruct.open_folder", text="Open Folder", icon="FILE_FOLDER").folder = shown.folder
+    if shown.status != "running":
+        _draw_buttons(box.row(align=True), shown)
 
 
 def _draw_running(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
@@ -62,10 +60,18 @@ def _draw_running(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup, co
     share = min(1.0, shown.step / shown.steps) if known else 0.0
     layout.label(text=stage)
     layout.progress(factor=share, text=f"{shown.step} of {shown.steps}" if known else " ")
+    # Above what comes and goes, so that they stay where they are and in sight.
+    row = layout.row(align=True)
+    row.operator("reconstruct.cancel", text="Stop Now" if shown.cancelling else "Cancel", icon="CANCEL")
+    _draw_buttons(row, shown)
     if shown.eta >= 0 and not shown.cancelling:
         layout.label(text=f"About {duration(shown.eta)} left", icon="TIME")
     if shown.note:
         draw_text(layout, in_panel_words(shown.note), context, icon="INFO")
+
+
+def _draw_buttons(row: bpy.types.UILayout, shown: bpy.types.PropertyGroup) -> None:
+    row.operator("reconstruct.open_folder", text="Open Folder", icon="FILE_FOLDER").folder = shown.folder
 
 
 def _draw_numbers(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup) -> None:

@@ -6,12 +6,15 @@ from pathlib import Path
 import bpy
 
 from ..compat import draw_modifier_input, has_modifier_input
+from ..noise import CLEAN_SAMPLES, renders_noisy
 from ..results.looks import LOOKS, VIEWPORT_SPLATS, look_modifier, looks_of
 from ..results.tagging import tagged
 from ..results.voxels import is_voxels
 from . import facts
 from .base import Step, settings_column
 from .text import draw_text
+
+_NOISY = f"This Blender has no denoiser. For clean renders set Max Samples to {CLEAN_SAMPLES} (Render Properties > Sampling > Render)"
 
 
 class RECONSTRUCT_PT_looks(Step, bpy.types.Panel):
@@ -37,6 +40,8 @@ class RECONSTRUCT_PT_looks(Step, bpy.types.Panel):
         shown = item.reconstruct
         column.prop(shown, "viewport", icon="RESTRICT_VIEW_OFF")
         column.prop(shown, "render", icon="RESTRICT_RENDER_OFF")
+        if renders_noisy(context.scene):
+            draw_text(column, _NOISY, context, icon="INFO")
         if "proxy" in held or "mesh" in held:
             column.prop(shown, "lit")
         if "splats" in held and has_modifier_input(look_modifier(item), VIEWPORT_SPLATS):

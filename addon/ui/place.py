@@ -3,8 +3,10 @@
 
 import bpy
 
+from ..results.measuring import selected_points
 from ..results.tagging import kind_of, tagged
 from .base import Step, draw_button, draw_setting, settings_column
+from .text import draw_text
 
 
 class RECONSTRUCT_PT_place(Step, bpy.types.Panel):
@@ -27,7 +29,13 @@ class RECONSTRUCT_PT_place(Step, bpy.types.Panel):
         row.enabled = unknown
         draw_setting(row, settings, "known_length", "Length")
         draw_button(layout, "reconstruct.place", "Place", "SNAP_ON")
-        layout.operator("reconstruct.set_length", text="Set Length …", icon="ARROW_LEFTRIGHT")
+        selected = sum(selected_points(item) for item in context.selected_objects if kind_of(item) == "result")
+        text = {0: "Set Length …", 2: "Set Distance of Selected Points …"}.get(selected, "Set Length of Selection …")
+        layout.operator("reconstruct.set_length", text=text, icon="ARROW_LEFTRIGHT")
+        if selected:
+            draw_text(layout, f"Edit Mode: only the {selected:,} selected points are measured", context, icon="INFO")
+        elif context.mode == "EDIT_MESH":
+            draw_text(layout, "Select two points to set their distance, or what is to stand on the floor", context, icon="INFO")
 
     def _optional(self, column: bpy.types.UILayout, settings: bpy.types.PropertyGroup, use: str, name: str, heading: str) -> None:
         row = column.row(heading=heading)

@@ -3,9 +3,9 @@
 
 import bpy
 
+from ...engine.contract.alive import writer_runs
 from ...engine.contract.result import RESULT
 from ...engine.contract.settings import ImportSettings
-from ..jobs.alive import writer_runs
 from ..jobs.folders import result_folder
 from . import facts
 from .base import Advanced, Step, draw_advanced, draw_button, settings_column

@@ -41,10 +41,10 @@ class RECONSTRUCT_PT_train(Step, bpy.types.Panel):
         error = facts.result_error(folder)
         if error is not None:
             draw_text(layout, in_panel_words(str(error)), context, icon="ERROR")
-            row = layout.row(align=True)
+            column = layout.column(align=True)
             if is_replaceable(folder):
-                draw_button(row, "reconstruct.train", "Start Over", "FILE_REFRESH").mode = "REPLACE"
-            draw_button(row, "reconstruct.new_folder", "Use Another Folder", "NEWFOLDER").step = "train"
+                draw_button(column, "reconstruct.train", "Start Over", "FILE_REFRESH").mode = "REPLACE"
+            draw_button(column, "reconstruct.new_folder", "Use Another Folder", "NEWFOLDER").step = "train"
         elif holds_others(folder) and context.window_manager.reconstruct.status != "running":
             draw_text(layout, f"{folder} holds other files, so no result is written there", context, icon="ERROR")
             draw_button(layout, "reconstruct.new_folder", "Use Another Folder", "NEWFOLDER").step = "train"

@@ -11,7 +11,7 @@ from .options import SWITCH, Positional, option
 
 _Axes = Literal["auto", "z-up", "y-up", "y-down"]
 _AXES_HELP = (
-    "z-up as Blender, y-up as glTF and SPZ, y-down as COLMAP and most published PLYs. auto: y-up for .spz and .glb, z-up for .splat; a "
+    "z-up as Blender, y-up as glTF and SPZ, y-down as COLMAP and most published PLYs. auto: y-up for .spz and .glb, y-down for .splat; a "
     ".ply is read as it says, which ours do, others as y-down, and written as z-up."
 )
 
@@ -41,6 +41,7 @@ class Convert:
         ),
     ] = "auto"
     spz_version: Annotated[Literal[2, 3], option("Version of SPZ to write; 2 is for old readers.")] = 3
+    overwrite: Annotated[bool, SWITCH, option("Replace a file that is already there.")] = False
 
     def run(self) -> int:
         """Returns the exit code."""

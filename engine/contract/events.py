@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from .parsing import escaped
 from .schema import SCHEMA
 
 Kind = Literal["started", "progress", "preview", "metric", "artifact", "note", "warning", "failed", "done"]
@@ -60,7 +61,8 @@ class Event:
     def line(self) -> str:
         """The event as a line of JSON, newline included. Not-finite numbers are left out: JSON has none."""
         values = {k: v for k, v in self.values.items() if v is not None and not (isinstance(v, float) and not math.isfinite(v))}
-        return json.dumps({"event": self.kind, "time": round(self.time or time.time(), 3), **values}, ensure_ascii=False) + "\n"
+        line = json.dumps({"event": self.kind, "time": round(self.time or time.time(), 3), **values}, ensure_ascii=False) + "\n"
+        return escaped(line)
 
 
 def parse(line: str) -> Event | None:

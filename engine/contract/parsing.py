@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""JSON and TOML of files that anybody may have written: whatever is wrong with them is one sentence."""
+"""JSON and TOML of files that anybody may have written: whatever is wrong with them is one sentence. And JSON that we write."""
 
 from __future__ import annotations
 
@@ -22,6 +22,13 @@ def parse_json(text: str, what: str) -> Any:
         UserError: it is not JSON, is nested too deeply for Python's parser, or holds an integer of thousands of digits.
     """
     return _parsed(json.loads, text, what, "JSON")
+
+
+def escaped(text: str) -> str:
+    """JSON text that UTF-8 can hold: lone surrogates, by which Python stands for the bytes of a file's name that are not UTF-8, become
+    escapes, from which :func:`parse_json` makes the same again.
+    """
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8")
 
 
 def parse_toml(text: str, what: str) -> dict[str, Any]:

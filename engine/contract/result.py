@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import time
@@ -12,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from .alive import writer_runs
 from .errors import UserError, is_full_disk
-from .parsing import parse_json
+from .parsing import escaped, parse_json
 from .schema import SCHEMA, bounded, check_version, from_mapping
 
 Status = Literal["running", "cancelled", "failed", "done"]
@@ -96,7 +98,8 @@ def write_result(folder: Path, result: Result) -> None:
     values = {"schema": SCHEMA, **{name: getattr(result, name) for name in result.__dataclass_fields__}}
     values["artifacts"] = [vars(item) for item in result.artifacts]
     with replacing(folder / RESULT) as temporary:
-        temporary.write_text(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        temporary.write_text(escaped(text), encoding="utf-8")
 
 
 def read_result(folder: Path) -> Result:
@@ -113,12 +116,15 @@ def read_result(folder: Path) -> Result:
         text = file.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise nothing from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is damaged: it is not UTF-8 text from byte {error.start} on.", hint, "damaged") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read: {error}.", hint, "damaged") from None
     try:
         values = parse_json(text, str(file))
-    except UserError as error:
-        raise UserError(error.message, hint, "damaged") from None
+    except UserError:
+        # What a parser says of it helps nobody in a panel.
+        raise UserError(f"{file} is damaged.", hint, "damaged") from None
     if not isinstance(values, dict):
         raise UserError(f"{file} is not a result.", hint, "damaged")
     check_version(values.pop("schema", None), str(file))
@@ -162,20 +168,52 @@ def _replace(temporary: Path, file: Path) -> None:
     os.replace(temporary, file)
 
 
+def _flush(path: Path, flags: int) -> None:
+    """Has the system write a file or a folder to the disk."""
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems have no such call.
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
 @contextlib.contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """Gives a temporary path beside ``file`` and puts it in its place when the block ends well, so that no reader ever sees half a file.
+    """Gives a temporary path beside ``file`` and puts it in its place when the block ends well, so that no reader ever sees half a file,
+    also where the machine lost power: its content is on the disk before its name is. What processes left that were killed while they
+    wrote the same file is removed.
 
     Raises:
         UserError: the disk is full.
     """
+    _remove_parts(file)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         yield temporary
+        # Windows flushes only what is open for writing.
+        _flush(temporary, os.O_RDWR | getattr(os, "O_BINARY", 0))
         _replace(temporary, file)
+        # Windows opens no folder, and a folder may be for writing only.
+        with contextlib.suppress(OSError):
+            _flush(file.parent, os.O_RDONLY)
     except OSError as error:
         if is_full_disk(error):
             raise UserError(f"The disk is full: {file} could not be written.", "Free some space, then try again.", "disk_full") from None
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _remove_parts(file: Path) -> None:
+    """Removes temporary files of :func:`replacing` whose process is gone."""
+    before, after = f".{file.name}.", ".part"
+    with contextlib.suppress(OSError), os.scandir(file.parent) as items:
+        for item in items:
+            pid = item.name[len(before) : -len(after)]
+            if item.name.startswith(before) and item.name.endswith(after) and pid.isascii() and pid.isdigit():
+                if item.is_file(follow_symlinks=False) and not writer_runs(Path(item.path), int(pid), 0.0):
+                    os.unlink(item.path)

@@ -131,8 +131,8 @@ def check_version(version: Any, what: str) -> None:
     written = version if isinstance(version, str) else _shown(version)
     if written.split(".")[0] != SCHEMA.split(".")[0]:
         raise UserError(
-            f"{what} follows version {written[:_MAX_SHOWN]} of the contract; this program reads version {SCHEMA}.",
-            "Use the add-on and the engine of one release.",
+            f"{what} was written by another release of Reconstruct (version {written[:_MAX_SHOWN]}; this one reads {SCHEMA}).",
+            "Use the release that wrote it.",
             "version",
         )
 

@@ -7,11 +7,16 @@ The same dataclasses are the command line's flags, the tables of a job file and,
 from __future__ import annotations
 
 from dataclasses import dataclass, make_dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
+from .errors import UserError
 from .methods import METHODS
 from .presets import PRESETS
+from .result import RESULT
 from .schema import from_mapping, setting
+
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -138,14 +143,21 @@ def check_method(values: TrainSettings) -> None:
     METHODS[values.method].check(getattr(values, values.method))
 
 
-def trained_settings(values: dict[str, Any]) -> TrainSettings:
+def trained_settings(values: dict[str, Any], folder: Path, kind: type[Settings] = TrainSettings) -> Settings:
     """The settings of a result, as its result.json holds them.
 
+    Args:
+        values: of the file. folder: of the result. kind: of its training.
+
     Raises:
-        UserError: one of them is unknown, of a wrong type, or out of bounds.
+        UserError: one of them is unknown, of a wrong type, or out of bounds (code ``damaged``).
     """
     # Results that do not say were trained on views of any size.
-    return from_mapping(TrainSettings, {"max_side": 0, **values}, "settings")
+    try:
+        return from_mapping(kind, {"max_side": 0, **values} if kind is TrainSettings else values, "settings")
+    except UserError as error:
+        hint = "Use the engine that made it, train again, or choose another result."
+        raise UserError(f"{folder / RESULT} is not understood: {error.message}", hint, "damaged") from None
 
 
 @dataclass(frozen=True)
@@ -262,4 +274,4 @@ class RenderSettings:
     width: int = setting(640, "Width of the image.", unit="px", minimum=16, maximum=16_384)
     height: int = setting(480, "Height of the image.", unit="px", minimum=16, maximum=16_384)
     samples: int = setting(16, "Cycles samples per pixel.", minimum=1, maximum=65_536)
-    camera: str = setting("", "Name of the camera; empty takes the scene's, or frames the result where there is none.")
+    camera: str = setting("", "Name of the camera; empty takes the scene's, or adds one that sees the result where there is none.")

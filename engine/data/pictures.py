@@ -18,7 +18,8 @@ from ..contract.errors import UserError
 from ..formats.pictures import same_shape
 
 MAX_MEGAPIXELS = "RECONSTRUCT_MAX_MEGAPIXELS"
-_HINT = "Save it again, or take it out of the capture."
+# For files of captures.
+DAMAGED_HINT = "Save it again, or take it out of the capture."
 # What Pillow raises on damaged files of one kind or another.
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, KeyError, OverflowError, AttributeError, struct.error)
 # Without these, Pillow would also try what runs other programs (EPS: Ghostscript).
@@ -92,7 +93,7 @@ def read_normals(file: Path) -> np.ndarray:
     """
     normals = _read_numbers(file, 3, "normals").transpose(2, 0, 1)
     if len(normals) != 3:
-        raise UserError(f"{file} is not a picture of normals, three numbers a pixel.", _HINT)
+        raise UserError(f"{file} is not a picture of normals, three numbers a pixel.", DAMAGED_HINT)
     return unit_normals(normals)
 
 
@@ -114,10 +115,10 @@ def _read_numbers(file: Path, dimensions: int, what: str) -> np.ndarray:
         # Mapped first: a header that promises more than the file holds is found out before memory is taken.
         mapped = np.lib.format.open_memmap(file, mode="r")
         if mapped.ndim != dimensions or mapped.dtype.kind != "f":
-            raise UserError(f"{file} is not a picture of {what} in floating-point numbers.", _HINT)
+            raise UserError(f"{file} is not a picture of {what} in floating-point numbers.", DAMAGED_HINT)
         return np.array(mapped, dtype=np.float32)
     except (*_DAMAGED, TokenError, MemoryError, RecursionError):  # its header is parsed as Python literals
-        raise UserError(f"{file} cannot be read as {what}.", _HINT) from None
+        raise UserError(f"{file} cannot be read as {what}.", DAMAGED_HINT) from None
 
 
 def _open(file: Path) -> Image.Image:
@@ -200,4 +201,4 @@ def _displayed(image: Image.Image, file: Path) -> Image.Image:
 
 
 def _unreadable(file: Path) -> UserError:
-    return UserError(f"{file} cannot be read as an image: it is damaged, cut short, or of another kind.", _HINT)
+    return UserError(f"{file} cannot be read as an image: it is damaged, cut short, or of another kind.", DAMAGED_HINT)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
+from safetensors import SafetensorError
 
 from ..contract.checkpoints import CaptureFacts
 from ..contract.errors import UserError
@@ -48,6 +49,14 @@ def saved_array(
     if wrong is not None:
         raise UserError(f"{wrong}.", code="damaged")
     return array
+
+
+def reason(error: Exception) -> str:
+    """Why a file of arrays cannot be used, of what its reader raised; for the end of a sentence."""
+    if isinstance(error, SafetensorError):
+        # Its own words are of the parser, and name bytes of the header.
+        return "its header does not fit its content"
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def check_same_views(facts: CaptureFacts, views: Sequence[View]) -> None:

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ..cameras import Camera, project
 from ..contract.capture import Capture
-from ..formats.points import read_points
+from ..contract.errors import UserError
+from ..formats.memory import TOO_LARGE
+from ..formats.points import PointCloud, read_points
 from .views import View
 
 # Enough for shapes and colours to start from; more only cost time.
@@ -80,12 +83,18 @@ def seed_positions(capture: Capture) -> np.ndarray | None:
     """
     if capture.points is None:
         return None
-    positions = read_points(capture.points).positions
+    positions = _points(capture.points).positions
     return positions if len(positions) else None
 
 
 def seed_cloud(
-    capture: Capture, views: Sequence[View], count: int, rng: np.random.Generator, *, most: int | None = None
+    capture: Capture,
+    views: Sequence[View],
+    count: int,
+    rng: np.random.Generator,
+    *,
+    most: int | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What training starts from: the capture's own points, else random ones in the box the cameras look at.
 
@@ -98,6 +107,7 @@ def seed_cloud(
         count: how many points, where the capture has none.
         rng: the source of randomness.
         most: at most so many of the capture's own, a random choice; None takes all.
+        note: takes sentences on what the file of the capture's points holds and is not used.
 
     Returns:
         positions [N, 3] float64 in the world, colours [N, 3] uint8 sRGB.
@@ -106,7 +116,8 @@ def seed_cloud(
         UserError: the capture's points cannot be read.
     """
     if capture.points is not None:
-        cloud = read_points(capture.points)
+        name = capture.points.name
+        cloud = _points(capture.points, None if note is None else lambda sentence: note(f"{name}: {sentence}"))
         if len(cloud) > 0:
             chosen = slice(None)
             if most is not None and len(cloud) > most:
@@ -120,6 +131,17 @@ def seed_cloud(
         behind = _background(center, radius, views, count // 2, rng)
         positions = np.concatenate([center + rng.uniform(-radius, radius, (count - len(behind), 3)), behind])
     return positions, _colors(positions, views)
+
+
+def _points(file: Path, note: Callable[[str], None] | None = None) -> PointCloud:
+    """The points of a capture's file."""
+    try:
+        return read_points(file, note)
+    except UserError as error:
+        if error.code == TOO_LARGE or file.suffix.lower() != ".ply":
+            raise
+        hint = "Export it again, or take it out of the folder: training then starts from random points."
+        raise UserError(error.message, hint, error.code) from None
 
 
 def _in_view(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

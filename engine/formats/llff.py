@@ -46,7 +46,8 @@ def read_llff(folder: Path) -> list[Frame]:
         if not np.isfinite(row).all():
             raise UserError(f"{file}: the camera of {name} is not usable.", _HINT)
         if not 0 < near < far:
-            raise UserError(f"{file}: the depths that {name} reaches are {near:g} to {far:g}.", _HINT)
+            said = f"{file}: the nearest and the farthest depth of {name} are {near:g} and {far:g}, but need to be above 0 and to rise."
+            raise UserError(said, _HINT)
         frame = Frame(
             name=name,
             image=place / name,

@@ -185,7 +185,7 @@ def _read_header(stream: BinaryIO, file: Path) -> tuple[str, list[_Element], tup
     head = stream.read(_MAX_HEADER)
     first = len(_BOM) if head.startswith(_BOM) else 0
     if head[first : first + 3] != b"ply" or head[first + 3 : first + 4] not in (b"\n", b"\r"):
-        raise UserError(f"{file} is not a PLY file.", "Choose a .ply file.")
+        raise UserError(f"{file} is not a PLY file: its first line is not ply.", "Choose another file, or export it again.")
     end = head.find(b"\nend_header")
     stop = head.find(b"\n", end + 1)
     if end < 0 or stop < 0 or head[end + 11 : stop].strip():

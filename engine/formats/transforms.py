@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from ..contract.capture import Frame, check_frame
 from ..contract.errors import UserError
+from ..contract.parsing import escaped
 from ..contract.result import replacing
 from .layouts import CaptureFiles, shown
 from .pictures import picture_size
@@ -165,7 +166,8 @@ def write_transforms(
         table["ply_file_path"] = ply_file_path
     table["frames"] = entries
     with replacing(file) as temporary:
-        temporary.write_text(json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        temporary.write_text(escaped(text), encoding="utf-8")
     return file
 
 

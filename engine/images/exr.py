@@ -55,6 +55,9 @@ def write_exr(file: Path, linear: np.ndarray, alpha: np.ndarray, depth: np.ndarr
     with replacing(file) as temporary:
         try:
             package.File(header, channels).write(str(temporary))
+        except ValueError:
+            # OpenEXR (3.5) takes no other names.
+            raise UserError(f"{file} cannot be written: its name is not UTF-8.", "Choose another --out, or --format png.") from None
         except RuntimeError as error:
             # OpenEXR raises nothing else, and states its reason after the name of our temporary file.
             reason = str(error).rpartition('". ')[2].strip(". ")

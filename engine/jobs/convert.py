@@ -32,6 +32,7 @@ class ConvertRequest:
         decimate: keeps at most so many splats, the most opaque and largest.
         blend: color space that the target composites in.
         spz_version: of an SPZ target.
+        overwrite: replace a target that is there.
     """
 
     source: Path
@@ -44,6 +45,7 @@ class ConvertRequest:
     decimate: int | None = None
     blend: Blend = "auto"
     spz_version: Literal[2, 3] = 3
+    overwrite: bool = False
 
 
 def convert(request: ConvertRequest, say: Callable[[str], None]) -> None:
@@ -58,6 +60,8 @@ def convert(request: ConvertRequest, say: Callable[[str], None]) -> None:
     _check(request)
     # A target that cannot be written is refused before the work is done.
     check_target(request.target)
+    if request.target.exists() and not request.overwrite:
+        raise UserError(f"{request.target} is already there.", "Add --overwrite to replace it, or choose another OUT.", "exists")
     splats = read_splats(request.source, None if request.from_axes == "auto" else request.from_axes, say)
     splats = _edited(splats, request, say)
     suffix = request.target.suffix.lower()

@@ -44,7 +44,7 @@ def evaluate(folder: Path, split: Split, precision: str, reporter: Reporter) -> 
 
 
 def _scores(folder: Path, known: Result, split: Split, precision: str, reporter: Reporter) -> dict[str, Any]:
-    trained = trained_settings(known.settings)
+    trained = trained_settings(known.settings, folder)
     size = {"scale": 1 / trained.downscale, "max_side": trained.max_side}
     views = load_views(read_capture(Path(known.capture)), split, **size, alpha=known.background == "white")
     if not views:

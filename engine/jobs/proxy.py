@@ -17,6 +17,7 @@ from ..contract.result import PROXY, inside
 from ..contract.settings import ProxySettings, SurfaceSettings
 from ..data.up import up_of_capture
 from ..data.views import View, load_views
+from ..formats.memory import TOO_LARGE
 from ..formats.meshes import Mesh, read_mesh
 from ..formats.proxies import Proxy, write_proxy
 from ..runs.context import RunContext, run_context
@@ -33,6 +34,7 @@ _JPEG_QUALITY = 95
 # A proxy of something solid keeps nearly all of its area and is closed. Less area of that of the fine surface, or a larger share of open
 # edges, is what plants and rooms have: measured 60 to 88 % and 2 to 12 %, against 97 % and 0.2 % of solid objects.
 _LEAST_KEPT, _MAX_OPEN = 0.8, 0.03
+_AGAIN = "Make it again with the command surface."
 _AXES = {"x": (1.0, 0.0, 0.0), "y": (0.0, 1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 
@@ -61,11 +63,14 @@ def _mesh(context: RunContext, capture: Capture, workers: int) -> Mesh:
     """The result's surface, made first where there is none."""
     path = context.result.artifact(SURFACE)
     if path is not None:
-        mesh = read_mesh(inside(context.path, path, str(context.path)))
+        try:
+            mesh = read_mesh(inside(context.path, path, str(context.path)))
+        except UserError as error:
+            raise UserError(error.message, error.hint if error.code == TOO_LARGE else _AGAIN, error.code) from None
     else:
         mesh = make_mesh(context, capture, SurfaceSettings(), workers)
     if not len(mesh.triangles):
-        raise UserError(f"The surface of {context.path} is empty.", "Make it again with the command surface.", "no_surface")
+        raise UserError(f"The surface of {context.path} is empty.", _AGAIN, "no_surface")
     return mesh
 
 

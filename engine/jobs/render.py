@@ -149,7 +149,7 @@ def _camera_path(request: RenderRequest, known: Result) -> CameraPath:
     if request.cameras is not None:
         path = read_path(request.cameras)
     else:
-        capture, trained = read_capture(Path(known.capture)), trained_settings(known.settings)
+        capture, trained = read_capture(Path(known.capture)), trained_settings(known.settings, request.result)
         path = of_frames(capture.split("test") or capture.frames).scaled(1 / trained.downscale, trained.max_side)
     return between(path, request.between) if request.between else path
 

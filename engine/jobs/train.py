@@ -24,7 +24,7 @@ from ..runs.budget import Budget, Pace
 from ..runs.cancel import Cancelled
 from ..runs.checkpoint import write_checkpoint
 from ..runs.context import RunContext, run_context
-from ..runs.loop import run_steps
+from ..runs.loop import Hooks, run_steps
 from ..runs.reporter import Reporter
 from ..runs.resume import TrainRequest, continue_from, new_budget, saved_state, starting_point
 from ..runs.scoring import affordable_pixels, background, ending_seconds, record, scorable, score, target, which_views
@@ -135,24 +135,32 @@ def _begin(context: RunContext, made: _Prepared) -> None:
     (context.path / PREVIEWS).mkdir(exist_ok=True)
 
 
-class _Previews:
-    """After each step: reserves the time that the end of the run needs, and renders a preview where one is due."""
+class _Previews(Hooks):
+    """Reserves the time that the end of the run needs, and renders previews."""
 
     def __init__(self, context: RunContext, trainer: Trainer, budget: Budget, test: list[View]):
         self.context, self.trainer, self.budget, self.test = context, trainer, budget, test
         self.pace, self.psnr = Pace(), None
         self.last, self.wait = context.clock.seconds(), 3.0
 
-    def __call__(self, now: float, step_seconds: float) -> dict[str, Any]:
+    def measure(self, step_seconds: float) -> None:
+        """See :class:`~engine.runs.loop.Hooks`."""
         if self.budget.seconds is not None:
             # Recent steps count: the first ones see smaller views.
             self.pace.add(step_seconds)
+            self.budget.step_seconds = step_seconds if self.pace.seconds else 0.0
             ending = ending_seconds(self.trainer, self.test, self.pace.seconds, self.budget.seconds)
             self.budget.reserve = min(ending, _MAX_RESERVE * self.budget.seconds)
+
+    def between_steps(self, now: float) -> None:
+        """See :class:`~engine.runs.loop.Hooks`."""
         if self.test and now - self.last > self.wait:
             self._render()
             self.last = self.context.clock.seconds()
             self.wait = min(max(_PREVIEW_EVERY, (self.last - now) / _PREVIEW_SHARE), _PREVIEW_WAIT)
+
+    def facts(self) -> dict[str, Any]:
+        """See :class:`~engine.runs.loop.Hooks`."""
         return {"psnr": self.psnr, "count": self.trainer.count}
 
     def _render(self) -> None:

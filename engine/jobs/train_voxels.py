@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -20,7 +19,7 @@ from ..runs.budget import Budget
 from ..runs.cancel import Cancelled
 from ..runs.checkpoint import write_checkpoint
 from ..runs.context import RunContext, run_context
-from ..runs.loop import run_steps
+from ..runs.loop import Hooks, run_steps
 from ..runs.reporter import Reporter
 from ..runs.resume import TrainRequest, continue_from, new_budget, saved_state, starting_point
 from ..runs.scoring import write_metrics
@@ -89,14 +88,15 @@ def _prepare(context: RunContext, request: TrainRequest) -> tuple[VoxelTrainSett
     return settings, result, shapes, trainer
 
 
-class _Validation:
-    """After each step: scores shapes that are not trained on, where that is due."""
+class _Validation(Hooks):
+    """Scores shapes that are not trained on."""
 
     def __init__(self, context: RunContext, trainer: VoxelTrainer, budget: Budget, val: Shapes | None, test: Shapes | None):
         self.context, self.trainer, self.budget, self.val, self.test = context, trainer, budget, val, test
         self.last = context.clock.seconds()
 
-    def __call__(self, now: float, step_seconds: float) -> dict[str, Any]:
+    def between_steps(self, now: float) -> None:
+        """See :class:`~engine.runs.loop.Hooks`."""
         if self.val is not None and now - self.last >= _VALIDATE_EVERY:
             for views in _scored(self.val):
                 value = float(self.trainer.score(self.val, views).mean())
@@ -105,7 +105,6 @@ class _Validation:
             if self.test is not None:
                 # The end is scored within the time, as fast as this validation.
                 self.budget.reserve = 1.2 * (self.last - now) * len(self.test) / len(self.val)
-        return {}
 
 
 def _finish(context: RunContext, trainer: VoxelTrainer, settings: VoxelTrainSettings, test: Shapes | None) -> None:

@@ -68,6 +68,11 @@ if "numba" in sys.modules:
 CACHE = _set_up_numba()
 
 
+def unwritable(number: int) -> OSError:
+    """The error of a cache that cannot be written, by the system's number."""
+    return OSError(number, f"compiled kernels cannot be kept there ({os.strerror(number)})", str(CACHE))
+
+
 def use_threads(count: int) -> None:
     """Has the kernels run on so many threads, or on as many as there are."""
     import numba

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from numba.core.caching import UserProvidedCacheLocator
+
+from . import unwritable
 
 _SOURCES = Path(__file__).resolve().parent
 
@@ -15,6 +18,20 @@ class ContentLocator(UserProvidedCacheLocator):
 
     The folder itself is keyed by the content of every kernel source, see :mod:`engine.kernels`.
     """
+
+    @classmethod
+    def from_function(cls, py_func: Callable, py_file: str) -> ContentLocator:
+        """The locator of a function.
+
+        Raises:
+            OSError: its folder cannot be written. Numba's own locators pass over that and end with a RuntimeError (0.68).
+        """
+        locator = cls(py_func, py_file)
+        try:
+            locator.ensure_cache_path()
+        except OSError as error:
+            raise unwritable(error.errno) from None
+        return locator
 
     @classmethod
     def get_suitable_cache_subpath(cls, py_file: str) -> str:

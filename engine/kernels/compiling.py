@@ -21,10 +21,12 @@ from typing import IO, Any
 
 import numpy as np
 
-from . import CACHE, MARK, caches
+from . import CACHE, MARK, caches, unwritable
 
 # Seconds between two calls of ``progress``, because a kernel may take many.
 _ASK_EVERY = 0.5
+# Begins the line by which the process that compiles passes on the number of an OSError.
+_ERROR = "error"
 # Other versions' kernels are kept until they have not been used for so long.
 _UNUSED_DAYS = 90
 
@@ -41,6 +43,7 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
         progress: called with (done, all) after each kernel and twice a second; an error that it raises ends the compilation.
 
     Raises:
+        OSError: the cache cannot be written, for example because its disk is full.
         RuntimeError: a kernel does not compile.
     """
     root = Path(__file__).parents[__name__.count(".")]
@@ -53,14 +56,17 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
         lines: queue.Queue[str] = queue.Queue()
         reader = threading.Thread(target=_read, args=(child.stdout, lines), daemon=True)
         reader.start()
-        done = (0, 1)
+        done, failed = (0, 1), None
         try:
             while True:
                 with contextlib.suppress(queue.Empty):
                     line = lines.get(timeout=_ASK_EVERY)
                     if not line:
                         break
-                    done = tuple(map(int, line.split()))
+                    if line.startswith(_ERROR):
+                        failed = int(line.removeprefix(_ERROR))
+                    else:
+                        done = tuple(map(int, line.split()))
                 if progress is not None:
                     progress(*done)
         except BaseException:
@@ -72,6 +78,8 @@ def compile_all(progress: Callable[[int, int], None] | None = None) -> None:
         if progress is not None:
             # Whoever ended the child may have asked this process to end as well.
             progress(*done)
+        if failed is not None:
+            raise unwritable(failed)
         raise RuntimeError(f"The kernels could not be compiled (exit code {child.returncode}).")
     _prune()
 
@@ -97,6 +105,11 @@ def _child() -> None:
         _compile()
     except BrokenPipeError:
         os._exit(1)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        print(_ERROR, error.errno, flush=True)
+        sys.exit(1)
 
 
 def _compile() -> None:
@@ -239,4 +252,3 @@ def _compile() -> None:
         print(index + 1, len(steps), flush=True)
     CACHE.mkdir(parents=True, exist_ok=True)
     (CACHE / MARK).touch()
-

@@ -19,8 +19,10 @@ from ..contract.errors import UserError, lacks_memory
 from ..contract.parsing import parse_json
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping
+from ..data.saved import reason
 from ..formats.meshes import Mesh, write_mesh
 from ..formats.points import write_points
+from .interface import WRITE_AGAIN
 
 Facts = TypeVar("Facts")
 Points = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -72,8 +74,7 @@ def read_field(folder: Path, result: Result, kind: type[Facts]) -> Iterator[tupl
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, UserError) as error:
         if lacks_memory(error):
             raise
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-        raise UserError(f"{folder / path} is damaged: {reason}.", "Train again, or choose another result.", "damaged") from None
+        raise UserError(f"{folder / path} is damaged: {reason(error)}.", WRITE_AGAIN, "damaged") from None
 
 
 def background_colors(background: str, shape: tuple[int, ...], rng: np.random.Generator, device: str) -> Tensor:

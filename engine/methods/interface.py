@@ -11,6 +11,9 @@ import numpy as np
 
 from ..cameras import Camera
 
+# What to do about an artifact that is damaged.
+WRITE_AGAIN = "Resume its training, which writes the file again, or choose another result."
+
 
 class Model(Protocol):
     """A trained scene that can be rendered."""
@@ -44,7 +47,7 @@ class Trainer(Model, Protocol):
         pixel_seconds: estimated time to render a pixel, s; 0 where unknown.
         trained_pixels: number of pixels that the work of all steps so far could have rendered; 0 where rendering costs little.
         ending_seconds: estimated time that :meth:`artifacts` would take now, s.
-        note: what the user should know of the cost; "" where there is nothing.
+        note: what the user should know of the cost, and of seed points that are not used; "" where there is nothing.
         blend: color space of compositing, linear or srgb.
         antialias: whether gaussians are antialiased.
         near: distance of the near plane in the world's unit; 0 where a method has none.

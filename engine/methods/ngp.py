@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ from ..kernels.volume.reference import MIN_TRANSMITTANCE
 from ..surfaces.density import density_mesh
 from .field_trainer import FieldTrainer, background_colors, read_field
 
+# What the doors of these kernels load at their first use is loaded now, so that a training mixes no versions where the extension is
+# replaced by another one meanwhile.
+for _name in ("hashgrid", "marching", "radiance", "volume"):
+    import_module(f"..kernels.{_name}.cpu", __package__)
+
 # Rays of a picture that are marched together: the distances of their samples fit in the caches.
 _RAYS = 16_384
 # Samples of a ray that pictures look at before they ask whether any light is left. Most rays end at the first surface.
@@ -63,6 +69,8 @@ _PAPER_ALL = 256
 _POINT_VIEWS, _POINT_SIDE = 16, 200
 # A mesh takes about as long as pictures of so many pixels for each square of its cells (measured with 192 of them).
 _MESH_PIXELS = 9
+# At most this share of a time budget goes into the points, and into the mesh: a field that is still haze takes a hundred times as long.
+_SHARE = 0.1
 
 
 class NgpModel:
@@ -167,6 +175,7 @@ class NgpTrainer(FieldTrainer, NgpModel):
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         torch.set_num_threads(workers)
         self.settings, self.views = settings.ngp, views
+        self._most_seconds = math.inf if settings.minutes is None else _SHARE * 60 * settings.minutes
         self.rng = np.random.default_rng(settings.seed)
         transparent = views[0].image.shape[2] == 4
         cameras = [view.camera for view in views]
@@ -196,7 +205,12 @@ class NgpTrainer(FieldTrainer, NgpModel):
     @property
     def ending_seconds(self) -> float:
         """See :class:`engine.methods.Trainer`."""
-        return self.pixel_seconds * (_POINT_VIEWS * _POINT_SIDE**2 + _MESH_PIXELS * self.settings.mesh_cells**2)
+        pixels = _POINT_VIEWS * _POINT_SIDE**2, _MESH_PIXELS * self.settings.mesh_cells**2
+        return sum(min(count * self.pixel_seconds, self._most_seconds) for count in pixels)
+
+    def _affordable(self, side: int, pixels: float) -> int:
+        """A side, or as much less as must be for its square, times ``pixels``, to be there in time."""
+        return int(min(side, (self._most_seconds / (pixels * self.pixel_seconds)) ** 0.5)) if self.pixel_seconds else side
 
     def step(self, progress: float) -> float:
         """See :class:`engine.methods.Trainer`."""
@@ -260,8 +274,8 @@ class NgpTrainer(FieldTrainer, NgpModel):
 
     def mesh(self) -> Mesh | None:
         """The surface of what the field holds in the scene's box."""
-        cells = self._filled(0)
-        if not self.settings.mesh_cells or not len(cells):
+        cells, count = self._filled(0), self._affordable(self.settings.mesh_cells, _MESH_PIXELS)
+        if not count or not len(cells):
             return None
         margin = 2 * self.space.radius / self.settings.cells
         box = cells.min(axis=0) - margin, cells.max(axis=0) + margin
@@ -271,13 +285,14 @@ class NgpTrainer(FieldTrainer, NgpModel):
             color, _, alpha, _ = self.field.render(samples, directions)
             return color, alpha
 
-        return density_mesh(density, look, box, self.settings.mesh_cells, self.space, self.blend, self.device)
+        return density_mesh(density, look, box, count, self.space, self.blend, self.device)
 
     def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Places [N, 3], colours [N, 3] uint8 and normals [N, 3] of the surfaces that some of the views show."""
         places, colors, normals = [], [], []
         for view in self.views[:: max(1, -(-len(self.views) // _POINT_VIEWS))]:
-            scale = _POINT_SIDE / max(view.camera.width, view.camera.height)
+            # Each view tells anew what a pixel takes.
+            scale = self._affordable(_POINT_SIDE, _POINT_VIEWS) / max(view.camera.width, view.camera.height)
             camera = view.camera.resized(max(2, round(view.camera.width * scale)), max(2, round(view.camera.height * scale)))
             color, depth, alpha = self._look(camera)
             codes, depth, alpha = (part.cpu().numpy() for part in (light.as_codes(color, alpha, self.blend), depth, alpha))

@@ -22,6 +22,7 @@ from ..contract.settings import TrainSettings
 from ..data.saved import check_same_views, saved_array
 from ..data.scene import near_distance, scene_box, seed_cloud
 from ..data.views import View, shrunk
+from ..formats.memory import TOO_LARGE
 from ..formats.splats import read_splats, write_splats
 from ..formats.splats.blending import to_blend
 from ..kernels.photometric import cpu as photometric
@@ -32,6 +33,7 @@ from ..splats.gaussians import Gaussians
 from ..splats.loss import PhotometricLoss, depth_loss, normal_loss
 from ..splats.relocation import Relocation
 from ..splats.renderer import Renderer
+from .interface import WRITE_AGAIN
 
 # The near plane's distance, as a share of the scene's radius.
 _NEAR = 0.01
@@ -83,7 +85,10 @@ def load_splat_model(folder: Path, result: Result, workers: int) -> SplatModel:
     path = result.artifact("splats_linear") or result.artifact("splats")
     if path is None:
         raise UserError(f"{folder} holds no splats yet.", "Let its training finish, or resume it.", "not_trained")
-    splats = read_splats(folder / path)
+    try:
+        splats = read_splats(folder / path)
+    except UserError as error:
+        raise UserError(error.message, error.hint if error.code == TOO_LARGE else WRITE_AGAIN, error.code) from None
     # Results written before splats_linear.ply existed hold linear colors in splats.ply, whose comment says so.
     blend = splats.blend or result.blend
     return SplatModel(Gaussians.from_splats(splats), blend, result.antialias, splats.degree, result.near, workers)
@@ -92,7 +97,7 @@ def load_splat_model(folder: Path, result: Result, workers: int) -> SplatModel:
 class SplatTrainer(SplatModel):
     """Trains gaussians on posed views."""
 
-    trained_pixels, note = 0.0, ""
+    trained_pixels = 0.0
 
     def __init__(self, settings: TrainSettings, capture: Capture, views: list[View], blend: str, workers: int):
         self.settings, self.views = settings.splat, views
@@ -102,7 +107,10 @@ class SplatTrainer(SplatModel):
         self.rng = np.random.default_rng(settings.seed)
         # What gaussians stand for is no denser than pixels; more seeds than the budget could never be pruned in time.
         most = self.settings.max_gaussians
-        positions, codes = seed_cloud(capture, views, min(self.settings.init_points, most), self.rng, most=most // 2)
+        notes: list[str] = []
+        count = min(self.settings.init_points, most)
+        positions, codes = seed_cloud(capture, views, count, self.rng, most=most // 2, note=notes.append)
+        self.note = " ".join(notes)
         cameras = [view.camera for view in views]
         # Random points reach into the background; only a real cloud says how large the scene is.
         center, self.radius = scene_box(cameras, positions if capture.points is not None else None)

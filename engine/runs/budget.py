@@ -52,12 +52,15 @@ class Pace:
 
 @dataclass
 class Budget:
-    """Either ``steps`` or ``seconds`` is given. ``reserve`` is kept at the end of the seconds for what follows training."""
+    """Either ``steps`` or ``seconds`` is given. ``reserve`` is kept at the end of the seconds for what follows training; ``step_seconds``
+    is what a step takes: one that would end too late is not begun.
+    """
 
     clock: Clock
     steps: int | None = None
     seconds: float | None = None
     reserve: float = 0.0
+    step_seconds: float = 0.0
     _first: tuple[int, float] | None = field(default=None, init=False)
     _progress: float = field(default=0.0, init=False)
 
@@ -72,7 +75,7 @@ class Budget:
         """Whether the run is over. At least one step is always made."""
         if self.steps is not None:
             return step >= self.steps
-        return step > 0 and self.clock.seconds() >= self.seconds - self.reserve
+        return step > 0 and self.clock.seconds() + self.step_seconds >= self.seconds - self.reserve
 
     def eta(self, step: int) -> float | None:
         """Seconds until training ends, None while nothing is known."""

@@ -19,6 +19,7 @@ from ..contract.errors import UserError
 from ..contract.parsing import parse_json
 from ..contract.result import CHECKPOINT, replacing
 from ..contract.schema import from_mapping
+from ..data.saved import reason
 
 _RESTART = "Train from the start again, which replaces the result."
 
@@ -134,7 +135,7 @@ def _damages(file: Path) -> Iterator[None]:
     except KeyError as error:
         raise _damaged(file, f"it lacks {error}.") from None
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
-        raise _damaged(file, f"{error}.") from None
+        raise _damaged(file, f"{reason(error)}.") from None
 
 
 def _damaged(file: Path, reason: str) -> UserError:

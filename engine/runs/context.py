@@ -135,7 +135,8 @@ class RunContext:
 @contextlib.contextmanager
 def run_context(path: Path, report: Reporter, *, new: bool = False, overwrite: bool = False, events: bool = True) -> Iterator[RunContext]:
     """Holds a result for a job. Cancelling ends the block, and is no error. An error before :meth:`ResultFolder.begin` leaves nothing of a
-    folder that was made for the result.
+    folder that was made for the result, and nothing in one that was empty; one that holds at least the log of a program that follows the
+    job keeps the events for it.
 
     Args:
         path: the result's folder. report: of the job.
@@ -148,9 +149,11 @@ def run_context(path: Path, report: Reporter, *, new: bool = False, overwrite: b
             process holds it (``in_use``), or the folder cannot be made.
     """
     missing: list[Path] = []
+    empty = False
     if new:
         check_new(path, overwrite)
         missing = make_folder(path)
+        empty = not any(path.iterdir())
     context: RunContext | None = None
     try:
         old = None if new else read_result(path)
@@ -172,5 +175,6 @@ def run_context(path: Path, report: Reporter, *, new: bool = False, overwrite: b
                 raise
             context.finish()
     finally:
-        if context is None or context.folder.result is None:
+        if empty and (context is None or context.folder.result is None):
             remove_folder(path, missing)
+            report.file = None

@@ -23,7 +23,8 @@ def explain(error: BaseException) -> UserError | None:
         hint = "Use smaller views, fewer gaussians or a smaller field, or close other programs."
         return UserError("There is not enough memory.", hint, "out_of_memory")
     if is_full_disk(error):
-        return UserError("The disk is full.", "Free some space, then try again.", "disk_full")
+        which = f": {error.filename} could not be written" if error.filename else ""
+        return UserError(f"The disk is full{which}.", "Free some space, then try again.", "disk_full")
     if isinstance(error, PermissionError):
         return UserError(f"{error.filename} may not be read or written.", "Check its permissions.", "permission")
     if isinstance(error, OSError):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from .budget import Budget
@@ -25,35 +24,55 @@ class Stepping(Resumable, Protocol):
         """One step at a share of the run, 0 to 1. Returns the loss."""
 
 
-def run_steps(
-    context: RunContext, trainer: Stepping, budget: Budget, after_step: Callable[[float, float], dict[str, Any]]
-) -> dict[str, float]:
-    """Steps until the budget is spent or the user cancels.
+class Hooks:
+    """What a training does beside its steps; a base that does nothing."""
 
-    Args:
-        after_step: called after each step with the run's time and the step's duration, s; returns values to report with the progress.
+    def measure(self, step_seconds: float) -> None:
+        """Called after each step with its duration, s, to adjust the budget."""
+
+    def between_steps(self, now: float) -> None:
+        """Called between two steps with the run's time, s, to render a preview or to validate where that is due."""
+
+    def facts(self) -> dict[str, Any]:
+        """Values that are reported with the progress."""
+        return {}
+
+
+def run_steps(context: RunContext, trainer: Stepping, budget: Budget, hooks: Hooks) -> dict[str, float]:
+    """Steps until the budget is spent or the user cancels.
 
     Returns:
         The timing, see :class:`~engine.contract.result.Result`.
     """
     clock = budget.clock
-    first_step, begin = trainer.steps_done, clock.seconds()
-    now = last_report = last_checkpoint = begin
+    first_step, started = trainer.steps_done, clock.seconds()
+    now = last_report = last_checkpoint = started
     wait = FIRST_CHECKPOINT
     mean_loss: float | None = None
+
+    def report() -> None:
+        step, times = trainer.steps_done, {"seconds": now, "eta_seconds": budget.eta(trainer.steps_done)}
+        context.report("progress", stage="train", step=step, steps=budget.total(step), **times, loss=mean_loss, **hooks.facts())
+
     while not budget.finished(trainer.steps_done) and not context.cancel.requested:
+        begin = clock.seconds()
         loss = trainer.step(budget.progress(trainer.steps_done))
         mean_loss = loss if mean_loss is None else mean_loss + _LOSS_DECAY * (loss - mean_loss)
-        now, before = clock.seconds(), now
-        facts = after_step(now, now - before)
+        now = clock.seconds()
+        hooks.measure(now - begin)
+        if budget.finished(trainer.steps_done):
+            # What is written now is written again at the end.
+            break
+        hooks.between_steps(now)
         if now - last_checkpoint > wait:
             with context.tolerate_full_disk("Training continues; what is learned since the last checkpoint is lost if it crashes."):
                 write_checkpoint(context.path, trainer, clock.seconds())
             last_checkpoint = clock.seconds()
             wait = checkpoint_wait(last_checkpoint - now)
         if now - last_report > _REPORT_EVERY:
-            last_report, step = now, trainer.steps_done
-            times = {"seconds": now, "eta_seconds": budget.eta(step)}
-            context.report("progress", stage="train", step=step, steps=budget.total(step), **times, loss=mean_loss, **facts)
-    seconds = clock.seconds() - begin
+            last_report = now
+            report()
+    # Its last line names the last step.
+    report()
+    seconds = clock.seconds() - started
     return {"train": seconds, "step": seconds / max(trainer.steps_done - first_step, 1)}

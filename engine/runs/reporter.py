@@ -64,14 +64,22 @@ class Reporter:
             self.close()
             self._say(f"{values['message']} {values.get('hint', '')}".strip(), "red")
         elif event.kind in ("started", "done"):
+            if event.kind == "done" and not values.get("cancelled"):
+                self._fill()
             self.close()
 
     def _say(self, text: str, style: str) -> None:
         # Whole, not wrapped: a path that is cut in two cannot be copied. Without markup: a path may hold brackets.
         self._console.print(text, style=style, soft_wrap=True, markup=False)
 
+    def _fill(self) -> None:
+        """Shows the end of a stage. What reports it says only what it begins with, or not every step."""
+        if self._progress is not None:
+            self._progress.update(self._task, completed=self._progress.tasks[0].total)
+
     def _bar(self, values: dict[str, Any]) -> None:
         if self._stage != values["stage"] or self._progress is None:
+            self._fill()
             self.close()
             self._stage = values["stage"]
             columns = [TextColumn(STAGES.get(self._stage, self._stage)), BarColumn(), TextColumn("{task.completed}/{task.total}")]

@@ -52,7 +52,7 @@ _NAMES = {
 # Temporary files of contract/result.replacing, which a killed process leaves behind.
 _PART = re.compile(r"\.(.+)\.\d+\.part")
 _PREVIEW = re.compile(r"\d{7,}\.png")
-# How result.json begins, and the lock: it is empty, but for that of earlier versions and of file systems without locks.
+# How a damaged result.json begins, and the lock: it is empty, but for that of earlier versions and of file systems without locks.
 _RESULT_START, _LOCK_START = re.compile(rb'\s*{\s*"schema"'), re.compile(rb'$|{"pid"|\d+\s')
 
 
@@ -175,13 +175,22 @@ def _ours(path: Path) -> set[str]:
             ours.add(EVENTS)
     with contextlib.suppress(OSError):
         content = (path / RESULT).read_bytes()
-        # Also of a damaged one, and of a later version: by the names in its text.
-        if _RESULT_START.match(content):
+        # Also of a later version: by the names in its text.
+        if _is_result(content):
             ours.add(RESULT)
             ours |= {name for name in _NAMES if json.dumps(name).encode() in content}
             if b'"files"' not in content:
                 ours.add(CHECKPOINT)
     return {name for name in ours if (path / name).is_file()}
+
+
+def _is_result(content: bytes) -> bool:
+    """Whether this is what a result.json of this program holds, whoever has formatted it since; of a damaged one its beginning tells."""
+    try:
+        table = json.loads(content)
+    except (ValueError, RecursionError):
+        return _RESULT_START.match(content) is not None
+    return isinstance(table, dict) and "schema" in table
 
 
 def refuse_foreign(path: Path, names: tuple[str, ...]) -> None:
@@ -238,11 +247,10 @@ def make_folder(path: Path) -> list[Path]:
 
 
 def remove_folder(path: Path, made: list[Path]) -> None:
-    """Removes folders that were made for a result which was never begun."""
-    if path in made:
-        for name in (EVENTS, LOCK):
-            with contextlib.suppress(OSError):
-                (path / name).unlink(missing_ok=True)
+    """Removes what a result that was never begun left in its folder, which was empty before, and folders that were made for it."""
+    for name in (EVENTS, LOCK):
+        with contextlib.suppress(OSError):
+            (path / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         for folder in made:
             folder.rmdir()

@@ -11,7 +11,6 @@ from typing import Generic, TypeVar
 from .. import devices
 from ..contract.errors import UserError
 from ..contract.result import Result
-from ..contract.schema import from_mapping
 from ..contract.settings import TrainSettings, trained_settings
 from ..contract.voxels import METHOD as VOXELS
 from .budget import Budget
@@ -94,10 +93,7 @@ def resumed(folder: Path, old: Result, given: Settings) -> Settings:
     if train == (old.method == VOXELS):
         command = "train" if old.method != VOXELS else "voxels train"
         raise UserError(f"{folder} is a result of method {old.method}.", f"Resume it with: {command} --resume.", "other_method")
-    try:
-        settings = trained_settings(old.settings) if train else from_mapping(type(given), old.settings, "settings")
-    except UserError as error:
-        raise UserError(f"{folder} cannot be continued: {error.message}", "Train from the start again.", "damaged") from None
+    settings = trained_settings(old.settings, folder, type(given))
     saved = read_progress(folder)
     if given.steps is not None:
         if saved is not None and saved.step > given.steps:

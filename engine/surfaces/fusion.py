@@ -161,9 +161,7 @@ def _seen_blocks(maps: DepthMaps, grid: Grid) -> np.ndarray:
     return seen
 
 
-def _values(
-    maps: DepthMaps, grid: Grid, views, blocks: np.ndarray, progress: Callable[[int, int], None]
-) -> tuple[np.ndarray, np.ndarray]:
+def _values(maps: DepthMaps, grid: Grid, views, blocks: np.ndarray, progress: Callable[[int, int], None]) -> tuple[np.ndarray, np.ndarray]:
     """Distances in blocks [B, 3], NaN where nothing is known, and where they are not because something is before them."""
     values = np.empty((len(blocks), VOXELS), np.float32)
     weights = np.empty_like(values)
@@ -171,9 +169,7 @@ def _values(
     for first in range(0, len(blocks), step):
         progress(first, len(blocks))
         some = slice(first, first + step)
-        kernel.fuse(
-            blocks[some], grid.size, grid.reach, *views, maps.strengths, maps.depths, maps.slants, values[some], weights[some]
-        )
+        kernel.fuse(blocks[some], grid.size, grid.reach, *views, maps.strengths, maps.depths, maps.slants, values[some], weights[some])
     values[weights <= 0] = np.nan
     shape = (-1, SIDE, SIDE, SIDE)
     return values.reshape(shape), (weights < 0).reshape(shape)

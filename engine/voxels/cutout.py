@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ..contract.errors import UserError
-from ..data.pictures import read_upright
+from ..data.pictures import DAMAGED_HINT, read_upright
 from .views import PICTURE
 
 # Share of the picture's side that the object's longer side takes.
@@ -56,7 +56,12 @@ def cut_out(file: Path, mask: Path | None = None) -> np.ndarray:
 
 
 def _read(file: Path) -> Image.Image:
-    image = read_upright(file)
+    try:
+        image = read_upright(file)
+    except UserError as error:
+        # Not of a capture.
+        hint = "Save it again, or choose another picture." if error.hint == DAMAGED_HINT else error.hint
+        raise UserError(error.message, hint, error.code) from None
     image.thumbnail((_MOST, _MOST), Image.Resampling.BOX)
     return image
 

@@ -52,9 +52,16 @@ def write_shape(folder: Path, grid: VoxelGrid, pictures: np.ndarray, places: lis
 
     Args:
         folder: what it will be called; nothing is there. grid: its voxels. pictures: [V, 127, 127, 4] uint8. places: of the pictures.
+
+    Raises:
+        UserError: a folder of somebody else has the name that is needed until then.
     """
     part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    if part.exists():
+        if not part.is_dir() or {item.name for item in part.iterdir()} - {RENDERING, MODEL}:
+            raise UserError(f"{part} was not written by Reconstruct.", "Move it out of the folder.", "foreign")
+        # Of a run that was killed.
+        shutil.rmtree(part)
     (part / RENDERING).mkdir(parents=True)
     names = [f"{index:02d}.png" for index in range(len(pictures))]
     for name, picture in zip(names, pictures, strict=True):
@@ -113,12 +120,31 @@ def load_split(data: Path, split: str, progress: Callable[[int, int], None] | No
     arrays = _packed(packed, key)
     if arrays is None:
         _pack(folders, packed, progress)
-        with replacing(packed / _INDEX) as temporary:
-            temporary.write_text(json.dumps({"key": key, "shapes": len(names)}), encoding="utf-8")
+        _write_index(packed, key)
         arrays = _packed(packed, key)
         if arrays is None:
             raise UserError(f"{packed} was changed while it was read.", "Train again when nothing else works on that data.")
     return Shapes(*arrays, [name.split("/")[0] for name in names], names)
+
+
+def _write_index(packed: Path, key: str) -> None:
+    with replacing(packed / _INDEX) as temporary:
+        temporary.write_text(json.dumps({"key": key}), encoding="utf-8")
+
+
+def _refuse_foreign(packed: Path) -> None:
+    """Refuses a folder with files under our names that no packing of ours began.
+
+    Raises:
+        UserError: so it is.
+    """
+    there = [packed / name for name in (_INDEX, *_ARRAYS) if (packed / name).exists()]
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        table = json.loads((packed / _INDEX).read_text(encoding="utf-8"))
+        if isinstance(table, dict) and isinstance(table.get("key"), str):
+            return
+    if there:
+        raise UserError(f"{there[0]} was not written by Reconstruct.", "Move it out of the folder.", "foreign")
 
 
 def _packed(packed: Path, key: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -134,7 +160,9 @@ def _packed(packed: Path, key: str) -> tuple[np.ndarray, np.ndarray] | None:
 
 def _pack(folders: list[Path], packed: Path, progress: Callable[[int, int], None] | None) -> None:
     packed.mkdir(parents=True, exist_ok=True)
-    (packed / _INDEX).unlink(missing_ok=True)
+    _refuse_foreign(packed)
+    # Of no shapes: until all is packed this says no more than whose it is.
+    _write_index(packed, "")
     count = min(len(list((folder / RENDERING).glob("*.png"))) for folder in folders)
     if not count:
         raise UserError(f"{folders[0].parent.parent} holds a shape without pictures.", "Remove it, and make the data again.")

@@ -14,6 +14,7 @@ from torch import nn
 from ..contract.errors import UserError, lacks_memory
 from ..contract.parsing import parse_json
 from ..contract.result import WEIGHTS, replacing
+from ..data.saved import reason
 from .networks import new_network
 
 # The weights that come with the program; docs/voxels.md says how they were made.
@@ -52,9 +53,8 @@ def read_weights(file: Path, named: str = "") -> tuple[nn.Module, dict[str, Any]
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, UserError) as error:
         if lacks_memory(error):
             raise
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
         hint = "Choose the result of another training of voxels, or its weights.safetensors."
-        raise UserError(f"{file} does not hold weights of this program, or is damaged: {reason}.", hint, "damaged") from None
+        raise UserError(f"{file} does not hold weights of this program, or is damaged: {reason(error)}.", hint, "damaged") from None
     if named and facts["network"] != named:
         raise UserError(f"{file} holds weights of {facts['network']}, not of {named}.", f"Take --network {facts['network']}.")
     return network.eval(), facts

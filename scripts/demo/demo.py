@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The whole road on the demo room: capture, train, import into a second room, picture, comparison.
 
-Its argument is the folder for what it makes."""
+Its argument is the folder for what it makes; where there is one already, another number follows its name."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -55,8 +54,11 @@ out = "furnished.blend"
 
 def main(out: Path) -> int:
     """Walks the road. Returns the exit code."""
-    if out.exists():
-        shutil.rmtree(out)
+    first, number = out, 1
+    while out.exists():
+        # The files of an earlier demo may have been worked on.
+        number += 1
+        out = first.with_name(f"{first.name}_{number}")
     out.mkdir(parents=True)
     (out / "job.toml").write_text(JOB, encoding="utf-8")
     steps = (

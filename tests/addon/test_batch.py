@@ -6,12 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
-from reconstruct.addon.jobs import batch, private, process
+from reconstruct.addon.jobs import batch, outputs, private, process
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.result import Artifact, Result, write_result
 from reconstruct.engine.formats.points import write_points
@@ -123,7 +124,7 @@ def files(folder):
         ('[import]\nresult = "nowhere"\n', "holds no result"),
     ],
 )
-def test_what_a_stage_lacks_gives_1_before_any_is_run(tmp_path, capsys, scene, text, said):
+def test_what_a_stage_lacks_is_refused_with_2_before_any_is_run(tmp_path, capsys, scene, text, said):
     for name in ("picture.png", "scene.blend", "result/result.json", "taken/transforms.json", "photos/1.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("the user's")
@@ -131,21 +132,21 @@ def test_what_a_stage_lacks_gives_1_before_any_is_run(tmp_path, capsys, scene, t
     file = job(tmp_path, text)
     before = files(tmp_path)
     code, last = walk(capsys, file)
-    assert code == 1
-    assert last.startswith("reconstruct: failed: ") and said in last
+    assert code == 2
+    assert last.startswith("reconstruct: refused: ") and said in last
     assert files(tmp_path) == before
 
 
 def test_no_engine_is_said_before_the_capture(tmp_path, capsys, monkeypatch, scene):
     monkeypatch.setenv("RECONSTRUCT_PYTHON", str(tmp_path / "no python"))
     code, last = walk(capsys, job(tmp_path, f'scene = "{scene.name}"\n{CAPTURE}[train]\n'))
-    assert code == 1 and "RECONSTRUCT_PYTHON" in last and not (tmp_path / "capture").exists()
+    assert code == 2 and "RECONSTRUCT_PYTHON" in last and not (tmp_path / "capture").exists()
 
 
 def test_a_damaged_blend_is_one_sentence(tmp_path, capsys):
     (tmp_path / "broken.blend").write_bytes(b"BLENDER-v405" + bytes(64))
     code, last = walk(capsys, job(tmp_path, 'scene = "broken.blend"\n[capture]\n'))
-    assert code == 1
+    assert code == 2
     assert "cannot be opened" in last
 
 
@@ -178,7 +179,7 @@ def test_a_result_in_the_way_is_kept(tmp_path, capsys, fake_engine):
     assert "train    A step takes no time.\n" in capsys.readouterr().out
     before = (tmp_path / "result" / "events.jsonl").read_text()
     code, last = walk(capsys, job(tmp_path, text))
-    assert code == 1 and "already holds a result" in last
+    assert code == 2 and "already holds a result" in last
     assert (tmp_path / "result" / "events.jsonl").read_text() == before
     assert walk(capsys, job(tmp_path, text + "overwrite = true\n"))[0] == 0
 
@@ -203,7 +204,7 @@ def test_no_engine_is_one_sentence(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("RECONSTRUCT_PYTHON", str(tmp_path / "no python"))
     (tmp_path / "taken").mkdir()
     code, last = walk(capsys, job(tmp_path, '[train]\ncapture = "taken"\n'))
-    assert code == 1
+    assert code == 2
     assert "RECONSTRUCT_PYTHON" in last
 
 
@@ -216,7 +217,7 @@ def test_files_of_the_user_are_never_touched(tmp_path, capsys, scene, fake_engin
     text = 'scene = "scene.blend"\n' + CAPTURE.replace("[capture]", '[capture]\nout = "."') + '[train]\nsteps = 20\nout = "trained"\n'
     file = job(tmp_path, text + '[save]\nout = "saved/room.blend"\n')
     before = files(tmp_path)
-    for code_wanted in (0, 1):
+    for code_wanted in (0, 2):
         code, last = walk(capsys, file)
         assert code == code_wanted, last
         after = files(tmp_path)
@@ -250,11 +251,50 @@ def test_a_job_replaces_its_own_files_and_others_only_where_it_says_so(tmp_path,
         stream.write(b"edited")
     before = (tmp_path / "picture.png").read_bytes()
     code, last = walk(capsys, job(tmp_path, text))
-    assert code == 1 and "picture.png already exists" in last
+    assert code == 2 and "picture.png already exists" in last
     assert (tmp_path / "picture.png").read_bytes() == before
     code, last = walk(capsys, job(tmp_path, text.replace("samples", "overwrite = true\nsamples")))
     assert code == 0, last
     assert (tmp_path / "picture.png").read_bytes() != before
+
+
+def test_a_backup_of_the_user_is_kept(tmp_path, capsys, scene):
+    file = job(tmp_path, f'scene = "{scene.name}"\n[save]\nout = "new.blend"\n')
+    (tmp_path / "new.blend1").write_text("the user's")
+    versions = bpy.context.preferences.filepaths.save_version
+    for _ in range(2):
+        code, last = walk(capsys, file)
+        assert code == 0, last
+    assert (tmp_path / "new.blend1").read_text() == "the user's" and bpy.context.preferences.filepaths.save_version == versions == 1
+
+
+def test_a_file_that_is_saved_after_a_killed_job_is_the_users(tmp_path, data_home):
+    file = tmp_path / "new.blend"
+    outputs.expect(file)
+    assert not outputs.is_ours(file)
+    # Times of files may lag behind the clock by a tick of the system.
+    time.sleep(0.05)
+    file.write_text("the job's")
+    assert outputs.is_ours(file) and not outputs.is_unchanged(file)
+    late = time.time_ns() + 11_000_000_000
+    os.utime(file, ns=(late, late))
+    assert not outputs.is_ours(file)
+    outputs.remember(file, file)
+    outputs.expect(file)
+    assert outputs.is_ours(file), "it was before"
+    file.write_text("the user's")
+    os.utime(file, ns=(late - 60_000_000_000,) * 2)
+    assert not outputs.is_ours(file)
+
+    outputs.remember(file, file)
+    part = tmp_path / "part"
+    part.write_text("a longer one of the job")
+    outputs.remember(file, part)
+    assert outputs.is_ours(file), "killed before it was put in its place"
+    os.replace(part, file)
+    assert outputs.is_ours(file)
+    (data_home / "outputs.json").write_text(json.dumps({str(file): "nonsense"}))
+    assert not outputs.is_ours(file)
 
 
 def test_overwrite_replaces_the_capture_and_the_scene(tmp_path, capsys, scene):
@@ -322,6 +362,27 @@ def test_private_folders_are_swept_once_their_owner_is_gone(data_home):
     assert not mine.exists()
 
 
+def test_what_a_killed_job_left_in_its_private_folder_is_removed_by_the_next(data_home):
+    code = "import sys; sys.path.insert(0, sys.argv[1])\n"
+    code += "import conftest, os, signal\nfrom reconstruct.addon.jobs import private\n"
+    code += "with private.temporary() as folder:\n    (folder / 'view.exr').touch()\n    os.kill(os.getpid(), signal.SIGKILL)"
+    subprocess.run([sys.executable, "-c", code, str(Path(__file__).parent)], check=False, timeout=60)
+    (left,) = (data_home / "jobs").iterdir()
+    assert list(left.rglob("view.exr"))
+    with private.temporary() as folder:
+        assert not left.exists() and not list(folder.iterdir())
+        (folder / "view.exr").touch()
+    assert not list((data_home / "jobs").iterdir())
+
+
+def test_private_files_lie_elsewhere_where_the_data_folder_cannot_be_written(data_home):
+    data_home.parent.mkdir(exist_ok=True)
+    data_home.write_text("a file, where no folder can be made")
+    with private.temporary() as folder:
+        (folder / "view.exr").touch()
+    assert not folder.exists()
+
+
 def test_the_script_gives_its_exit_code_under_any_folder_name(tmp_path):
     link = tmp_path / "a folder, renamed"
     try:
@@ -331,7 +392,7 @@ def test_the_script_gives_its_exit_code_under_any_folder_name(tmp_path):
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     (tmp_path / "other").mkdir()
     jobs = [job(tmp_path, "[place]\n")], [job(tmp_path / "other", "[capture]\n")]
-    for arguments, code in (([], 2), (["--help"], 0), (jobs[0], 2), (jobs[1], 1)):
+    for arguments, code in (([], 2), (["--help"], 0), (jobs[0], 2), (jobs[1], 2)):
         command = [sys.executable, link / "scripts" / "batch.py", *arguments]
         answer = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=60)
         assert answer.returncode == code, answer.stdout + answer.stderr

@@ -98,3 +98,11 @@ def test_a_denoiser_makes_test_renders_needless(dim, tmp_path, monkeypatch):
     said = []
     render_picture(dim, tmp_path / "a.png", RenderSettings(width=32, height=24, samples=1), said.append)
     assert not said and dim.cycles.samples == 1 and dim.cycles.use_denoising
+
+
+def test_the_panel_knows_which_renders_are_noisy(dim, monkeypatch):
+    assert compat.has_denoiser() and not noise.renders_noisy(dim), "the modules of blender.org have one"
+    monkeypatch.setattr(compat, "has_denoiser", lambda: False)
+    for engine, samples, noisy in (("CYCLES", 16, True), ("CYCLES", 4096, False), ("BLENDER_WORKBENCH", 16, False)):
+        dim.render.engine, dim.cycles.samples = engine, samples
+        assert noise.renders_noisy(dim) == noisy

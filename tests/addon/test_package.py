@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The zip that people install: it is built, holds what it should, and works under its installed name."""
 
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -42,6 +44,29 @@ def test_holds_what_is_needed_and_nothing_else(built):
     assert not [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
     sources = {str(file.relative_to(ROOT)).replace(os.sep, "/") for top in ("addon", "engine") for file in (ROOT / top).rglob("*.py")}
     assert sources <= names
+
+
+def test_packaging_keeps_the_files_of_the_user(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("dev", ROOT / "scripts" / "dev.py")
+    dev = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(dev)
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    for name in ("addon", "engine", "scripts"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    for name in ("__init__.py", "blender_manifest.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout / name)
+    for name in ("scene.blend", "job.toml", "out/demo/furnished.blend", "dist/mine.zip", "dist/room.blend", "photos/1.jpg"):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text("the user's")
+    before = {file: file.read_bytes() for file in checkout.rglob("*") if file.is_file()}
+    monkeypatch.setattr(dev, "ROOT", checkout)
+    monkeypatch.setattr(dev, "environment", lambda *_: Path(sys.executable))
+    for _ in range(2):
+        assert dev.main(["package"]) == 0
+        after = {file: file.read_bytes() for file in checkout.rglob("*") if file.is_file()}
+        assert before.items() <= after.items() and len(after) == len(before) + 1
+    assert [file.parent for file in after.keys() - before.keys()] == [checkout / "dist"]
 
 
 INSTALLED = """

@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 
 sys.path.append(str(Path(__file__).parent))
-from inside import ARGUMENTS, FOLDER, drawn_again, module, press, seen, walk, watch  # noqa: E402
+from inside import ARGUMENTS, FOLDER, drawn_again, in_viewport, module, press, seen, walk, watch  # noqa: E402
 
 
 def render(engine: str) -> np.ndarray:
@@ -40,6 +40,12 @@ def steps():
         yield drawn_again()
     press(bpy.ops.reconstruct.show_as, scope="SCENE", viewport="box", render="splats")
     seen["all"] = [made.reconstruct.viewport, made.reconstruct.render]
+    # Selected points are measured.
+    in_viewport(lambda: bpy.ops.object.mode_set(mode="EDIT"))
+    yield drawn_again()
+    in_viewport(lambda: bpy.ops.mesh.select_all(action="DESELECT"))
+    yield drawn_again()
+    in_viewport(lambda: bpy.ops.object.mode_set(mode="OBJECT"))
     # The lights of the world would show through.
     scene.world.color = (0, 0, 0)
     if scene.world.node_tree is not None:
@@ -66,4 +72,4 @@ def eevee() -> str:
     raise LookupError("this Blender has no EEVEE")
 
 
-walk(steps, lambda: watch(module("ui.looks").RECONSTRUCT_PT_looks))
+walk(steps, lambda: watch(module("ui.looks").RECONSTRUCT_PT_looks, module("ui.place").RECONSTRUCT_PT_place))

@@ -34,7 +34,7 @@ def test_the_script(blender, folder):
     assert last.startswith("reconstruct: done")
     assert len(json.loads((folder / "capture" / "transforms.json").read_text())["frames"]) == 2
     code, last, said = run(*script, folder / "job.toml")
-    assert code == 1 and "already holds a capture" in last, said
+    assert code == 2 and "already holds a capture" in last, said
     code, last, said = run(*script, folder / "no.toml")
     assert code == 2 and last.startswith("reconstruct: refused"), said
 

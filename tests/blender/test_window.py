@@ -18,6 +18,7 @@ from engine.formats.splats import Splats, write_splats
 
 pytestmark = pytest.mark.blender
 
+
 @pytest.fixture
 def walked(user, window, tmp_path):
     """A function that runs a script of this folder in a window, and gives what it saw."""

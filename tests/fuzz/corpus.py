@@ -41,7 +41,7 @@ def build(folder: Path) -> list[Source]:
         write(own / name)
         sources.append(Source(reader, own, name))
 
-    some, cube = _splats(), _cube()
+    some, box = _splats(), cube()
     add("splats", "a.ply", lambda file: write_splats(file, some))
     add("splats", "packed.ply", _write_compressed)
     add("splats", "raw.spz", lambda file: _write_unpacked_spz(file, some))
@@ -50,15 +50,15 @@ def build(folder: Path) -> list[Source]:
     add("splats", "four.spz", _write_spz4)
     add("splats", "a.splat", lambda file: write_splats(file, some))
     add("splats", "a.glb", lambda file: write_splats(file, some))
-    add("points", "a.ply", lambda file: write_points(file, cube.vertices.positions, cube.vertices.colors, cube.vertices.normals))
+    add("points", "a.ply", lambda file: write_points(file, box.vertices.positions, box.vertices.colors, box.vertices.normals))
     add("points", "text.ply", lambda file: file.write_text(_ply_text("ascii")))
     add("points", "listed.ply", _write_big_endian)
     add("points", "floats.ply", lambda file: _write_big_endian(file, "double", ">f8"))
     add("points", "points3D.txt", lambda file: file.write_text(_points_text()))
     add("points", "points3D.bin", _write_points_bin)
-    add("mesh", "a.ply", lambda file: write_mesh(file, cube))
-    add("mesh", "a.glb", lambda file: write_mesh(file, cube))
-    add("proxy", "proxy.glb", lambda file: write_proxy(file, _proxy(cube)))
+    add("mesh", "a.ply", lambda file: write_mesh(file, box))
+    add("mesh", "a.glb", lambda file: write_mesh(file, box))
+    add("proxy", "proxy.glb", lambda file: write_proxy(file, _proxy(box)))
     add("voxels", "voxels.npz", _write_voxels)
     add("binvox", "a.binvox", _write_binvox)
     add("job", "job.toml", lambda file: file.write_text(_JOB))
@@ -112,7 +112,8 @@ def _write_spz4(file: Path) -> None:
     file.write_bytes(head + axes + table + b"".join(packed))
 
 
-def _cube() -> Mesh:
+def cube() -> Mesh:
+    """A cube of side 1 with a corner at the origin."""
     corners = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)], np.float64)
     sides = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
     triangles = np.array([triangle for a, b, c, d in sides for triangle in ((a, b, c), (a, c, d))])
@@ -120,11 +121,11 @@ def _cube() -> Mesh:
     return Mesh(PointCloud(corners, (corners * 255).astype(np.uint8), normals), triangles)
 
 
-def _proxy(cube: Mesh) -> Proxy:
-    uvs = cube.vertices.positions[:, :2].astype(np.float32)
-    hull = ((cube.vertices.positions, cube.triangles),)
+def _proxy(box: Mesh) -> Proxy:
+    uvs = box.vertices.positions[:, :2].astype(np.float32)
+    hull = ((box.vertices.positions, box.triangles),)
     picture = _png(np.full((8, 8, 3), 90, np.uint8))
-    return Proxy(cube.vertices.positions, cube.triangles, uvs, cube.vertices.normals, picture, picture, picture, hull, np.eye(4))
+    return Proxy(box.vertices.positions, box.triangles, uvs, box.vertices.normals, picture, picture, picture, hull, np.eye(4))
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -72,12 +72,28 @@ def _inside(data: bytes, rng: random.Random) -> tuple[str, bytes] | None:
         rest = data[20 + length :]
         return "gltf:", struct.pack("<4sIIII", b"glTF", 2, 20 + len(text) + len(rest), len(text), 0x4E4F534A) + text + rest
     if data[8:10] == b'{"' and struct.unpack_from("<Q", data)[0] < len(data):
-        length = struct.unpack_from("<Q", data)[0]
-        text = _json(data[8 : 8 + length], rng)
-        return "safetensors:", struct.pack("<Q", len(text)) + text + data[8 + length :]
+        return _safetensors(data, struct.unpack_from("<Q", data)[0], rng)
     if data[:1] == b"{":
         return "json:", _json(data, rng)
     return None
+
+
+def _safetensors(data: bytes, length: int, rng: random.Random) -> tuple[str, bytes]:
+    """Damages the header, or what its reader does not check: the texts in it, and the tensors."""
+    text, tensors = data[8 : 8 + length], data[8 + length :]
+    part = rng.choice(["header", "texts", "texts", "tensors"])
+    if part == "tensors":
+        for _ in range(rng.choice([1, 3, 20])):
+            tensors = rng.choice([_flip, _bit, _pattern])(tensors, rng)[: len(tensors)]
+    elif part == "texts":
+        header = json.loads(text)
+        texts = json.loads(_json(json.dumps(header.get("__metadata__", {})).encode(), rng))
+        # Its values are texts.
+        header["__metadata__"] = {name: value for name, value in texts.items() if isinstance(value, str)} if isinstance(texts, dict) else {}
+        text = json.dumps(header).encode("utf-8", "surrogatepass")
+    else:
+        text = _json(text, rng)
+    return f"safetensors {part}:", struct.pack("<Q", len(text)) + text + tensors
 
 
 def _several(data: bytes, rng: random.Random) -> bytes:

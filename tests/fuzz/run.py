@@ -8,11 +8,17 @@ Each input is read in a process of its own, forked from this one, whose time and
 
 from __future__ import annotations
 
+import os
+
+# As the engine's own process: threads that spin while they wait take minutes on a machine that is busy, where they take a second alone.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+# ruff: noqa: E402
 import argparse
 import contextlib
 import faulthandler
 import json
-import os
 import random
 import resource
 import shutil
@@ -55,6 +61,15 @@ class Case:
 
 
 @dataclass(frozen=True)
+class End:
+    """How the reading of a case ended, ``read`` or the sentence of the refusal; seconds of processors, and bytes of memory."""
+
+    said: str
+    seconds: float
+    memory: int
+
+
+@dataclass(frozen=True)
 class Finding:
     """What was wrong with the reading of a case: the kind, and where or how much."""
 
@@ -91,11 +106,11 @@ def bomb_cases(sources: list[Source]) -> Iterator[Case]:
         yield Case(f"bomb {index} {reader} {file}", reader, folder, file, content)
 
 
-def check(case: Case, scratch: Path, keep: Path | None = None) -> tuple[Finding | None, str]:
+def check(case: Case, scratch: Path, keep: Path | None = None) -> tuple[Finding | None, End]:
     """Reads a case in a process of its own.
 
     Returns:
-        What was wrong, None where nothing was; and how it ended: ``read``, or the sentence of the refusal.
+        What was wrong, None where nothing was; and how it ended.
     """
     folder = scratch / "case"
     shutil.rmtree(folder, ignore_errors=True)
@@ -115,7 +130,7 @@ def check(case: Case, scratch: Path, keep: Path | None = None) -> tuple[Finding 
     with open(out, encoding="utf-8") as stream:
         text = stream.read()
     _, status, used = os.wait4(child, 0)
-    kind, said = json.loads(text) if text else ("died", "")
+    kind, said, before = json.loads(text) if text else ("died", "", before)
     took, memory = used.ru_utime + used.ru_stime, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) - before
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
@@ -125,17 +140,18 @@ def check(case: Case, scratch: Path, keep: Path | None = None) -> tuple[Finding 
         kind, said = "memory", f"{memory / 2**30:.1f} GiB for {size} bytes"
     elif kind in ("read", "refused") and took > seconds:
         kind, said = "hang", f"{took:.0f} s for {size} bytes"
+    end = End(said or "read", took, memory)
     if kind in ("read", "refused"):
-        return None, said or "read"
+        return None, end
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / case.file, keep / f"{case.name.split()[0].replace(':', '-')}-{Path(case.file).name}")
-    return Finding(case.name, kind, said), said
+    return Finding(case.name, kind, said), end
 
 
 def _read(case: Case, folder: Path, into: int, seconds: float) -> None:
     """Reads a case, writes how it ended, and ends this process."""
-    kind, said = "read", ""
+    kind, said, before = "read", "", _resident()
     try:
         _, most = resource.getrlimit(resource.RLIMIT_CPU)
         used = resource.getrusage(resource.RUSAGE_SELF)
@@ -162,7 +178,7 @@ def _read(case: Case, folder: Path, into: int, seconds: float) -> None:
         kind = "traceback"
         said = f"{type(error).__name__}: {str(error)[:150]} [{Path(ours.filename).name}:{ours.lineno} {ours.name}]"
     with contextlib.suppress(BaseException):
-        os.write(into, json.dumps([kind, said[:2000]]).encode())
+        os.write(into, json.dumps([kind, said[:2000], before]).encode())
     os._exit(0)
 
 
@@ -173,7 +189,7 @@ def _readers() -> dict[str, Callable[[Path, Path], object]]:
 
 
 def _resident() -> int:
-    """Memory of this process now, which a forked one starts with."""
+    """Memory of this process now."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:
@@ -202,17 +218,24 @@ def main(arguments: list[str]) -> int:
         chosen += [case for case in bomb_cases(sources) if case.reader in given.only or not given.only] if given.bombs else []
         found: list[Finding] = []
         ends: Counter[str] = Counter()
+        by_reader: dict[str, list[End]] = {}
         begin = time.monotonic()
         for index, case in enumerate(chosen):
             finding, end = check(case, Path(made), given.keep)
-            if finding is None and index < len(sources) and end != "read":
-                finding = Finding(case.name, "refused a valid file", end)
-            ends["found" if finding else "read" if end == "read" else "refused"] += 1
+            if finding is None and index < len(sources) and end.said != "read":
+                finding = Finding(case.name, "refused a valid file", end.said)
+            ends["found" if finding else "read" if end.said == "read" else "refused"] += 1
+            by_reader.setdefault(case.reader, []).append(end)
             if given.verbose:
-                print(f"{time.monotonic() - begin:.0f} s  {case.name}: {end}", flush=True)
+                took = f"{end.seconds:.1f} s, {end.memory / 2**20:.0f} MiB"
+                print(f"{time.monotonic() - begin:.0f} s  {case.name}: {end.said} ({took})", flush=True)
             if finding is not None:
                 found.append(finding)
                 print(f"{finding.kind}: {finding.said}  ({finding.case})", flush=True)
+    for reader, all_of_it in by_reader.items():
+        refused = sum(end.said != "read" for end in all_of_it)
+        most = f"at most {max(end.seconds for end in all_of_it):.1f} s, {max(end.memory for end in all_of_it) / 2**20:.0f} MiB"
+        print(f"{reader}: {len(all_of_it)} inputs, {refused} not read, {most}")
     print(f"{len(chosen)} inputs: {ends['read']} read, {ends['refused']} refused, {ends['found']} findings")
     return 1 if found else 0
 

@@ -2,7 +2,7 @@
 """Splats and their files: one module a format, here what picks by the file's name.
 
 Splats in memory are in our world, Z up. SPZ and glTF define their axes; PLY and .splat do not. A PLY that we wrote names its axes in a
-comment; others come from training on COLMAP's cameras, mostly, and have Y down.
+comment; others come from training on COLMAP's cameras, mostly, and have Y down. So do .splat files, which have no comments: ours as well.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["AXES", "READERS", "WRITERS", "Splats", "check_target", "holds_splats
 READERS: dict[str, Callable[[Path, Note | None], Splats]] = {".ply": read_ply, ".spz": read_spz, ".splat": read_dot_splat, ".glb": read_glb}
 WRITERS: dict[str, Callable[[Path, Splats], None]] = {".ply": write_ply, ".spz": write_spz, ".splat": write_dot_splat, ".glb": write_glb}
 # The axes that files are written with, and that they are taken to have. PLY of other programs have others.
-AXES = {".ply": "z-up", ".splat": "z-up", ".spz": "y-up", ".glb": "y-up"}
+AXES = {".ply": "z-up", ".splat": "y-down", ".spz": "y-up", ".glb": "y-up"}
 _FOREIGN_PLY = "y-down"
 
 

@@ -75,9 +75,7 @@ def write_glb(file: Path, splats: Splats) -> None:
     for index in range(splats.sh.shape[1]):
         attributes[_coefficient(index)] = splats.sh[:, index].astype("<f4")
     writer = Writer()
-    numbers = {
-        name: writer.add(values, bounds=name == "POSITION", normalized=name == "COLOR_0") for name, values in attributes.items()
-    }
+    numbers = {name: writer.add(values, bounds=name == "POSITION", normalized=name == "COLOR_0") for name, values in attributes.items()}
     facts = {"kernel": "ellipse", "colorSpace": _SPACES[blend], "sortingMethod": "cameraDistance", "projection": "perspective"}
     document = {
         "extensionsUsed": [_EXTENSION],

@@ -122,7 +122,7 @@ def _parse_header(file: Path, data: bytes, packed: int) -> _Header:
         raise _cut_short(file)
     magic, version, count, degree, fraction_bits, flags, streams = _HEADER.unpack_from(data)
     if magic != _MAGIC:
-        raise UserError(f"{file} is not an SPZ file.", "Choose a .spz file.")
+        raise UserError(f"{file} is not an SPZ file.", "Choose another file, or export it again.")
     if version not in (2, 3, 4):
         raise UserError(f"{file} is SPZ of version {version}, which is not read.", "Export it as version 2, 3 or 4.")
     if degree >= len(_COEFFICIENTS):

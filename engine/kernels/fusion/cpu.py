@@ -15,7 +15,6 @@ VOXELS = SIDE**3
 EMPTY, UNKNOWN = -1.0, 0.0
 
 _0, _HALF, _1, _2 = np.float32(0.0), np.float32(0.5), np.float32(1.0), np.float32(2.0)
-_NEAR = np.float32(1e-6)
 # From here on, in truncations behind a surface, a picture counts less and less: there the other side of something thin may be.
 _SURE = np.float32(-0.25)
 _FADE = _1 / (_1 + _SURE)
@@ -59,7 +58,7 @@ def fuse(blocks, size, reach, turns, shifts, lenses, strengths, depths, slants, 
             mx = r[0, 0] * (x0 + half) + r[0, 1] * (y0 + half) + r[0, 2] * (z0 + half) + shifts[n, 0]
             my = r[1, 0] * (x0 + half) + r[1, 1] * (y0 + half) + r[1, 2] * (z0 + half) + shifts[n, 1]
             mz = r[2, 0] * (x0 + half) + r[2, 1] * (y0 + half) + r[2, 2] * (z0 + half) + shifts[n, 2]
-            if mz + ball <= _NEAR:
+            if mz + ball <= _0:
                 continue
             if mz > _2 * ball:
                 around = _2 * ball * max(fx, fy) / mz
@@ -75,7 +74,7 @@ def fuse(blocks, size, reach, turns, shifts, lenses, strengths, depths, slants, 
                     for k in range(SIDE):
                         pz = z0 + size * np.float32(k)
                         z = az + r[2, 2] * pz
-                        if not z > _NEAR:
+                        if not z > _0:
                             continue
                         x, y = (ax + r[0, 2] * pz) / z, (ay + r[1, 2] * pz) / z
                         u, v = fx * x + cx, fy * y + cy

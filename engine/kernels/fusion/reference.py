@@ -33,7 +33,7 @@ def fuse(
         z = local[..., 2]
         x, y = local[..., 0] / z, local[..., 1] / z
         u, v = lens[0] * x + lens[2], lens[1] * y + lens[3]
-        seen = (z > 1e-6) & (u >= 0) & (v >= 0) & (u < width) & (v < height)
+        seen = (z > 0) & (u >= 0) & (v >= 0) & (u < width) & (v < height)
         column, row = torch.where(seen, u, 0).long(), torch.where(seen, v, 0).long()
         met = _looked_up(depth, torch.where(seen, u, 0), torch.where(seen, v, 0), reach)
         tilt = slant[row, column]

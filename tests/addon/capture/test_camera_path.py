@@ -150,6 +150,15 @@ def test_what_is_wrong_is_said_and_nothing_is_written(scene, add_camera, tmp_pat
         with pytest.raises(UserError, match="chair"):
             export_path(scene, file, 1, 1, result=add_result(scene, (0, 0, 0), Matrix.LocRotScale(None, None, scale)))
         bpy.data.objects.remove(bpy.data.objects["chair"])
+    for text in ("the user's", "[]", '{"frames": []}', '{"source": "blender", "frames": []}'):
+        file.write_text(text)
+        with pytest.raises(UserError, match="no camera path of Reconstruct"):
+            export_path(scene, file, 1, 3)
+        assert file.read_text() == text
+    file.unlink()
+    for _ in range(2):
+        assert export_path(scene, file, 1, 3) == 3, "one of ours is replaced"
+    file.unlink()
     (tmp_path / "images").mkdir()
     with pytest.raises(UserError, match="cameras of a capture"):
         export_path(scene, tmp_path / "transforms.json", 1, 3)

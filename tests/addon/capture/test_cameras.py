@@ -9,7 +9,7 @@ import unicodedata
 import bpy
 import numpy as np
 import pytest
-from mathutils import Matrix
+from mathutils import Matrix, Vector
 from reconstruct.addon.capture import cameras, passes, views
 from reconstruct.engine.cameras import project
 from reconstruct.engine.contract.errors import UserError
@@ -342,3 +342,17 @@ def test_no_camera_and_nothing_to_see(scene, add_camera, add_mesh):
     add_camera()
     with pytest.raises(UserError, match="[Nn]othing"), views.planned(scene, CaptureSettings(rig="scene")):
         pass
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e4])
+@pytest.mark.parametrize("unit", [1.0, 0.01])
+def test_a_rig_cuts_nothing_off_whatever_the_size(scene, size, unit):
+    """A ring, a chair, and furniture of a file in millimeters that was read as meters."""
+    bpy.ops.mesh.primitive_cube_add(size=size / unit)
+    scene.unit_settings.scale_length = unit
+    scene.view_layers[0].update()
+    made = cameras.add_cameras(scene, CaptureSettings(rig="orbit", views=6, orbit_object=bpy.context.object.name))
+    corners = np.array([bpy.context.object.matrix_world @ Vector(corner) for corner in bpy.context.object.bound_box])
+    for thing in made:
+        depths = (corners - np.array(thing.matrix_world.translation)) @ -np.array(thing.matrix_world)[:3, 2]
+        assert thing.data.clip_start < 0.9 * depths.min() and thing.data.clip_end > depths.max()

@@ -51,8 +51,10 @@ CHANGES = {
     "a transform": lambda card, _: card.location.__setitem__(0, 0.5),
     "visibility": lambda card, _: setattr(card, "visible_shadow", False),
     "a lamp": lambda card, _: setattr(bpy.data.lights["Lamp"], "energy", 7.0),
-    "the world": lambda card, _: bpy.data.worlds["Sky"].node_tree.nodes["Background"].inputs[1].default_value.__class__
-    and setattr(bpy.data.worlds["Sky"].node_tree.nodes["Background"].inputs[1], "default_value", 3.0),
+    "the world": lambda card, _: (
+        bpy.data.worlds["Sky"].node_tree.nodes["Background"].inputs[1].default_value.__class__
+        and setattr(bpy.data.worlds["Sky"].node_tree.nodes["Background"].inputs[1], "default_value", 3.0)
+    ),
     "a socket": lambda card, _: setattr(next(node for node in nodes() if node.type == "EMISSION").inputs[1], "default_value", 2.0),
     "a link": lambda card, _: bpy.data.materials["Card"].node_tree.links.remove(bpy.data.materials["Card"].node_tree.links[-1]),
     "another material": lambda card, _: card.data.materials.__setitem__(0, bpy.data.materials.new("Other")),

@@ -41,7 +41,9 @@ def count(step: int) -> dict[str, int]:
 def waits_for_cancel(out: Path) -> bool:
     """Works for a moment, or for long where it is to be slow; whether it was asked to end, which it has said then."""
     delay = float(os.environ.get("FAKE_DELAY", "0.02"))
-    for _ in range(round(120 / delay) if BEHAVIOUR == "slow" else 1):
+    for _ in range(round(120 / delay) if BEHAVIOUR in ("slow", "waits") else 1):
+        if BEHAVIOUR == "waits" and (out / "go").exists():
+            break
         if (out / "cancel").exists():
             tell(out / "events.jsonl", "done", seconds=0.0, cancelled=True)
             return True

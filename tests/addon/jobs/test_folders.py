@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -163,6 +164,29 @@ def test_another_disk_is_no_obstacle(file, tmp_path, monkeypatch):
     monkeypatch.setattr(carrying.os, "rename", across)
     save(tmp_path / "kitchen.blend")
     assert (own_capture(scene()) / "transforms.json").is_file() and tmp_path in own_capture(scene()).parents and not capture.exists()
+
+
+def test_copying_to_another_disk_takes_no_folder_of_the_user_for_its_own(file, tmp_path, monkeypatch):
+    capture, _ = make_data()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    homes = tmp_path / "reconstruct" / "kitchen"
+    mine = [homes / "Scene.part" / "capture" / "transforms.json", homes / ".Scene.part" / "notes.txt"]
+    left = homes / f".Scene.{gone.pid}.part" / "half"
+    for made in (*mine, left):
+        made.parent.mkdir(parents=True)
+        made.write_text("the user's")
+    rename = os.rename
+
+    def across(old, new):
+        if Path(old) == capture.parent:
+            raise OSError(18, "Invalid cross-device link")
+        rename(old, new)
+
+    monkeypatch.setattr(carrying.os, "rename", across)
+    save(tmp_path / "kitchen.blend")
+    assert own_capture(scene()) == homes / "Scene" / "capture" and (own_capture(scene()) / "transforms.json").is_file()
+    assert all(item.read_text() == "the user's" for item in mine) and not left.parent.exists()
 
 
 def test_save_as_elsewhere_still_finds_the_data_and_moves_none(file, tmp_path):

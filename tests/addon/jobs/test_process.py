@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from reconstruct.addon.jobs import alive, process
+from reconstruct.addon.jobs import process
+from reconstruct.engine.contract import alive
 from reconstruct.engine.contract.errors import UserError
 
 FAKE = Path(__file__).with_name("fake_engine.py")

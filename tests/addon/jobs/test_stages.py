@@ -68,7 +68,8 @@ def test_a_copy_that_cannot_be_saved_leaves_the_capture_and_nothing_else(scene, 
     assert stages.capture_here(scene, folder, FAST)
     before = files(folder)
 
-    data_home.parent.mkdir(exist_ok=True)
+    for empty in (data_home / "jobs", data_home):
+        empty.rmdir()
     data_home.write_text("a file, where no folder can be made")
     with pytest.raises(UserError, match="cannot be written"):
         stages.start_capture(scene, folder, FAST, replace=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from reconstruct.addon.jobs.folders import result_folder
 from reconstruct.addon.results.importing import import_file
-from reconstruct.addon.results.measuring import size_of
+from reconstruct.addon.results.measuring import selected_points, size_of
 from reconstruct.addon.results.tagging import update_tag
 from reconstruct.engine.contract.settings import ImportSettings
 from reconstruct.engine.formats.points import write_points
@@ -65,6 +65,61 @@ def test_a_length_is_for_one_object_and_one_press(scene, chair, tmp_path):
     # Only on request.
     assert bpy.ops.reconstruct.set_length(length=1.5) == {"FINISHED"}
     assert longest(sofa) == pytest.approx(1.5, abs=1e-5) and longest(chair) == pytest.approx(0.9, abs=1e-5)
+
+
+def pick(item, chosen):
+    """Edit Mode with the points [N] bool selected."""
+    select(item)
+    bpy.ops.object.mode_set(mode="EDIT")
+    assert selected_points(item) == 0, "all are selected at first"
+    bpy.ops.object.mode_set(mode="OBJECT")
+    for flags in (item.data.edges, item.data.polygons):
+        flags.foreach_set("select", np.zeros(len(flags), bool))
+    item.data.vertices.foreach_set("select", chosen)
+    bpy.ops.object.mode_set(mode="EDIT")
+    assert selected_points(item) == chosen.sum()
+
+
+def world(item):
+    bpy.context.view_layer.update()
+    return np.array([item.matrix_world @ vertex.co for vertex in item.data.vertices])
+
+
+def test_two_selected_points_get_their_distance(scene, chair):
+    chair.rotation_euler = (0.3, 0.2, 1.0)
+    points = world(chair)
+    first, second = 17, int(np.linalg.norm(points - points[17], axis=1).argmax())
+    pick(chair, np.isin(np.arange(len(points)), [first, second]))
+    assert bpy.ops.reconstruct.set_length(length=0.5) == {"FINISHED"}
+    assert bpy.context.mode == "OBJECT", "undo in Edit Mode would keep the new scale"
+    points = world(chair)
+    assert np.linalg.norm(points[first] - points[second]) == pytest.approx(0.5, abs=1e-5)
+    # The selection counts in Edit Mode alone.
+    bpy.ops.reconstruct.set_length(length=3.0)
+    assert longest(chair) == pytest.approx(3.0, abs=1e-4)
+
+
+def test_only_selected_points_are_placed_and_strays_among_them_do_not_count(scene, chair):
+    """A lamp hangs below the floor of a scan, and one point of the floor is far below it."""
+    points = world(chair)
+    floor = points[:, 2] > 1.3
+    stray = int(np.flatnonzero(floor)[0])
+    chair.data.vertices[stray].co.z -= 5.0
+    pick(chair, floor)
+    settings = scene.reconstruct.place
+    settings.on_floor, settings.known_length = True, 4.0
+    assert bpy.ops.reconstruct.place() == {"FINISHED"}
+    placed = world(chair)
+    kept = floor & (np.arange(len(points)) != stray)
+    assert placed[kept][:, 2].min() == pytest.approx(0.0, abs=0.01) and placed[:, 2].min() < -0.5
+    assert np.ptp(placed[kept], axis=0).max() == pytest.approx(4.0, abs=0.02)
+
+
+def test_two_points_in_one_place_have_no_length(scene, chair):
+    chair.data.vertices[1].co = chair.data.vertices[0].co
+    pick(chair, np.arange(len(chair.data.vertices)) < 2)
+    with pytest.raises(RuntimeError, match="The selection has no size"):
+        bpy.ops.reconstruct.set_length(length=0.5)
 
 
 def test_several_get_no_length(scene, chair, tmp_path):

@@ -82,6 +82,16 @@ def test_what_the_engine_refuses_reaches_the_user(chosen, tmp_path, fake_engine)
     assert (tmp_path / "made" / "chair" / "voxels.npz").is_file(), "the place of what failed is taken again"
 
 
+def test_the_place_of_a_job_that_was_killed_is_taken_again(chosen, tmp_path, fake_engine):
+    fake_engine("fail")
+    with pytest.raises(RuntimeError):
+        press(tmp_path, "chair.png")
+    (tmp_path / "made" / "chair" / "lock").touch()
+    fake_engine("good")
+    press(tmp_path, "chair.png")
+    assert [item.name for item in (tmp_path / "made").iterdir()] == ["chair"]
+
+
 def test_a_damaged_result_is_refused(chosen, tmp_path, fake_engine):
     fake_engine("garbage")
     with pytest.raises(RuntimeError, match="voxels.npz is damaged"):
@@ -186,6 +196,47 @@ def test_nothing_comes_into_another_file(chosen, tmp_path):
     assert not bpy.data.objects and "Import the result from" in shown.warning
 
 
+@pytest.mark.parametrize("end", ["restart", "load"])
+def test_a_job_left_running_is_found_after_a_restart_and_after_a_file_is_loaded(chosen, tmp_path, fake_engine, end):
+    from reconstruct.addon.jobs import process, stages
+    from reconstruct.engine.contract.voxels import VoxelSettings
+
+    out, file = tmp_path / "made" / "chair", tmp_path / "room.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(file))
+    fake_engine("slow")
+    job = stages.start_voxels([tmp_path / "chair.png"], out, VoxelSettings())
+    while process.attach(out) is None:
+        time.sleep(0.02)
+    if end == "restart":
+        root.unregister()
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        root.register()
+    bpy.ops.wm.open_mainfile(filepath=str(file))
+    running.show_after_load()
+    shown = bpy.context.window_manager.reconstruct
+    assert (shown.kind, shown.status, shown.folder) == ("voxels", "running", str(out))
+    assert not bpy.ops.reconstruct.voxels.poll()
+    bpy.ops.reconstruct.cancel()
+    tick_until(lambda: shown.status != "running")
+    assert shown.status == job.wait().status == "cancelled" and not shown.warning
+
+
+def test_where_voxels_are_whose_blender_was_closed(chosen, tmp_path, fake_engine):
+    from reconstruct.addon.jobs import process, stages
+    from reconstruct.engine.contract.voxels import VoxelSettings
+
+    out = tmp_path / "made" / "chair"
+    fake_engine("waits")
+    stages.start_voxels([tmp_path / "chair.png"], out, VoxelSettings())
+    while process.attach(out) is None:
+        time.sleep(0.02)
+    running.find_running(bpy.context.scene)
+    (out / "go").touch()
+    shown = bpy.context.window_manager.reconstruct
+    tick_until(lambda: shown.status != "running")
+    assert shown.status == "done" and f"Import the result from {out}" in shown.warning
+
+
 def test_cancel(chosen, tmp_path, fake_engine):
     fake_engine("slow")
     shown = follow(tmp_path, chosen)
@@ -221,7 +272,7 @@ out = "room.blend"
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "room.blend"))
     item = bpy.data.objects["chair"]
     assert is_voxels(item) and item.dimensions[0] == pytest.approx(1.2, abs=1e-4) and item.location[1] == 1
-    assert batch.main([str(tmp_path / "job.toml")]) == 1 and "already holds a result" in capsys.readouterr().out
+    assert batch.main([str(tmp_path / "job.toml")]) == 2 and "already holds a result" in capsys.readouterr().out
     (tmp_path / "job.toml").write_text(text.replace("out =", "overwrite = true\nout =", 1))
     assert batch.main([str(tmp_path / "job.toml")]) == 0
     assert "--overwrite" in command(tmp_path / "kept" / "chair")

@@ -6,6 +6,9 @@ import math
 import bpy
 import numpy as np
 import pytest
+from reconstruct.addon.compat import has_native_splats
+from reconstruct.addon.results import importing, looks
+from reconstruct.addon.results import splats as splats_of
 from reconstruct.engine.contract.result import Artifact, Result, write_result
 from reconstruct.engine.formats.splats import Splats, write_splats
 
@@ -38,6 +41,32 @@ def scene():
 
 
 @pytest.fixture
+def nodes(monkeypatch):
+    """Has nodes draw gaussians also in a Blender that draws them itself, as in files of earlier ones."""
+    for module in (importing, looks, splats_of):
+        monkeypatch.setattr(module, "has_native_splats", lambda: False)
+
+
+@pytest.fixture(params=["nodes", "native"] if has_native_splats() else ["nodes"])
+def alike(request, scene):
+    """Draws gaussians in each of the ways that this Blender has; gives a function that compares pictures.
+
+    Rays hit or miss Blender's own gaussians by chance, so that many samples are taken, and their mean has to be right.
+    """
+    if request.param == "nodes":
+        request.getfixturevalue("nodes")
+        return lambda found, expected, atol: np.testing.assert_allclose(found, expected, atol=atol)
+    scene.cycles.samples = 1024
+
+    def compare(found: np.ndarray, expected: np.ndarray, atol: float) -> None:
+        assert np.abs(found - expected).mean() < 4e-3
+        # Five standard deviations of the least certain pixel, and of brighter colors.
+        np.testing.assert_allclose(found, expected, atol=5 * 0.5 / math.sqrt(scene.cycles.samples) * max(1.0, expected.max()))
+
+    return compare
+
+
+@pytest.fixture
 def picture(scene, tmp_path):
     """Renders the scene; gives [H, W, 4] premultiplied linear light, first row on top."""
 
@@ -60,9 +89,10 @@ def picture(scene, tmp_path):
 
 
 @pytest.fixture
-def rays():
-    """The camera's rays through the pixel centres: origin [3], directions [H, W, 3]."""
-    steps = ((np.arange(SIZE) + 0.5) / SIZE - 0.5) * 2 * math.tan(math.radians(FIELD_OF_VIEW / 2))
+def rays(scene):
+    """The camera's rays: origin [3], directions [H, W, 3], through the pixel centres, or, for many samples, through all of each pixel."""
+    count = SIZE if scene.cycles.samples == 1 else 8 * SIZE
+    steps = ((np.arange(count) + 0.5) / count - 0.5) * 2 * math.tan(math.radians(FIELD_OF_VIEW / 2))
     directions = np.stack(np.broadcast_arrays(steps[None, :], np.ones(1), -steps[:, None]), axis=-1)
     return np.array([0.0, -5.0, 0.0]), directions
 

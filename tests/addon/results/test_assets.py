@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Results as assets: what the asset browser shows of them, and what another file gets."""
 
+import shutil
 import sys
 
 import bpy
 import mathutils
 import numpy as np
 import pytest
+from reconstruct.addon import compat, noise
 from reconstruct.addon.results import assets
 from reconstruct.addon.results.importing import import_result
 from reconstruct.addon.results.looks import looks_of
@@ -202,6 +204,24 @@ def test_a_picture_that_fails_is_an_error_in_a_sentence(scene, folder, monkeypat
     assert made.asset_data is None and (len(bpy.data.objects), len(bpy.data.scenes)) == before
 
 
+@pytest.mark.parametrize("denoiser", [True, False])
+def test_a_preview_without_a_denoiser_takes_more_samples(scene, tmp_path, monkeypatch, denoiser):
+    bpy.ops.mesh.primitive_monkey_add()
+    kept = tmp_path / "preview.blend"
+    monkeypatch.setattr(assets, "_render", lambda file, picture, name: shutil.copy(file, kept) and 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        assets._picture(bpy.context.object)
+    if not denoiser:
+        monkeypatch.setattr(compat, "use_denoiser", lambda scene: setattr(scene.cycles, "use_denoising", False))
+        # A ninth of the samples, for a fast test.
+        monkeypatch.setattr(noise, "MAX_NOISE", noise.MAX_NOISE / 3)
+    assets.render_preview(str(kept), str(tmp_path / "preview.png"))
+    cycles = bpy.context.scene.cycles
+    assert cycles.use_denoising == denoiser and (cycles.samples == 16 if denoiser else cycles.samples > 16)
+    image = bpy.data.images.load(str(tmp_path / "preview.png"))
+    assert tuple(image.size) == (256, 256)
+
+
 def test_a_file_without_assets_gets_no_catalogue(scene, folder, tmp_path):
     assets.register()
     try:
@@ -212,7 +232,7 @@ def test_a_file_without_assets_gets_no_catalogue(scene, folder, tmp_path):
     assert not (tmp_path / "blender_assets.cats.txt").exists()
 
 
-def test_another_file_takes_the_asset_and_sees_through_its_splats(scene, quick, folder, tmp_path):
+def test_another_file_takes_the_asset_and_sees_through_its_splats(scene, nodes, quick, folder, tmp_path):
     (made,) = import_result(scene, folder, ImportSettings(asset=True))
     name = made.name
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "sofa.blend"))

@@ -53,7 +53,11 @@ def covariances(item):
 def colors(item, directions):
     """What the harmonics above the lowest show to directions in the world, [N, V, 3]."""
     local = directions @ np.linalg.inv(np.array(item.matrix_world.to_3x3().normalized())).T
-    values = np.stack([points(item, f"sh_{number}") for number in range(1, 9)], axis=1)
+    names = [f"sh_{number}" for number in range(1, 9)]
+    if names[0] not in item.data.attributes:
+        # Blender's own, whose lowest one is in radiance:base.
+        names = [f"radiance:sh_{number}" for number in range(8)]
+    values = np.stack([points(item, name) for name in names], axis=1)
     return np.einsum("vk,nkc->nvc", harmonics(2, local)[:, 1:], values)
 
 

@@ -163,7 +163,7 @@ def test_a_mesh_without_colours_is_grey_and_the_camera_frames_it(scene, tmp_path
     assert 1 < away.length < 20
 
 
-def test_the_tag_says_what_it_is(scene, splats, result):
+def test_the_tag_says_what_it_is(scene, nodes, splats, result):
     folder = result(cloud(splats), scale="unknown")
     (made,) = import_result(scene, folder, ImportSettings())
     tags = tagged(made)
@@ -176,7 +176,7 @@ def test_the_tag_says_what_it_is(scene, splats, result):
 
 
 @pytest.mark.parametrize("look, viewport, render", [("auto", "points", "splats"), ("splats", "points", "splats"), ("points",) * 3])
-def test_splats_come_as_what_is_asked_for(scene, splats, result, look, viewport, render):
+def test_splats_come_as_what_is_asked_for(scene, nodes, splats, result, look, viewport, render):
     (made,) = import_result(scene, result(cloud(splats)), ImportSettings(look=look))
     assert (shown_as(made, "Viewport"), shown_as(made, "Render")) == (viewport, render)
 
@@ -357,7 +357,7 @@ def test_a_result_without_splats_says_whether_to_wait(scene, splats, result, ali
         import_result(scene, folder, ImportSettings())
 
 
-def test_an_orthographic_camera_gets_round_splats(scene, splats, result, tmp_path):
+def test_an_orthographic_camera_gets_round_splats(scene, nodes, splats, result, tmp_path):
     (made,) = import_result(scene, result(splats([(0, 0, 0)], [(0.5, 0.5, 0.5)], [ROUND], [0.9], [(0.8, 0.1, 0.1)])), ImportSettings())
     scene.camera.data.type, scene.camera.data.ortho_scale = "ORTHO", 4.0
     scene.camera.location = (1.5, -5.0, 0.0)

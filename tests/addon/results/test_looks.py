@@ -106,7 +106,7 @@ def drawn(made):
     return counts
 
 
-def test_every_look_is_there_and_shown_apart(scene, chair):
+def test_every_look_is_there_and_shown_apart(scene, nodes, chair):
     (made,) = import_result(scene, chair, ImportSettings())
     assert looks_of(made) == ["box", "points", "mesh", "proxy", "splats"]
     assert (shown_as(made, "Viewport"), shown_as(made, "Render")) == ("proxy", "splats")
@@ -152,7 +152,7 @@ def test_the_nearest_look_stands_in(scene, splats, result):
     assert show(made, render="splats") and shown_as(made, "Viewport") == "points"
 
 
-def test_duplicates_have_looks_of_their_own_and_share_their_data(scene, chair):
+def test_duplicates_have_looks_of_their_own_and_share_their_data(scene, nodes, chair):
     (made,) = import_result(scene, chair, ImportSettings())
     twin = made.copy()
     scene.collection.objects.link(twin)
@@ -183,7 +183,7 @@ def test_an_appended_result_keeps_its_looks_and_its_textures_wherever_the_file_i
             assert drawn(found)[2] == 60
 
 
-def test_undo_brings_the_former_look_back(chair):
+def test_undo_brings_the_former_look_back(nodes, chair):
     bpy.ops.wm.read_factory_settings(use_empty=True)
     (made,) = import_result(bpy.context.scene, chair, ImportSettings())
     name = made.name

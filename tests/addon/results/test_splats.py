@@ -4,6 +4,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import bpy
 import mathutils
@@ -14,15 +15,19 @@ from reconstruct.addon.compat import set_modifier_input
 from reconstruct.addon.results import importing, looks
 from reconstruct.addon.results import splats as splats_of
 from reconstruct.addon.results.importing import import_result
-from reconstruct.addon.results.looks import look_modifier
+from reconstruct.addon.results.looks import has_node_splats, look_modifier
 from reconstruct.addon.results.parts import values_of
-from reconstruct.addon.results.splats import most_visible, raise_transparent_bounces, training_views
+from reconstruct.addon.results.splats import most_visible, training_views
+from reconstruct.addon.results.tagging import tagged
 from reconstruct.engine.color import linear_to_srgb, srgb_to_linear
+from reconstruct.engine.contract.capture import Frame
 from reconstruct.engine.contract.result import read_result, write_result
 from reconstruct.engine.contract.settings import ImportSettings
 from reconstruct.engine.formats.splats import Splats
 from reconstruct.engine.harmonics import harmonics
 
+# Of the pictures of conftest.py.
+SIZE = 33
 ROUND = [1.0, 0.0, 0.0, 0.0]
 
 
@@ -42,7 +47,7 @@ def gaussian(rays, mean, sigmas, quat, opacity):
 
 
 def composite(rays, gaussians, colors):
-    """Front to back, [H, W, 4] premultiplied."""
+    """Front to back, [H, W, 4] premultiplied; the mean over each pixel where there are more rays than pixels."""
     parts = [gaussian(rays, *values) for values in gaussians]
     alphas, met = np.stack([part[0] for part in parts]), np.stack([part[1] for part in parts])
     order = np.argsort(met, axis=0)
@@ -52,7 +57,8 @@ def composite(rays, gaussians, colors):
         color = np.concatenate([np.asarray(colors, dtype=float), np.ones((len(colors), 1))], axis=1)[order[rank]]
         out += (light * alpha)[..., None] * color
         light = light * (1 - alpha)
-    return out
+    side = len(out) // SIZE
+    return out.reshape(SIZE, side, SIZE, side, 4).mean(axis=(1, 3))
 
 
 @pytest.mark.parametrize(
@@ -65,13 +71,13 @@ def composite(rays, gaussians, colors):
         ((1.2, -3.0, 0.0), (0.3, 0.3, 0.3), ROUND, 0.5),
     ],
 )
-def test_one_gaussian_has_the_closed_form(scene, picture, rays, splats, result, mean, sigmas, quat, opacity):
+def test_one_gaussian_has_the_closed_form(scene, alike, picture, rays, splats, result, mean, sigmas, quat, opacity):
     folder = result(splats([mean], [sigmas], [quat], [opacity], [(0.2, 0.5, 0.8)]))
     import_result(scene, folder, ImportSettings())
     expected = composite(rays, [(mean, sigmas, quat, opacity)], [(0.2, 0.5, 0.8)])
     rendered = picture()
     assert expected[..., 3].max() > 0.2 * opacity
-    np.testing.assert_allclose(rendered, expected, atol=1e-3)
+    alike(rendered, expected, atol=1e-3)
 
 
 def random_gaussians(count, seed=3):
@@ -82,30 +88,42 @@ def random_gaussians(count, seed=3):
     return means, sigmas, quats, rng.uniform(0.05, 0.99, count), rng.uniform(0, 1, (count, 3))
 
 
-def test_gaussians_composite_front_to_back(scene, picture, rays, splats, result):
+def test_gaussians_composite_front_to_back(scene, alike, picture, rays, splats, result):
     values = random_gaussians(30)
     import_result(scene, result(splats(*values)), ImportSettings())
     expected = composite(rays, list(zip(*values[:4], strict=True)), values[4])
     rendered = picture()
-    assert np.abs(rendered - expected).mean() < 2e-3
-    assert np.quantile(np.abs(rendered - expected), 0.99) < 0.02
+    assert np.abs(rendered - expected).mean() < (2e-3 if scene.cycles.samples == 1 else 8e-3)
+    assert np.quantile(np.abs(rendered - expected), 0.99) < (0.02 if scene.cycles.samples == 1 else 0.04)
 
 
 @pytest.mark.parametrize("unit", [1.0, 0.01])
-def test_colours_are_exact_and_scale_length_changes_nothing_but_numbers(scene, picture, rays, splats, result, unit):
+def test_colours_are_exact_and_scale_length_changes_nothing_but_numbers(scene, alike, picture, rays, splats, result, unit):
     scene.unit_settings.scale_length = unit
     scene.camera.location = np.array(scene.camera.location) / unit
     scene.camera.data.clip_end = 100 / unit
     mean, color = (0.1, 0.2, 0.0), (0.8, 1.7, 0.03)
     made = import_result(scene, result(splats([mean], [(0.3, 0.2, 0.1)], [ROUND], [0.9], [color])), ImportSettings())[0]
     assert np.allclose(np.array(made.location) * unit, mean, atol=1e-6)
-    np.testing.assert_allclose(picture(), composite(rays, [(mean, (0.3, 0.2, 0.1), ROUND, 0.9)], [color]), atol=2e-3)
+    alike(picture(), composite(rays, [(mean, (0.3, 0.2, 0.1), ROUND, 0.9)], [color]), atol=2e-3)
 
 
 def test_srgb_colours_become_light(scene, picture, splats, result):
     import_result(scene, result(splats([(0, 0, 0)], [(1, 0.1, 1)], [ROUND], [0.99], [(0.5, 0.02, 1.0)], "srgb")), ImportSettings())
     pixel = picture()[16, 16]
     np.testing.assert_allclose(pixel[:3] / pixel[3], (0.21404, 0.02 / 12.92, 1.0), atol=1e-3)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e-3, 1.0, 1e3])
+def test_mean_colors_do_not_depend_on_the_unit(unit):
+    """The view has the first gaussian in its picture, and the second behind it, which takes the color of all sides."""
+    frame = Frame("view.png", Path("view.png"), tuple(map(tuple, np.eye(4).tolist())), 100, 100, 100.0, 100.0, 50.0, 50.0)
+    sh = np.tile([[0.5], [0.0], [0.8], [0.0]], (2, 1, 3))
+    means = unit * np.array([[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]])
+    colors = splats_of.mean_colors(means, sh, 1, [frame])
+    basis = harmonics(1, np.array([[0.0, 0.0, -1.0]]))[0]
+    np.testing.assert_allclose(colors[0], max(0.5 + 0.5 * basis[0] + 0.8 * basis[2], 0), atol=1e-9)
+    np.testing.assert_allclose(colors[1], 0.5 + 0.5 * basis[0], atol=1e-9)
 
 
 def colorful(blend="linear"):
@@ -124,21 +142,24 @@ def colorful(blend="linear"):
 
 
 @pytest.mark.parametrize("blend", ["linear", "srgb"])
-def test_colour_depends_on_where_the_camera_is(scene, picture, result, blend):
+def test_colour_depends_on_where_the_camera_is(scene, alike, picture, result, blend):
     made_of, color = colorful(blend)
     made = import_result(scene, result(made_of), ImportSettings())[0]
+    # Codes that are turned into light, or light into codes, which Blender's own gaussians take, are no harmonics any more, only nearly so.
+    nodes = has_node_splats(made)
+    # Blender's own are a hundredth off.
+    atol = (1e-3 if nodes else 0.01) if blend == ("linear" if nodes else "srgb") else 0.03
     for place in ((0, -5, 0), (5, 0, 0), (2, 3, 4)):
         scene.camera.location = place
         scene.camera.rotation_euler = mathutils.Vector(place).to_track_quat("Z", "Y").to_euler()
         pixel = picture()[16, 16]
-        # Codes that are turned into light are no harmonics any more, only nearly so.
-        np.testing.assert_allclose(pixel[:3] / pixel[3], color(-np.array(place))[0], atol=1e-3 if blend == "linear" else 0.03)
+        np.testing.assert_allclose(pixel[:3] / pixel[3], color(-np.array(place))[0], atol=atol)
     # A turned result shows its turned side.
     turn = mathutils.Quaternion((0.5, 0.2, -0.3, 0.7)).normalized()
     made.rotation_mode, made.rotation_quaternion = "QUATERNION", turn
     pixel = picture()[16, 16]
     seen = np.array(turn.inverted().to_matrix()) @ -np.array(place)
-    np.testing.assert_allclose(pixel[:3] / pixel[3], color(seen)[0], atol=1e-3 if blend == "linear" else 0.03)
+    np.testing.assert_allclose(pixel[:3] / pixel[3], color(seen)[0], atol=atol)
 
 
 @pytest.mark.parametrize("up", [(0.0, 0.0, 1.0), (0.6, -0.8, 0.0)])
@@ -172,7 +193,7 @@ def test_the_colour_for_all_sides_is_the_mean_of_the_training_views(scene, resul
     np.testing.assert_allclose(values_of(other.data, "base_color")[0, :3], 0.5 + 0.28209479 * 0.4, atol=1e-5)
 
 
-def test_duplicates_share_their_data_and_turn_and_scale_rightly(scene, picture, rays, splats, result):
+def test_duplicates_share_their_data_and_turn_and_scale_rightly(scene, alike, picture, rays, splats, result):
     made = import_result(scene, result(splats([(0, 0, 0)], [(0.6, 0.2, 0.3)], [ROUND], [0.9], [(0.9, 0.4, 0.1)])), ImportSettings())[0]
     twin = made.copy()
     scene.collection.objects.link(twin)
@@ -181,10 +202,10 @@ def test_duplicates_share_their_data_and_turn_and_scale_rightly(scene, picture, 
     made.location = (-0.6, 0, -0.3)
     assert twin.data == made.data and len(bpy.data.meshes) == 1 and len(bpy.data.node_groups) == 1
     gaussians = [((-0.6, 0, -0.3), (0.6, 0.2, 0.3), ROUND, 0.9), ((0.7, 1.5, 0.5), (0.3, 0.1, 0.15), tuple(turn), 0.9)]
-    np.testing.assert_allclose(picture(), composite(rays, gaussians, [(0.9, 0.4, 0.1)] * 2), atol=2e-3)
+    alike(picture(), composite(rays, gaussians, [(0.9, 0.4, 0.1)] * 2), atol=2e-3)
 
 
-def test_an_instanced_collection_looks_like_the_result_in_it(scene, picture, rays, splats, result):
+def test_an_instanced_collection_looks_like_the_result_in_it(scene, alike, picture, rays, splats, result):
     values = random_gaussians(6)
     made = import_result(scene, result(splats(*values)), ImportSettings())[0]
     before = picture()
@@ -195,7 +216,7 @@ def test_an_instanced_collection_looks_like_the_result_in_it(scene, picture, ray
     empty.instance_type, empty.instance_collection = "COLLECTION", collection
     scene.collection.objects.link(empty)
     assert before[..., 3].max() > 0.5
-    np.testing.assert_allclose(picture(), before, atol=2e-3)
+    alike(picture(), before, atol=2e-3)
 
 
 def test_splats_neither_light_nor_shade_the_room(scene, picture, splats, result):
@@ -211,7 +232,7 @@ def test_splats_neither_light_nor_shade_the_room(scene, picture, splats, result)
     np.testing.assert_allclose(picture(), alone, atol=1e-3)
 
 
-def test_icospheres_give_the_same_gaussian(scene, picture, splats, result):
+def test_icospheres_give_the_same_gaussian(scene, nodes, picture, splats, result):
     """They stand in the viewport, and in renders that look through instances of a collection."""
     made = import_result(scene, result(splats(*random_gaussians(1))), ImportSettings())[0]
     discs = picture()
@@ -220,9 +241,10 @@ def test_icospheres_give_the_same_gaussian(scene, picture, splats, result):
     np.testing.assert_allclose(picture(), discs, atol=1e-3)
 
 
-def test_a_turned_instance_of_a_collection_is_right_without_facing_the_camera(scene, picture, rays, splats, result):
+def test_a_turned_instance_of_a_collection_is_right_without_facing_the_camera(scene, alike, picture, rays, splats, result):
     made = import_result(scene, result(splats([(0, 0, 0)], [(0.6, 0.02, 0.3)], [ROUND], [0.9], [(0.9, 0.4, 0.1)])), ImportSettings())[0]
-    set_modifier_input(look_modifier(made), "Face Camera", False)
+    if has_node_splats(made):
+        set_modifier_input(look_modifier(made), "Face Camera", False)
     collection = bpy.data.collections.new("Room")
     collection.objects.link(made)
     scene.collection.objects.unlink(made)
@@ -232,7 +254,7 @@ def test_a_turned_instance_of_a_collection_is_right_without_facing_the_camera(sc
     empty.rotation_mode, empty.rotation_quaternion, empty.scale = "QUATERNION", turn, (0.5, 0.5, 0.5)
     scene.collection.objects.link(empty)
     expected = composite(rays, [((0, 0, 0), (0.3, 0.01, 0.15), tuple(turn), 0.9)], [(0.9, 0.4, 0.1)])
-    np.testing.assert_allclose(picture(), expected, atol=2e-3)
+    alike(picture(), expected, atol=2e-3)
 
 
 def test_the_most_visible_are_kept(splats):
@@ -285,9 +307,19 @@ def test_blenders_own_gaussians_are_points_with_all_that_it_asks_for(scene, resu
     np.testing.assert_allclose(made.data.attributes["scale"].data[0].vector, (3, 3, 3), rtol=1e-5)
 
 
-def test_blenders_own_gaussians_are_shown_in_the_viewport_and_need_no_bounces(scene, splats, monkeypatch):
-    monkeypatch.setattr("reconstruct.addon.results.splats.has_native_splats", lambda: True)
-    monkeypatch.setattr("reconstruct.addon.results.importing.has_native_splats", lambda: True)
-    assert raise_transparent_bounces(scene) == "" and scene.cycles.transparent_max_bounces == 8
+@pytest.mark.skipif(not compat.has_native_splats(), reason="this Blender does not draw gaussians itself")
+def test_blenders_own_gaussians_need_no_bounces(scene, picture, splats, result):
+    scene.cycles.samples = 1024
+    (made,) = import_result(scene, result(splats(*random_gaussians(40))), ImportSettings())
+    assert "bounces" not in tagged(made)["note"] and scene.cycles.transparent_max_bounces == 8
+    seen = picture()
+    for bounces in (0, 1024):
+        scene.cycles.transparent_max_bounces = bounces
+        assert np.abs(picture() - seen).mean() < 5e-3
+    assert seen[..., 3].mean() > 0.1
+
+
+def test_blenders_own_gaussians_are_shown_in_the_viewport(scene, splats, monkeypatch):
+    monkeypatch.setattr(importing, "has_native_splats", lambda: True)
     held = importing._Held(splats=splats([(0, 0, 0)], [(1, 1, 1)], [ROUND], [0.9], [(1, 1, 1)]))
     assert importing._looks(held, "auto") == ("splats", "splats")

@@ -79,7 +79,7 @@ def test_a_group_that_the_user_edited_raises_nothing_in_the_panel(enabled, folde
     np.testing.assert_allclose(size_of(made, 1.0), (2, 2, 2), atol=0.1)
 
 
-def test_library_overrides_keep_what_is_shown_and_linked_results_stay_as_they_are(enabled, folder, tmp_path):
+def test_library_overrides_keep_what_is_shown_and_linked_results_stay_as_they_are(enabled, nodes, folder, tmp_path):
     (made,) = import_result(enabled, folder, ImportSettings())
     name, library = made.name, str(tmp_path / "library.blend")
     bpy.ops.wm.save_as_mainfile(filepath=library)

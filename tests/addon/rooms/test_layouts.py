@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reconstruct.addon.rooms.layouts import Extent, measure, placement, viewpoint
-from reconstruct.engine.contract.errors import UserError
 
 
 def chair(count, rng):
@@ -78,7 +77,7 @@ def test_placement_puts_the_foot_at_the_location_at_true_scale(location, rotatio
     pose = np.eye(4)
     pose[:3, 3] = (4.0, -1.5, 1.0)
     for _ in range(2):
-        pose = placement(BOX, pose, location, rotation, on_floor, length)
+        pose = placement(BOX, pose, location, rotation, on_floor, length / (3.0 * np.linalg.norm(pose[:3, 0])))
         np.testing.assert_allclose(pose[:3, 3], (*location[:2], 0.0 if on_floor else location[2]), atol=1e-9)
         scale = length / 3.0
         np.testing.assert_allclose(pose[:3, :3] @ pose[:3, :3].T, scale**2 * np.eye(3), atol=1e-9 * scale**2)
@@ -101,12 +100,7 @@ def test_placement_keeps_what_is_not_asked_for(location, turns, scale):
     np.testing.assert_allclose(dropped[:3, :3], pose[:3, :3], atol=1e-12)
     corners = np.array([(x, y, z, 1) for x in (-1, 1) for y in (-0.5, 0.5) for z in (0, 3)]) @ dropped.T
     assert abs(corners[:, 2].min()) < 1e-9
-    np.testing.assert_allclose((placement(BOX, pose, None, None, False, 6.0))[:3, :3], pose[:3, :3] / scale * 2, atol=1e-9)
-
-
-def test_what_has_no_size_has_no_known_length():
-    with pytest.raises(UserError):
-        placement(Extent(np.ones(3), np.ones(3)), np.eye(4), None, None, False, 2.0)
+    np.testing.assert_allclose((placement(BOX, pose, None, None, False, 2.0))[:3, :3], pose[:3, :3] * 2, atol=1e-9)
 
 
 def test_a_room_is_looked_at_from_inside_and_a_chair_from_outside():

@@ -4,14 +4,17 @@
 import bpy
 import numpy as np
 import pytest
+from bpy_extras.object_utils import world_to_camera_view
+from mathutils import Vector
+from reconstruct.addon.capture.cameras import add_cameras
 from reconstruct.addon.results.looks import look_object
 from reconstruct.addon.results.parts import POINTS, RADIUS, Part, values_of
 from reconstruct.addon.results.tagging import kind_of, tag, tagged
-from reconstruct.addon.rooms.building import build_room
+from reconstruct.addon.rooms.building import build_room, frame_camera
 from reconstruct.addon.rooms.placing import place
 from reconstruct.addon.rooms.rendering import render_picture
 from reconstruct.engine.contract.errors import UserError
-from reconstruct.engine.contract.settings import PlaceSettings, RenderSettings
+from reconstruct.engine.contract.settings import CaptureSettings, PlaceSettings, RenderSettings
 
 
 @pytest.fixture
@@ -155,6 +158,48 @@ def test_the_picture_shows_the_result_in_a_lit_room(scene, tmp_path, unit):
     assert 0.25 < others.mean() < 0.9 and (others > 0.05).all(axis=1).mean() > 0.97
 
 
+@pytest.fixture
+def kitchen(scene):
+    """A room of the user's, 5 × 4 × 2.6 m, whose floor is at height 0, with a cupboard in it and no camera."""
+    for low, high in (((-2.5, -2, 0), (2.5, 2, 2.6)), ((0.6, 1.3, 0), (2.4, 1.95, 1.9))):
+        bpy.ops.mesh.primitive_cube_add(size=1)
+        box = bpy.context.object
+        box.location, box.scale = (np.array(low) + high) / 2, np.subtract(high, low)
+    return scene
+
+
+def inside(camera, low=(-2.5, -2, 0), high=(2.5, 2, 2.6)):
+    bpy.context.view_layer.update()
+    place = np.array(camera.matrix_world.translation)
+    return bool((place > low).all() and (place < high).all())
+
+
+@pytest.mark.parametrize("size", ["none", "furniture", "room"])
+def test_a_camera_of_a_walled_room_is_inside_and_sees_the_result(kitchen, size):
+    corners = {"furniture": ((-2.2, -1.8, 0), (-1.4, -1.0, 0.8)), "room": ((-2.5, -2, 0), (2.5, 2, 2.6))}
+    made = [block(kitchen, *corners[size])] if size != "none" else []
+    camera = frame_camera(kitchen, made)
+    assert kitchen.camera == camera and inside(camera) and camera.matrix_world.translation.z > 1.1
+    assert camera.matrix_world.to_3x3().col[1].z > 0.7, "upright"
+    if made:
+        points = values_of(made[0].data, "position") + np.array(made[0].location)
+        seen = np.array([world_to_camera_view(kitchen, camera, Vector(point)) for point in points[:300]])
+        shown = ((seen[:, :2] > 0) & (seen[:, :2] < 1)).all(axis=1) & (seen[:, 2] > 0)
+        assert shown.mean() > (0.95 if size == "furniture" else 0.4)
+
+
+def test_cameras_that_are_there_are_used_the_users_first(kitchen):
+    made = [block(kitchen)]
+    add_cameras(kitchen, CaptureSettings(rig="room", views=4))
+    assert kitchen.camera is None and frame_camera(kitchen, made).name == "room_000" and len(kitchen.objects) == 7
+    for name in ("Window", "Hidden"):
+        kitchen.camera = None
+        own = bpy.data.objects.new(name, bpy.data.cameras.new(name))
+        kitchen.collection.objects.link(own)
+        own.hide_render = name == "Hidden"
+        assert frame_camera(kitchen, made).name == "Window"
+
+
 def test_a_marker_does_not_take_the_named_cameras_place(scene, tmp_path):
     block(scene, (-0.5, -0.5, -0.5), (0.5, 0.5, 0.5))
     for name, turn in (("Front", 0.0), ("Away", np.pi)):
@@ -176,3 +221,18 @@ def test_an_unknown_camera_or_place_is_refused(scene, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"picture\.png"):
         render_picture(scene, tmp_path / "file" / "picture.png", RenderSettings(width=16, height=16, samples=1))
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e4])
+@pytest.mark.parametrize("unit", [1.0, 0.01])
+def test_the_camera_sees_a_result_of_any_scale(scene, size, unit):
+    scene.unit_settings.scale_length = unit
+    made = block(scene, size * np.array([2.0, 3.0, 1.0]), size * np.array([3.0, 5.0, 2.5]), unit)
+    bpy.context.view_layer.update()
+    camera = frame_camera(scene, [made])
+    bpy.context.view_layer.update()
+    pose = np.array(camera.matrix_world)
+    depths = (np.array(corners(made, unit)) / unit - pose[:3, 3]) @ -pose[:3, 2]
+    assert camera.data.clip_start < np.median(np.abs(depths)) / 10 and depths.max() < camera.data.clip_end
+    if size <= 1:
+        assert 0 < depths.min() and depths.max() * unit < 8 * size and camera.data.clip_start < depths.min()

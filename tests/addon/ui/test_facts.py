@@ -46,6 +46,6 @@ def test_why_a_result_cannot_be_read(tmp_path):
     assert facts.result_in(tmp_path) is None and facts.result_error(tmp_path) is None
     write_result(tmp_path, Result("done", "splat", "capture"))
     assert facts.result_in(tmp_path).method == "splat" and facts.result_error(tmp_path) is None
-    for text, said in (("{", "result.json"), ('{"schema": "9.0"}', "version 9.0")):
+    for text, said in (("{", "result.json is damaged. Train again"), ('{"schema": "9.0"}', "another release of Reconstruct (version 9.0")):
         (tmp_path / "result.json").write_text(text)
         assert facts.result_in(tmp_path) is None and said in str(facts.result_error(tmp_path))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import json
+import os
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,6 +31,14 @@ def test_a_half_written_line_is_read_when_it_is_whole(tmp_path):
         assert len(events) == 1 and offset == len(line)
         file.write_bytes(line + line)
         assert len(read_new(file, offset)[0]) == 1
+
+
+def test_paths_that_are_not_utf8_are_carried(tmp_path):
+    path = os.fsdecode(b"/caf\xe9")
+    append(tmp_path / "events.jsonl", started(capture=path))
+    assert read_new(tmp_path / "events.jsonl")[0][0].values["capture"] == path
+    # As it is printed for a program, too.
+    assert json.loads(started(capture=path).line().encode("utf-8"))["capture"] == path
 
 
 def test_what_is_not_known_is_left_out():

@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+import contextlib
 import errno
 import json
+import os
+import stat
+import subprocess
+import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -82,7 +88,7 @@ def test_deep_nesting_and_long_numbers_are_refused(tmp_path, text):
     write_result(tmp_path, RESULT)
     good = (tmp_path / "result.json").read_text("utf-8")
     (tmp_path / "result.json").write_text(text if text[0] == "[" else good.rstrip("}\n ") + "," + text[1:])
-    with pytest.raises(UserError, match="nested too deeply|too many digits"):
+    with pytest.raises(UserError, match="result.json is damaged|nested too deeply"):
         read_result(tmp_path)
 
 
@@ -151,6 +157,59 @@ def test_replacing_keeps_the_old_file_when_writing_fails(tmp_path):
     with replacing(file) as temporary:
         temporary.write_text("new")
     assert file.read_text() == "new" and list(tmp_path.iterdir()) == [file]
+
+
+def test_what_a_killed_process_left_of_a_file_is_removed_by_the_next_try(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    kept = {f".a.txt.{os.getppid()}.part", ".a.txt.part", ".a.txt.mine.part", f".b.txt.{gone.pid}.part", f"a.txt.{gone.pid}.part"}
+    for name in (*kept, f".a.txt.{gone.pid}.part"):
+        (tmp_path / name).write_text("half")
+    with replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+    assert {item.name for item in tmp_path.iterdir()} == {*kept, "a.txt"}
+
+
+def test_a_file_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch):
+    """Without that, a loss of power may leave an empty file under the name of the old one."""
+    done = []
+
+    def flush(descriptor):
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        done.append(f"{kind} of {os.fstat(descriptor).st_size}" if kind == "file" else kind)
+
+    move = os.replace
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(os, "replace", lambda *paths: (done.append("replace"), move(*paths)))
+    with replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+    assert done == ["file of 3", "replace", *(["folder"] if os.name != "nt" else [])]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EIO])
+def test_a_file_system_that_cannot_flush_is_written_all_the_same(tmp_path, monkeypatch, number):
+    def flush(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", flush)
+    fails = pytest.raises(OSError) if number == errno.EIO else contextlib.nullcontext()
+    with fails, replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "a.txt").is_file() == (number != errno.EIO)
+
+
+def test_damage_is_said_without_words_of_python(tmp_path):
+    write_result(tmp_path, RESULT)
+    (tmp_path / "result.json").write_bytes((tmp_path / "result.json").read_bytes()[:20] + b"\xa8")
+    with pytest.raises(UserError, match=r"result.json is damaged: it is not UTF-8 text from byte 20 on\. Train again"):
+        read_result(tmp_path)
+
+
+def test_paths_that_are_not_utf8_come_back(tmp_path):
+    path = os.fsdecode(b"/captures/caf\xe9 \xc3\xa9")
+    write_result(tmp_path, replace(RESULT, capture=path))
+    assert read_result(tmp_path).capture == path
+    assert "\\udce9 \u00e9" in (tmp_path / "result.json").read_text("utf-8")
 
 
 def test_a_full_disk_is_said_plainly(tmp_path):

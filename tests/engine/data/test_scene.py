@@ -8,6 +8,7 @@ from engine.contract.capture import Capture
 from engine.data.scene import near_distance, scene_box, seed_cloud
 from engine.data.views import View, load_views
 from engine.formats.capture import read_capture
+from engine.formats.ply import write_vertices
 from engine.formats.points import write_points
 
 
@@ -135,6 +136,16 @@ def test_the_captures_own_points_are_taken(tmp_path):
     assert np.array_equal(read[0], positions) and np.array_equal(read[1], colors)
     few = seed_cloud(capture, [], 10, rng, most=20)
     assert len(few[0]) == len(few[1]) == 20 and {tuple(row) for row in few[0]} < {tuple(row) for row in positions}
+
+
+def test_what_a_file_of_points_holds_and_is_not_used_is_said(tmp_path):
+    write_vertices(
+        tmp_path / "scan.ply", dict.fromkeys(("x", "y", "z", "intensity"), np.zeros(3, np.float32)), triangles=np.array([[0, 1, 2]])
+    )
+    said: list[str] = []
+    seed_cloud(Capture(tmp_path, (), "blender", points=tmp_path / "scan.ply"), [], 10, np.random.default_rng(0), note=said.append)
+    assert len(said) == 2 and all(sentence.startswith("scan.ply: Its ") for sentence in said), said
+    assert "intensity" in said[0] and "faces (1)" in said[1]
 
 
 def test_points_without_colours_take_those_of_the_views(tmp_path):

@@ -191,8 +191,20 @@ def test_names_that_cannot_be_files_are_missing_or_refused(tmp_path, key, path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", "{}", '{"frames": []}', '{"frames": 5}', '{"frames": [3]}', "[" * 100_000, '{"a":' * 100_000, "\xff\xfe",
-     '{"w": ' + "9" * 5000 + "}"],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        '{"frames": []}',
+        '{"frames": 5}',
+        '{"frames": [3]}',
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "\xff\xfe",
+        '{"w": ' + "9" * 5000 + "}",
+    ],
 )
 def test_files_that_are_no_capture_are_refused(tmp_path, text):  # fmt: skip
     (tmp_path / "transforms.json").write_bytes(text.encode("latin-1"))

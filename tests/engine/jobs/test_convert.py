@@ -81,7 +81,7 @@ def test_what_a_format_cannot_say_is_said(source, tmp_path, capsys):
     convert(source, tmp_path / "a.spz", "--blend", "linear")
     said = capsys.readouterr().out
     assert "harmonics of degree 1" in said and "every reader takes them as sRGB" in said
-    convert(source, tmp_path / "a.spz")
+    convert(source, tmp_path / "a.spz", "--overwrite")
     # Stored in steps of one 8-bit color.
     expected = to_blend(read_splats(source), "srgb").sh[:, 0] * SH_C0 + 0.5
     np.testing.assert_allclose(read_splats(tmp_path / "a.spz").sh[:, 0] * SH_C0 + 0.5, expected, atol=0.5 / 255 / 0.15 * SH_C0 + 1e-6)
@@ -91,8 +91,8 @@ def test_old_spz_on_request(source, tmp_path):
     import gzip
 
     for version in (2, 3):
-        assert convert(source, tmp_path / "a.spz", "--spz-version", version) == 0
-        assert gzip.decompress((tmp_path / "a.spz").read_bytes())[4] == version
+        assert convert(source, tmp_path / f"{version}.spz", "--spz-version", version) == 0
+        assert gzip.decompress((tmp_path / f"{version}.spz").read_bytes())[4] == version
 
 
 @pytest.mark.parametrize(
@@ -114,6 +114,17 @@ def test_wrong_flags_are_one_sentence(source, tmp_path, capsys, flags, words):
     said = capsys.readouterr().err
     assert words in said and "Traceback" not in said
     assert not (tmp_path / "out.ply").exists()
+
+
+def test_a_file_that_is_there_is_kept(source, tmp_path, capsys):
+    (tmp_path / "mine.ply").write_text("mine")
+    before = source.read_bytes()
+    for target in (tmp_path / "mine.ply", source):
+        assert convert(source, target, "--min-opacity", 0.2) == 2
+        assert f"{target} is already there. Add --overwrite" in capsys.readouterr().err
+    assert (tmp_path / "mine.ply").read_text() == "mine" and source.read_bytes() == before
+    assert convert(source, tmp_path / "mine.ply", "--overwrite") == 0
+    assert len(read_splats(tmp_path / "mine.ply")) == 300
 
 
 def test_a_suffix_nobody_knows(source, tmp_path, capsys):

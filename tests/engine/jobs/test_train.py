@@ -71,6 +71,8 @@ def test_training_learns_the_scene_and_lists_what_it_made(trained, small_capture
     assert {item.kind for item in result.artifacts} == {"splats", "metrics"}
     low, high = np.array(result.bounds)
     assert (low > -1.2).all() and (high < 1.2).all() and (high - low > 0.5).all()
+    steps = [event.values["step"] for event in read_new(trained / "events.jsonl")[0] if event.values.get("stage") == "train"]
+    assert steps[-1] == 400, "the last line of progress is that of the last step"
     kinds = [event.kind for event in read_new(trained / "events.jsonl")[0]]
     assert kinds[0] == "started" and kinds[-1] == "done" and "progress" in kinds
     started = read_new(trained / "events.jsonl")[0][0]

@@ -128,6 +128,8 @@ def test_no_data_fails_and_says_so(capsys, tmp_path):
     (tmp_path / "empty").mkdir()
     assert train(tmp_path / "empty", "--out", tmp_path / "r", "--steps", 1) == 1
     assert "no shapes" in capsys.readouterr().err and not (tmp_path / "r").exists()
+    # A program that follows has its log there.
     (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "log.txt").touch()
     assert train(tmp_path / "empty", "--out", tmp_path / "r", "--steps", 1) == 1
     assert read_new(tmp_path / "r" / "events.jsonl")[0][-1].kind == "failed"

@@ -57,6 +57,20 @@ def test_a_plane_is_found_where_it_is():
     assert (far == 0).all() and (weight[0] == -1).all() and (weight[1] == 0).all()
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(-60, 60))
+def test_the_unit_of_lengths_does_not_matter(seed, exponent):
+    """Powers of two round nothing, so that all comes out alike to the last bit. Some cameras stand in the middle of the blocks."""
+    turns, shifts, lenses, strengths, depths, slants = scene(seed)
+    shifts[::2, 2] -= np.float32(1.4)
+    blocks, unit = np.argwhere(np.ones((2, 2, 2))), np.float32(2.0**exponent)
+    scaled = np.where(depths > 0, depths * unit, depths)
+    expected = fused(blocks, 0.05, 0.2, (turns, shifts, lenses, strengths, depths, slants))
+    found = fused(blocks, 0.05 * unit, 0.2 * unit, (turns, shifts * unit, lenses, strengths, scaled, slants))
+    assert (expected[1] > 0).any()
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_nothing_known_is_no_weight():
     parts = list(scene(0))
     for number, value in ((4, cpu.UNKNOWN), (4, np.nan), (5, 0.0), (5, np.nan)):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every way into the engine sets Numba up before Numba is loaded."""
 
+import errno
 import os
 import shutil
 import signal
@@ -106,6 +107,38 @@ def test_a_signal_while_kernels_compile_cancels_without_a_traceback(tmp_path, nu
             os.killpg(process.pid, 0)
     assert process.returncode == 0 and said.splitlines()[-1] == "cancelled" and complaints == ""
     assert time.monotonic() - begin < 30
+
+
+def test_a_cache_that_cannot_be_written_is_a_sentence(tmp_path):
+    """In the process that compiles, and in one that loads what was compiled before."""
+    (tmp_path / "file").touch()
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "cache")}
+    for code in ("from engine.kernels import compiling; compiling.compile_all()", "from engine.kernels.noise import cpu"):
+        code = (
+            f"from engine.runs.errors import explain\ntry:\n {code}\nexcept Exception as error:\n print(explain(error).code, explain(error))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.stdout.startswith(f"file {tmp_path / 'file' / 'cache'}: compiled kernels cannot be kept there") and not done.stderr, (
+            done
+        )
+
+
+def test_a_full_disk_ends_the_process_that_compiles_with_its_number(monkeypatch, capsys):
+    from engine.runs.errors import explain
+
+    from engine import kernels
+    from engine.kernels import compiling
+
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(compiling, "_compile", full)
+    with pytest.raises(SystemExit) as end:
+        compiling._child()
+    assert end.value.code == 1 and capsys.readouterr().out == f"error {errno.ENOSPC}\n"
+    # What the process that waits makes of it.
+    told = explain(kernels.unwritable(errno.ENOSPC))
+    assert told.code == "disk_full" and told.message == f"The disk is full: {kernels.CACHE} could not be written."
 
 
 def test_kernels_of_versions_long_unused_are_removed(tmp_path, monkeypatch):

@@ -2,10 +2,14 @@
 """Instant-NGP from capture to result, on a small capture of coloured blobs."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.numpy import save
 
@@ -26,6 +30,7 @@ from engine.kernels import amx, use_threads
 from engine.methods import load_model, new_trainer
 from engine.runs.scoring import background, target
 
+ROOT = Path(__file__).parents[3]
 SMALL = NgpSettings(log2_table=12, finest=128, batch=2048, ray_steps=256, cells=32, mesh_cells=48)
 
 
@@ -231,3 +236,49 @@ def test_a_damaged_field_is_refused(small_capture, tmp_path):
             load_model(folder, result, 2)
     with pytest.raises(UserError, match="no field"):
         load_model(folder, replace(result, artifacts=()), 2)
+
+
+def test_all_modules_are_loaded_before_the_first_step(small_capture, tmp_path):
+    """The extension may be replaced by another version during a training."""
+    code = f"""
+import sys
+from engine import cli
+from engine.jobs import train
+make = train.new_trainer
+def new_trainer(*given):
+    made = make(*given)
+    loaded.update(sys.modules)
+    return made
+loaded, train.new_trainer = set(), new_trainer
+small = "--ngp.log2-table 10 --ngp.cells 16 --ngp.mesh-cells 16 --ngp.batch 512".split()
+code = cli.main(["train", {str(small_capture)!r}, "--out", {str(tmp_path / "r")!r}, "--method", "ngp", "--steps", "2", *small])
+late = [name for name in set(sys.modules) - loaded if name.startswith("engine.")]
+sys.exit(code or str(late) if late else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and (tmp_path / "r" / "field.safetensors").is_file(), done.stderr
+
+
+def test_a_time_budget_bounds_points_and_mesh(small_capture, monkeypatch):
+    made = trainer(small_capture, minutes=1.0)
+    assert made.ending_seconds == 0, "nothing is known before the first picture"
+    sides = []
+
+    def look(camera):
+        sides.append(max(camera.width, camera.height))
+        shape = camera.height, camera.width
+        made.pixel_seconds = 1e-3
+        return torch.zeros(*shape, 3), torch.zeros(shape), torch.zeros(shape)
+
+    # A field that is still haze: at a millisecond a pixel, all points would take ten minutes.
+    monkeypatch.setattr(made, "_look", look)
+    made.pixel_seconds = 1e-3
+    assert made.ending_seconds == pytest.approx(6 + 6)
+    made._points()
+    assert 1e-3 * 16 * max(sides) ** 2 <= 6 < 1e-3 * 16 * (max(sides) + 1) ** 2
+    counts = []
+    monkeypatch.setattr("engine.methods.ngp.density_mesh", lambda density, look, box, count, *_: counts.append(count))
+    made._mesh()
+    made.pixel_seconds = 1e-6
+    made._mesh()
+    assert counts == [25, 48] and made.ending_seconds == pytest.approx(1e-6 * (16 * 200**2 + 9 * 48**2))

@@ -31,6 +31,17 @@ def test_progress_never_falls(moves):
     assert seen == sorted(seen) and 0 <= seen[0] and seen[-1] <= 1
 
 
+@given(st.floats(0.01, 20), st.floats(0, 18))
+def test_no_step_is_begun_that_would_end_too_late(duration, reserve):
+    budget = Budget(Hands(), seconds=60.0, reserve=reserve)
+    step = 0
+    while not budget.finished(step):
+        budget.clock.now += duration
+        budget.step_seconds, step = duration, step + 1
+    assert step == 1 or budget.clock.now <= 60 - reserve + 1e-9
+    assert budget.clock.now + duration > 60 - reserve - 1e-9
+
+
 def test_the_first_step_does_not_set_the_pace():
     pace = Pace()
     pace.add(9.0)

@@ -91,6 +91,7 @@ def test_a_signal_while_kernels_compile_cancels_and_leaves_nothing(monkeypatch, 
     monkeypatch.setattr(compiling, "is_compiled", lambda: False)
     monkeypatch.setattr(compiling, "compile_all", compile_all)
     (tmp_path / "followed").mkdir()
+    (tmp_path / "followed" / "log.txt").touch()
     for out in (tmp_path / "new", tmp_path / "followed"):
         assert train(small_capture, out, "--steps", 5) == 0
         assert "Cancelled before the first step" in capsys.readouterr().out
@@ -204,7 +205,7 @@ def test_checkpoints_come_after_ten_seconds_and_then_every_minute(monkeypatch, t
     monkeypatch.setattr(loop, "write_checkpoint", lambda *_: written.append(clock.seconds()))
     context = SimpleNamespace(path=tmp_path, report=lambda *_, **__: None, cancel=SimpleNamespace(requested=False))
     context.tolerate_full_disk = lambda _: contextlib.nullcontext()
-    loop.run_steps(context, trainer, Budget(clock, steps=400), lambda *_: {})
+    loop.run_steps(context, trainer, Budget(clock, steps=400), loop.Hooks())
     assert written == pytest.approx([10.5, 71, 131.5, 192], abs=0.6)
 
 

@@ -4,7 +4,10 @@
 import pytest
 import torch
 
+from engine.contract.errors import UserError
 from engine.contract.result import Result
+from engine.contract.settings import TrainSettings, trained_settings
+from engine.contract.voxels import VoxelTrainSettings
 from engine.methods import load_model
 from engine.runs.errors import explain
 
@@ -25,3 +28,20 @@ def test_a_field_that_does_not_fit_in_memory_is_not_called_damaged(tmp_path, mon
     monkeypatch.setattr("engine.methods.field_trainer.safe_open", full)
     with pytest.raises(torch.OutOfMemoryError):
         load_model(tmp_path, Result("done", method, "").with_artifact("field", "field.safetensors"), 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "kind", "path"),
+    [("splat", "splats", "splats.ply"), ("ngp", "field", "field.safetensors"), ("nerf", "field", "field.safetensors")],
+)
+def test_a_damaged_file_of_a_result_comes_back_by_resuming(tmp_path, method, kind, path):
+    (tmp_path / path).write_bytes(b"damaged")
+    with pytest.raises(UserError, match=f"{path}.*Resume its training"):
+        load_model(tmp_path, Result("done", method, "").with_artifact(kind, path), 1)
+
+
+@pytest.mark.parametrize("kind", [TrainSettings, VoxelTrainSettings])
+def test_settings_of_a_result_that_are_not_known_name_its_file(tmp_path, kind):
+    assert trained_settings({"steps": 5}, tmp_path, kind).steps == 5
+    with pytest.raises(UserError, match=r"result\.json is not understood: settings has no setting named 'stepz'"):
+        trained_settings({"stepz": 5}, tmp_path, kind)

@@ -107,15 +107,22 @@ def test_trainings_survive_twenty_kills(small_capture, tmp_path):
     kill_trainings(small_capture, tmp_path, [random.uniform(0, 1.2) for _ in range(20)])
 
 
+@pytest.fixture(scope="module")
+def trained(small_capture, tmp_path_factory):
+    out = tmp_path_factory.mktemp("trained") / "result"
+    finished("train", small_capture, "--out", out, "--splat.max-gaussians", "2000", "--steps", "400")
+    return out
+
+
 @pytest.mark.slow
-def test_proxies_survive_twenty_kills(small_capture, tmp_path):
-    trained = tmp_path / "trained"
-    finished("train", small_capture, "--out", trained, "--splat.max-gaussians", "2000", "--steps", "400")
+@pytest.mark.parametrize("part", range(4))
+def test_proxies_survive_twenty_kills(trained, tmp_path, part):
+    """In four parts, as each kill takes two runs."""
     proxy = ["--faces", 300, "--texture", 128]
     begin = time.time()
     finished("proxy", shutil.copytree(trained, tmp_path / "whole"), *proxy)
     seconds = time.time() - begin
-    for number in range(20):
+    for number in range(5):
         out = shutil.copytree(trained, tmp_path / str(number))
         (out / "events.jsonl").unlink()
         for name in ("scene.blend", "job.toml"):

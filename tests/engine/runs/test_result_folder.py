@@ -62,6 +62,20 @@ def commands(capture, folder):
     yield ["render", folder, "--out", folder]
 
 
+def others(folder):
+    """Every other command; their working folder is the user's as well."""
+    yield ["doctor"]
+    yield ["bench", "shells-1k-64x48"]
+    yield ["convert", folder / "mine.ply", folder / "copy.ply"]
+    yield ["convert", folder / "mine.ply", folder / "mine.ply"]
+    yield ["voxels", "make-data", "--furniture", 1, "--views", 1, "--out", folder]
+
+
+def test_every_command_is_one_of_these(tmp_path):
+    named = {" ".join(map(str, command[:2])) for command in (*commands(tmp_path, tmp_path), *others(tmp_path))}
+    assert {name if name in cli.COMMANDS else name.split(" ")[0] for name in named} == set(cli.COMMANDS)
+
+
 def test_a_folder_of_the_user_stays_as_it_is(small_capture, tmp_path, capsys):
     folder = tmp_path / "mine"
     fill(folder, (*USERS, *OURS))
@@ -78,6 +92,22 @@ def finished(small_capture, tmp_path_factory):
     out = tmp_path_factory.mktemp("results") / "result"
     assert run("train", small_capture, "--out", out, "--steps", 30, "--splat.max-gaussians", 200) == 0
     return out
+
+
+def test_other_commands_keep_the_files_of_the_user(finished, tmp_path, monkeypatch, capsys):
+    shape = "made-up-0-000000"
+    shapes = [f"{split}/{category}/{shape}/notes.txt" for split in ("train", "val", "test") for category in ("chair", "bed")]
+    fill(tmp_path, (*USERS, *OURS, "copy.ply", *shapes))
+    shutil.copy(finished / "splats.ply", tmp_path / "mine.ply")
+    before = hashes(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for command in others(tmp_path):
+        code = run(*command)
+        said = capsys.readouterr().err
+        assert "Traceback" not in said and "internal" not in said, said
+        assert before.items() <= hashes(tmp_path).items(), command
+        assert code == (2 if command[0] == "convert" else 0), (command, said)
+        assert command[1:2] == ["make-data"] or hashes(tmp_path) == before, command
 
 
 def kept(folder, names, capture, capsys):
@@ -128,6 +158,35 @@ def test_what_was_written_is_what_was_claimed(finished, small_capture):
     result = read_result(finished)
     assert set(result.files) == {"checkpoint.safetensors", "metrics.json", "splats.ply"}
     assert set(result.files) >= {item.path for item in result.artifacts}
+
+
+@pytest.mark.parametrize("how", [{}, {"separators": (",", ":")}, {"indent": "\t", "sort_keys": True}])
+def test_a_result_that_another_program_formatted_is_still_ours(finished, small_capture, tmp_path, how):
+    folder = shutil.copytree(finished, tmp_path / "result")
+    text = json.dumps(json.loads((folder / "result.json").read_text()), **how)
+    (folder / "result.json").write_text(text)
+    assert run("eval", folder) == 0
+    (folder / "result.json").write_text(text)
+    assert run("train", small_capture, "--out", folder, "--steps", 3, "--overwrite", "--splat.max-gaussians", 100) == 0
+
+
+@pytest.mark.parametrize("there", [None, "nothing", "log.txt"])
+def test_a_refusal_leaves_a_folder_as_it_was(tmp_path, there, capsys):
+    """Where a program follows, which has opened a log there, it leaves the events."""
+    (tmp_path / "capture").mkdir()
+    (tmp_path / "capture" / "transforms.json").write_text("{")
+    folder = tmp_path / "new" / "result"
+    if there:
+        folder.mkdir(parents=True)
+    if there == "log.txt":
+        (folder / there).touch()
+    for command in (["train", tmp_path / "capture"], ["voxels", tmp_path / "none.png"]):
+        assert run(*command, "--out", folder) == 1
+        if there is None:
+            assert not folder.parent.exists()
+        else:
+            assert {file.name for file in folder.iterdir()} == ({"log.txt", "events.jsonl", "lock"} if there == "log.txt" else set())
+    assert "not valid JSON" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b'{\n "schema": "1.0",\n "status": "done", "files": ["splats.ply", "checkpoint', None])

@@ -72,6 +72,52 @@ def test_it_goes_on_and_is_shared_and_comes_out_the_same(tmp_path):
     assert count == 0
 
 
+def test_files_of_the_user_in_the_data_are_kept(tmp_path):
+    data = tmp_path / "data"
+    made(data, furniture=1)
+    ours = {split: folders for split in SPLITS if (folders := shape_folders(data, split))}
+    (split, (shape, *_)), *_ = ours.items()
+    shutil.rmtree(shape)
+    part = shape.with_name(f".{shape.name}.part")
+    for file in (part / "notes.txt", data / "framed" / split / "views.npy", data / "framed" / split / "index.json"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("the user's")
+    before = files(data)
+    with pytest.raises(UserError, match="not written by Reconstruct"):
+        made(data, furniture=1)
+    assert files(data) == before
+    part.rename(shape)
+    (count, _), _ = made(data, furniture=1)
+    assert count == 0 and (shape / "notes.txt").read_text() == "the user's"
+    shutil.rmtree(shape)
+    made(data, furniture=1)
+    before = files(data)
+    for _ in range(2):
+        with pytest.raises(UserError, match="not written by Reconstruct"):
+            load_split(data, split)
+        assert files(data) == before
+        (data / "framed" / split / "index.json").unlink(missing_ok=True)
+        before.pop(f"framed/{split}/index.json", None)
+    (data / "framed" / split / "views.npy").unlink()
+    assert len(load_split(data, split)) == len(ours[split])
+
+
+def test_a_packing_that_was_killed_is_done_again(tmp_path, monkeypatch):
+    made(tmp_path, furniture=1)
+    split = next(split for split in SPLITS if shape_folders(tmp_path, split))
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    with pytest.raises(Killed):
+        load_split(tmp_path, split, kill)
+    (tmp_path / "framed" / split / "views.npy").write_bytes(b"half")
+    assert len(load_split(tmp_path, split)) == len(shape_folders(tmp_path, split))
+
+
 def test_folders_with_bad_meshes(tmp_path):
     meshes = tmp_path / "meshes"
     (meshes / "chair").mkdir(parents=True)

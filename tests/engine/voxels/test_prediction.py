@@ -115,7 +115,7 @@ def test_specks_are_left_out(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(40)])
 def test_what_is_no_picture_is_refused(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(UserError, match="a.png"):
+    with pytest.raises(UserError, match="a.png.*choose another picture"):
         cut_out(tmp_path / "a.png")
 
 

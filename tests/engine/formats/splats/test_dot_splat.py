@@ -33,15 +33,25 @@ def test_errors_are_half_a_step(tmp_path, random_splats, quat_errors, seed, coun
 
 def test_both_codes_of_rotations_are_read(tmp_path, random_splats, quat_errors):
     splats = random_splats(1, 200, 0)
-    write_splats(tmp_path / "a.splat", splats)
+    write_splats(tmp_path / "a.splat", splats, "z-up")
     rows = np.frombuffer((tmp_path / "a.splat").read_bytes(), np.uint8).reshape(-1, 32).copy()
     rows[:, 28:] = np.rint((unit_quats(splats.quats) + 1) / 2 * 255)
     (tmp_path / "b.splat").write_bytes(rows.tobytes())
-    assert quat_errors(read_splats(tmp_path / "b.splat").quats, splats.quats).max() < 3 / 128
+    assert quat_errors(read_splats(tmp_path / "b.splat", "z-up").quats, splats.quats).max() < 3 / 128
+
+
+def test_axes_are_those_of_published_plys(tmp_path, random_splats):
+    """Y down, which no .splat file states: ours stand upright in other viewers, theirs here."""
+    splats = random_splats(0, 3, 0)
+    write_splats(tmp_path / "a.splat", splats)
+    rows = np.frombuffer((tmp_path / "a.splat").read_bytes(), np.float32).reshape(-1, 8)
+    np.testing.assert_array_equal(rows[:, :3], splats.means[:, [0, 2, 1]] * [1, -1, 1])
+    np.testing.assert_array_equal(read_splats(tmp_path / "a.splat").means, splats.means)
+    np.testing.assert_array_equal(read_splats(tmp_path / "a.splat", "z-up").means, rows[:, :3])
 
 
 def test_a_published_file(shared_data):
-    splats = read_splats(shared_data("splats") / "splat_transform_fixtures" / "minimal.splat")
+    splats = read_splats(shared_data("splats") / "splat_transform_fixtures" / "minimal.splat", "z-up")
     np.testing.assert_array_equal(splats.means, [[-1, 0, -1], [0, 0, -1], [-1, 0, 0], [0, 0, 0]])
     np.testing.assert_allclose(np.exp(splats.log_scales), 0.1, rtol=1e-6)
     np.testing.assert_allclose(opacities(splats), 230 / 255, atol=1e-6)

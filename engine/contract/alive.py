@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a process that another program started still runs. Pure module: no bpy."""
+"""Whether a process that another program started still runs."""
 
 from __future__ import annotations
 
