@@ -115,7 +115,7 @@ def test_a_cache_that_cannot_be_written_is_a_sentence(tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "cache")}
     for code in ("from engine.kernels import compiling; compiling.compile_all()", "from engine.kernels.noise import cpu"):
         code = (
-            f"from engine.runs.errors import explain\ntry:\n {code}\nexcept Exception as error:\n print(explain(error).code, explain(error))"
+            f"from engine.runs.errors import explain as e\ntry:\n {code}\nexcept Exception as error:\n print(e(error).code, e(error))"
         )
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.stdout.startswith(f"file {tmp_path / 'file' / 'cache'}: compiled kernels cannot be kept there") and not done.stderr, (
@@ -124,10 +124,9 @@ def test_a_cache_that_cannot_be_written_is_a_sentence(tmp_path):
 
 
 def test_a_full_disk_ends_the_process_that_compiles_with_its_number(monkeypatch, capsys):
-    from engine.runs.errors import explain
-
     from engine import kernels
     from engine.kernels import compiling
+    from engine.runs.errors import explain
 
     def full():
         raise OSError(errno.ENOSPC, "No space left on device")

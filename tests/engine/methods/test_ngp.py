@@ -274,11 +274,11 @@ def test_a_time_budget_bounds_points_and_mesh(small_capture, monkeypatch):
     monkeypatch.setattr(made, "_look", look)
     made.pixel_seconds = 1e-3
     assert made.ending_seconds == pytest.approx(6 + 6)
-    made._points()
+    made.points()
     assert 1e-3 * 16 * max(sides) ** 2 <= 6 < 1e-3 * 16 * (max(sides) + 1) ** 2
     counts = []
     monkeypatch.setattr("engine.methods.ngp.density_mesh", lambda density, look, box, count, *_: counts.append(count))
-    made._mesh()
+    made.mesh()
     made.pixel_seconds = 1e-6
-    made._mesh()
+    made.mesh()
     assert counts == [25, 48] and made.ending_seconds == pytest.approx(1e-6 * (16 * 200**2 + 9 * 48**2))

@@ -10,7 +10,7 @@ from engine.runs.reporter import Reporter
 def test_the_bar_of_a_stage_ends_full_unless_it_was_cut_short(monkeypatch, capsys, last, shown):
     monkeypatch.setenv("COLUMNS", "200")
     reporter = Reporter(None, None)
-    reporter("progress", stage="look", step=8, steps=9, seconds=1.0)
+    reporter("progress", stage="depth", step=8, steps=9, seconds=1.0)
     if last == "next":
         reporter("progress", stage="fuse", step=0, steps=3, seconds=2.0)
     elif last == "failed":
@@ -18,7 +18,7 @@ def test_the_bar_of_a_stage_ends_full_unless_it_was_cut_short(monkeypatch, capsy
     else:
         reporter("done", seconds=2.0, cancelled=last == "cancelled")
     reporter.close()
-    lines = [line for line in capsys.readouterr().err.splitlines() if "Looking" in line]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "Rendering depth" in line]
     assert shown in lines[-1], lines
 
 
