@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 
 from . import compat, console
-from .jobs import private
+from .core import private_folders
 from .pixels import read_pixels
 
 # Standard deviation of sRGB values between 0 and 1. In the demo room, 8 denoised samples are 0.010 to 0.016 from a converged render, 8 raw
@@ -124,7 +124,7 @@ def _test_renders(scene: bpy.types.Scene) -> Iterator[float]:
         setattr(render, f"border_min_{axis}", 0.5 - shares[-1] / 2)
         setattr(render, f"border_max_{axis}", 0.5 + shares[-1] / 2)
     try:
-        with private.temporary() as folder:
+        with private_folders.temporary() as folder:
             render.filepath, render.use_border, render.use_crop_to_border = str(folder / "test.png"), True, True
             yield shares[0] * shares[1]
     finally:

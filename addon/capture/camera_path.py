@@ -15,11 +15,12 @@ import numpy as np
 from ...engine.cameras import Camera, rigid_pose
 from ...engine.contract.errors import UserError
 from ...engine.formats.transforms import TRANSFORMS, write_transforms
+from ..core.journal import IMAGES, unwritable
 from ..results.edits import applied_transform
 from ..results.measuring import captured_origin
 from ..results.tagging import tagged
 from .cameras import read_camera
-from .export import IMAGES, frame_of, unwritable
+from .export import frame_of
 from .space import render_layer
 
 _EVEN = 1e-3

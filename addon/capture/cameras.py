@@ -13,8 +13,9 @@ from mathutils import Matrix
 from ...engine.cameras import Camera, blender_intrinsics, rigid_pose
 from ...engine.contract.errors import UserError
 from ...engine.contract.settings import CaptureSettings
+from ..core import rigs
 from ..results.tagging import is_ours, tag, tagged
-from . import rigs, space
+from . import space
 
 COLLECTION = "Reconstruct cameras"
 _RIG = "rig"

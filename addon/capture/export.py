@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -14,17 +13,16 @@ import numpy as np
 
 from ...engine.cameras import Camera
 from ...engine.contract import capture as contract
-from ...engine.contract.errors import UserError
 from ...engine.contract.result import replacing
 from ...engine.contract.schema import to_mapping
 from ...engine.contract.settings import CaptureSettings
 from ...engine.formats.points import write_points
 from ...engine.formats.transforms import write_transforms
+from ..core.journal import ALBEDO, DEPTH, IMAGES, POINTS, Journal, open_journal, unwritable
+from ..core.seed_points import SeedPoints
 from ..pixels import read_pixels
 from . import passes, views
 from .fingerprint import fingerprint
-from .journal import ALBEDO, DEPTH, IMAGES, POINTS, Journal, open_journal
-from .seed_points import SeedPoints
 
 # Settings that change no view.
 _NOT_IN_VIEWS = {"out", "overwrite", "seed_points"}
@@ -107,13 +105,6 @@ def export_capture(
     except OSError as error:
         raise unwritable(folder, error) from None
     return folder
-
-
-def unwritable(folder: Path, error: OSError) -> UserError:
-    """The error for a capture's folder that cannot be written."""
-    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-        return UserError(f"The disk is full: {folder} could not be written.", "Free some space, then capture again.", "disk_full")
-    return UserError(f"The folder {folder} cannot be written: {error.strerror or error}.", "Choose another folder.")
 
 
 def frame_of(name: str, picture: Path, camera: Camera, depth: Path | None = None, albedo: Path | None = None) -> contract.Frame:

@@ -22,7 +22,7 @@ from ...engine.contract.errors import UserError
 from ...engine.contract.result import replacing
 from ...engine.contract.settings import CaptureSettings
 from .. import compat, console
-from ..jobs import private
+from ..core import private_folders
 from ..noise import use_clean_samples
 from ..pixels import read_pixels, write_pixels
 from .cameras import in_units, read_camera
@@ -170,7 +170,7 @@ def studio(
         _prepare(copy, settings)
         copy.render.film_transparent = not background
         tree = compat.compositor_tree(copy)
-        with private.temporary() as folder:
+        with private_folders.temporary() as folder:
             _write_passes(copy, tree, str(folder))
             opened = Studio(copy, camera, folder)
             yield opened

@@ -13,7 +13,7 @@ from mathutils import Vector
 from mathutils.bvhtree import BVHTree
 
 from ...engine.contract.errors import UserError
-from . import rigs
+from ..core import rigs
 
 Sight = Callable[[np.ndarray, np.ndarray], float]
 

@@ -21,12 +21,13 @@ from ...engine.contract.result import PROXY, RESULT, read_result, replacing
 from ...engine.contract.settings import PlaceSettings
 from ...engine.formats.transforms import TRANSFORMS
 from .. import console
-from ..capture.journal import made_here
+from ..core import engine_command, outputs, private_folders
+from ..core.journal import made_here
 from ..results import assets
 from ..results.importing import import_result
 from ..rooms.placing import place
 from ..rooms.rendering import empty_scene, named_camera, render_picture
-from . import engine, outputs, private, process, stages
+from . import process, stages
 from .process import State
 
 USAGE = "use: blender -b -P scripts/batch.py -- JOB.toml, python scripts/batch.py JOB.toml, or blender --command reconstruct JOB.toml"
@@ -44,14 +45,14 @@ def main(arguments: list[str], chosen_python: str = "") -> int:
     """
     own = arguments[-1:] == [stages.PRIVATE]
     folder = Path(arguments[0]).parent if own and len(arguments) == 2 else None
-    if own and (folder is None or not private.is_private(folder)):
+    if own and (folder is None or not private_folders.is_private(folder)):
         outcome, code = f"refused: {stages.PRIVATE} needs a job file in a private folder of Reconstruct.", 2
     else:
         try:
             outcome, code = _run(arguments[:1] if own else arguments, chosen_python, folder)
         finally:
             if folder is not None:
-                private.remove(folder)
+                private_folders.remove(folder)
     console.flush()
     _say(f"reconstruct: {outcome}")
     return code
@@ -73,7 +74,7 @@ def _run(arguments: list[str], chosen_python: str, own: Path | None) -> tuple[st
     begin = time.monotonic()
     try:
         if own is not None:
-            private.own(own, os.getpid())
+            private_folders.own(own, os.getpid())
         if not job.scene and not bpy.data.filepath:
             _open_empty()
         try:
@@ -114,7 +115,7 @@ def _prepare(job: Job, chosen_python: str, own: Path | None) -> bpy.types.Scene:
     if job.scene:
         _open(job.path(job.scene))
     if own is not None:
-        private.remove(own)
+        private_folders.remove(own)
     scene = _scene(job)
     _check_stages(job, scene, chosen_python)
     return scene
@@ -181,7 +182,7 @@ def _check_stages(job: Job, scene: bpy.types.Scene, chosen_python: str) -> None:
     if job.voxels is not None:
         stages.check_images([job.path(name) for name in (*job.voxels.images, *job.voxels.masks)])
     if job.train is not None or job.proxy is not None or job.voxels is not None:
-        engine.interpreter(chosen_python)
+        engine_command.interpreter(chosen_python)
     if (stage := job.render) is not None and stage.camera:
         named_camera(scene, stage.camera)
     for stage in (job.render, job.save):
@@ -275,7 +276,7 @@ def _place(objects: list[bpy.types.Object], settings: PlaceSettings) -> None:
 def _render(job: Job, scene: bpy.types.Scene, image: Path) -> None:
     _make_folder(image.parent)
     try:
-        with private.temporary() as folder, replacing(image) as part:
+        with private_folders.temporary() as folder, replacing(image) as part:
             # Blender names the file that it writes by the format.
             render_picture(scene, folder / "picture.png", job.render, lambda message: _say(f"render   {message}"))
             shutil.copyfile(folder / "picture.png", part)

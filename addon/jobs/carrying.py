@@ -17,7 +17,8 @@ from ...engine.contract.alive import writer_runs
 from ...engine.contract.errors import UserError
 from ...engine.contract.parsing import escaped
 from ...engine.contract.result import RESULT, replacing
-from . import private, process, running
+from ..core import private_folders
+from . import process, running
 from .folders import (
     CAPTURE,
     HOME,
@@ -45,7 +46,7 @@ def _before_save(file: str, *_: object) -> None:
     _moved.clear()
     _changed.clear()
     file = os.path.abspath(file) if file else ""
-    if file and (private.is_private(Path(file).parent) or not Path(file).parent.is_dir()):
+    if file and (private_folders.is_private(Path(file).parent) or not Path(file).parent.is_dir()):
         # The copy for a background job, or a save that fails.
         return
     scenes = [scene for scene in bpy.data.scenes if scene.is_editable]

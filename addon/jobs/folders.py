@@ -21,7 +21,7 @@ import bpy
 from ...engine.contract.errors import UserError
 from ...engine.contract.result import RESULT
 from ...engine.formats.transforms import TRANSFORMS
-from .engine import data_folder
+from ..core.data_folder import data_folder
 
 # A home in the paths that users see and type. The names are those of Blender's own path templates.
 HOME = "//reconstruct/{blend_name}/{scene_name}"

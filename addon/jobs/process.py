@@ -22,15 +22,10 @@ from ...engine.contract.errors import UserError
 from ...engine.contract.events import Event, parse, read_new
 from ...engine.contract.result import CANCEL, EVENTS, LOG, inside
 from ...engine.contract.schema import check_version
+from ..core.engine_command import engine_environment
 
 # What log.txt begins with, so that it is known for ours.
 _LOG_HEADER = b"Output of a job of Reconstruct.\n"
-# Variables that make another Python or its libraries load something else than they were installed with.
-_FOREIGN = ("PYTHON", "LD_", "DYLD_", "ONEAPI", "I_MPI_", "CCL_", "DPL_", "TBB", "IPP", "DNNL", "SETVARS")
-_FOREIGN_NAMES = {
-    "CMPLR_ROOT", "CPATH", "DAALROOT", "DALROOT", "DPCT_BUNDLE_ROOT", "FI_PROVIDER_PATH", "INTEL_PYTHONHOME", "LIBRARY_PATH",
-    "MKLROOT", "OCL_ICD_FILENAMES", "VIRTUAL_ENV", "VTUNE_PROFILER_DIR", "__PYVENV_LAUNCHER__",
-}  # fmt: skip
 
 
 @dataclass
@@ -66,15 +61,6 @@ class State:
     def fraction(self) -> float | None:
         """Share of the steps that is done, 0 to 1."""
         return min(1.0, self.step / self.steps) if self.steps and self.step is not None else None
-
-
-def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment for another Python: without what Blender, a virtual environment or oneAPI's setvars put there."""
-    kept = {
-        name: value for name, value in environment.items() if not name.upper().startswith(_FOREIGN) and name.upper() not in _FOREIGN_NAMES
-    }
-    # The extension's folder may be read-only and is not ours to write to; a pipe or file for output is UTF-8 on every system.
-    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
 
 
 class Job:
@@ -259,6 +245,11 @@ def start(
         except OSError as error:
             raise UserError(f"{command[0]} cannot be started: {error.strerror}.", "Check the engine in the add-on's preferences.") from None
     return Job(folder, child, offset=offset, log_offset=log_offset)
+
+
+def start_engine(command: list[str], folder: Path, *, anew: bool = False) -> Job:
+    """Starts the engine; see :func:`start`."""
+    return start(command, folder, cwd=folder, environment=engine_environment(), anew=anew)
 
 
 def refuse_foreign(folder: Path) -> None:

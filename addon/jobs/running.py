@@ -13,7 +13,8 @@ from pathlib import Path
 import bpy
 
 from ...engine.contract.errors import UserError
-from . import private, process
+from ..core import private_folders
+from . import process
 from .folders import absolute, is_of_this_file, own_capture, own_result, result_folder
 from .process import Job, State
 
@@ -158,7 +159,7 @@ def _tick() -> float | None:
     if not job.state.ended:
         return INTERVAL
     _job = _after = None
-    private.sweep()
+    private_folders.sweep()
     if after is not None:
         after(job.state)
     return None
@@ -183,7 +184,7 @@ def _after_load(*_: object) -> None:
 
 
 def _at_start() -> None:
-    private.sweep()
+    private_folders.sweep()
     _after_load()
 
 

@@ -13,8 +13,8 @@ from ...engine.contract.errors import UserError
 from ...engine.contract.job import write_toml
 from ...engine.contract.schema import to_mapping
 from ...engine.contract.settings import CaptureSettings
-from ..capture.export import unwritable
-from . import private
+from ..core import private_folders
+from ..core.journal import unwritable
 
 JOB_FILE = "job.toml"
 SCENE_COPY = "scene.blend"
@@ -30,7 +30,7 @@ def copy_scene(scene: bpy.types.Scene, out: Path, settings: CaptureSettings, rep
         replace: whether the job replaces a capture that is there.
 
     Returns:
-        The job file. Its folder is removed with ``private.remove``.
+        The job file. Its folder is removed with ``private_folders.remove``.
 
     Raises:
         UserError: the copy cannot be saved.
@@ -38,14 +38,14 @@ def copy_scene(scene: bpy.types.Scene, out: Path, settings: CaptureSettings, rep
     stage = {**to_mapping(dataclasses.replace(settings, out=str(out))), "overwrite": replace}
     text = write_toml({"scene": SCENE_COPY, "scene_name": scene.name, "capture": stage})
     try:
-        folder = private.new_folder()
+        folder = private_folders.new_folder()
     except OSError as error:
-        raise unwritable(private.base(), error) from None
+        raise unwritable(private_folders.base(), error) from None
     try:
         (folder / JOB_FILE).write_text(text, encoding="utf-8")
         bpy.ops.wm.save_as_mainfile(filepath=str(folder / SCENE_COPY), copy=True, check_existing=False)
     except (OSError, RuntimeError) as error:
-        private.remove(folder)
+        private_folders.remove(folder)
         if isinstance(error, OSError):
             raise unwritable(folder, error) from None
         message = f"A copy of the scene cannot be saved to {folder}: {str(error).strip()}"

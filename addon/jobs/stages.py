@@ -22,9 +22,10 @@ from ...engine.contract.schema import check
 from ...engine.contract.settings import CaptureSettings, ProxySettings, TrainSettings
 from ...engine.contract.voxels import VoxelSettings, check_pictures
 from ...engine.formats.transforms import TRANSFORMS
-from ..capture.export import export_capture, unwritable
-from ..capture.journal import UNFINISHED
-from . import engine, private, process
+from ..capture.export import export_capture
+from ..core import engine_command, private_folders
+from ..core.journal import UNFINISHED, unwritable
+from . import process
 from .process import Job, State
 from .scene_copy import copy_scene, missing_in_copy
 
@@ -117,16 +118,16 @@ def start_capture(scene: bpy.types.Scene, folder: Path, settings: CaptureSetting
     Raises:
         UserError: the copy cannot be saved, or the folder cannot be written.
     """
-    private.sweep()
+    private_folders.sweep()
     file = copy_scene(scene, folder, settings, replace)
     try:
         job = process.start([*_background_blender(), "--", str(file), PRIVATE], folder, cwd=folder, anew=True)
     except BaseException:
-        private.remove(file.parent)
+        private_folders.remove(file.parent)
         raise
     with contextlib.suppress(OSError):
         # The job itself does so as well, as soon as it runs.
-        private.own(file.parent, job.pid)
+        private_folders.own(file.parent, job.pid)
     if missing := missing_in_copy():
         job.state.warnings.append(missing)
     return job
@@ -155,13 +156,13 @@ def start_training(
     Raises:
         UserError: no engine, no capture, or a result or a capture in the way.
     """
-    python = engine.interpreter(chosen_python)
+    python = engine_command.interpreter(chosen_python)
     if resume:
         done = read_result(out).step
         if settings.steps is not None:
             # The engine counts the steps from the first.
             settings = dataclasses.replace(settings, steps=settings.steps + done)
-        return engine.start(engine.resume_command(python, out, settings), out)
+        return process.start_engine(engine_command.resume_command(python, out, settings), out)
     if not capture.is_dir():
         raise UserError(f"There is no capture in {capture}.", "Capture the scene first, or choose a capture.")
     inner = capture.resolve()
@@ -170,7 +171,7 @@ def start_training(
     check_result_folder(out, overwrite)
     # What a run left that ended before its result was begun is no loss.
     overwrite = overwrite or (out / EVENTS).exists()
-    return engine.start(engine.train_command(python, capture, out, settings, overwrite=overwrite), out, anew=overwrite)
+    return process.start_engine(engine_command.train_command(python, capture, out, settings, overwrite=overwrite), out, anew=overwrite)
 
 
 def start_proxy(result: Path, settings: ProxySettings, *, chosen_python: str = "") -> Job:
@@ -180,7 +181,7 @@ def start_proxy(result: Path, settings: ProxySettings, *, chosen_python: str = "
         UserError: no engine, or no result.
     """
     read_result(result)
-    return engine.start(engine.proxy_command(engine.interpreter(chosen_python), result, settings), result)
+    return process.start_engine(engine_command.proxy_command(engine_command.interpreter(chosen_python), result, settings), result)
 
 
 def start_voxels(
@@ -204,10 +205,10 @@ def start_voxels(
     check_pictures(len(pictures))
     check(settings)
     check_images([*pictures, *masks])
-    python = engine.interpreter(chosen_python)
+    python = engine_command.interpreter(chosen_python)
     check_result_folder(out, overwrite)
-    command = engine.voxels_command(python, pictures, out, settings, masks=masks, overwrite=(out / RESULT).exists())
-    return engine.start(command, out, anew=True)
+    command = engine_command.voxels_command(python, pictures, out, settings, masks=masks, overwrite=(out / RESULT).exists())
+    return process.start_engine(command, out, anew=True)
 
 
 def check_result_folder(out: Path, overwrite: bool) -> None:

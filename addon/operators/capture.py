@@ -5,7 +5,7 @@ import bpy
 
 from ...engine.contract.settings import CaptureSettings
 from ..capture.cameras import add_cameras
-from ..capture.journal import made_here
+from ..core.journal import made_here
 from ..jobs import process, running, stages
 from ..jobs.folders import as_property, claim, named, own_capture
 from ..properties import to_settings

@@ -6,7 +6,8 @@ import subprocess
 import bpy
 
 from ...engine.contract.errors import UserError
-from ..jobs import engine, running
+from ..core import engine_command
+from ..jobs import running
 from ..ui.preferences import engine_python
 from .base import Told
 
@@ -24,13 +25,13 @@ class RECONSTRUCT_OT_check_engine(Told, bpy.types.Operator):
             global _doctor
             stop()
             _show("Checking …", False)
-            _doctor = engine.start_check(engine.interpreter(engine_python()))
+            _doctor = engine_command.start_check(engine_command.interpreter(engine_python()))
             bpy.app.timers.register(_tick, first_interval=0.3)
 
         return self.guard(start)
 
     def run(self, context: bpy.types.Context) -> None:
-        _show(_lines(engine.read_check(engine.start_check(engine.interpreter(engine_python())))), True)
+        _show(_lines(engine_command.read_check(engine_command.start_check(engine_command.interpreter(engine_python())))), True)
 
     def guard(self, work) -> set[str]:
         """As for every operator; what is wrong is shown beside the button as well."""
@@ -64,7 +65,7 @@ def _tick() -> float | None:
         return 0.3
     doctor, _doctor = _doctor, None
     try:
-        _show(_lines(engine.read_check(doctor)), True)
+        _show(_lines(engine_command.read_check(doctor)), True)
     except UserError as error:
         _show(str(error), False)
     return None

@@ -11,6 +11,7 @@ from ...engine.contract.result import RESULT
 from ...engine.contract.settings import ImportSettings, ProxySettings
 from ...engine.contract.voxels import METHOD as VOXELS
 from ..capture.camera_path import export_path
+from ..core import folder_facts
 from ..jobs import running, stages
 from ..jobs.folders import absolute, as_property, chosen_folders, result_folder
 from ..properties import to_settings
@@ -19,7 +20,6 @@ from ..results.looks import looks_of, shown_as
 from ..results.tagging import kind_of, tagged
 from ..results.voxels import is_voxels
 from ..rooms.rendering import empty_scene
-from ..ui import facts
 from ..ui.preferences import engine_python
 from .base import Told, no_job_runs, select
 
@@ -57,9 +57,9 @@ class RECONSTRUCT_OT_make_proxy(Told, bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if not no_job_runs(cls):
             return False
-        result = facts.result_in(result_folder(context.scene))
+        result = folder_facts.result_in(result_folder(context.scene))
         if result is None or result.method == VOXELS:
-            error = facts.result_error(result_folder(context.scene))
+            error = folder_facts.result_error(result_folder(context.scene))
             cls.poll_message_set(str(error) if error else _NO_RESULT if result is None else "Voxels are a light mesh already.")
             return False
         return True

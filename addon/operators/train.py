@@ -5,10 +5,10 @@ import bpy
 
 from ...engine.contract.job import TrainStage
 from ...engine.contract.result import RESULT
+from ..core import folder_facts
 from ..jobs import running, stages
 from ..jobs.folders import absolute, as_property, capture_folder, claim, named, own_result
 from ..properties import to_settings
-from ..ui import facts
 from ..ui.preferences import engine_python
 from .base import Told, no_job_runs
 
@@ -35,7 +35,7 @@ class RECONSTRUCT_OT_train(Told, bpy.types.Operator):
         if not no_job_runs(cls):
             return False
         chosen = context.scene.reconstruct.train.capture
-        if not (chosen and absolute(chosen, context.scene).is_dir() or facts.is_own_capture(capture_folder(context.scene))):
+        if not (chosen and absolute(chosen, context.scene).is_dir() or folder_facts.is_own_capture(capture_folder(context.scene))):
             cls.poll_message_set("There is no capture yet. Capture the scene first, or choose the folder of a capture.")
             return False
         return True

@@ -15,9 +15,9 @@ import numpy as np
 
 from ...engine.contract.errors import UserError
 from ..compat import set_picture_format, use_cycles
-from ..jobs import private
+from ..core import private_folders
+from ..core.layouts import measure
 from ..noise import use_clean_samples
-from ..rooms.layouts import measure
 from .edits import applied_transform
 from .looks import has_node_splats, looks_of
 from .measuring import extent_of, has_known_scale, size_of
@@ -149,7 +149,7 @@ def _picture(item: bpy.types.Object) -> np.ndarray:
         twin.constraints.clear()
         twin.matrix_world = mathutils.Matrix.Identity(4)
         made += _stage(mathutils.Vector(box.middle), max(float(np.linalg.norm(box.size)) / 2, 1e-6))
-        with private.temporary() as folder:
+        with private_folders.temporary() as folder:
             file, picture = folder / "preview.blend", folder / "preview.png"
             # Not a scene with them in it: Blender 5.2 crashes when it writes one.
             bpy.data.libraries.write(str(file), set(made), path_remap="ABSOLUTE")

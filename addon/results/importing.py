@@ -30,8 +30,8 @@ from ...engine.formats.splats.spz import NO_ZSTANDARD
 from ...engine.formats.splats.transform import moved
 from ...engine.formats.voxels import read_voxels
 from ..compat import has_native_splats
-from ..jobs import engine, private
-from ..rooms.layouts import Extent, measure
+from ..core import engine_command, private_folders
+from ..core.layouts import Extent, measure
 from .assets import check_pictures, make_asset
 from .looks import look_object, show
 from .measuring import gaussian_weights
@@ -164,12 +164,12 @@ def import_file(
 def _unpacked(file: Path, axes: str | None, notes: list[str], chosen_python: str) -> Splats:
     """Splats of SPZ 4, unpacked by the engine, whose Python has the library that Blender's lacks."""
     try:
-        python = engine.interpreter(chosen_python)
+        python = engine_command.interpreter(chosen_python)
     except UserError as error:
         raise UserError(f"{file} is SPZ of version 4, which the engine unpacks. {error.message}", error.hint, error.code) from None
-    with private.temporary() as folder:
+    with private_folders.temporary() as folder:
         made = folder / "splats.ply"
-        notes += engine.convert(python, file, made, axes)
+        notes += engine_command.convert(python, file, made, axes)
         return read_splats(made, note=notes.append)
 
 

@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 
 from ...engine.contract.errors import UserError
-from ..rooms.layouts import Extent, measure
+from ..core.layouts import Extent, measure
 from .edits import applied_transform, captured_pose, follow_edits
 from .parts import MESH, PART, POINTS, PROXY, RADIUS, values_of
 from .tagging import tagged

@@ -10,17 +10,17 @@ import mathutils
 import numpy as np
 
 from ...engine.contract.errors import UserError
-from ..capture import rigs
 from ..capture.cameras import CLEARANCES, in_units
 from ..capture.space import in_shown_collections, read_space
 from ..compat import material_tree
+from ..core import rigs
+from ..core.layouts import EYE_HEIGHT, Extent, viewpoint
 from ..results.edits import captured_pose
 from ..results.looks import look_modifier
 from ..results.measuring import extent_of
 from ..results.parts import PART, POINTS, values_of
 from ..results.tagging import is_ours, kind_of, tag
 from ..results.voxels import is_voxels
-from .layouts import EYE_HEIGHT, Extent, viewpoint
 
 _WALLS, _FLOOR, _TRIM = (0.78, 0.76, 0.72), (0.32, 0.19, 0.10), (0.85, 0.85, 0.84)
 _SKIRTING = 0.08

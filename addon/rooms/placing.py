@@ -12,12 +12,12 @@ import numpy as np
 
 from ...engine.contract.errors import UserError
 from ...engine.contract.settings import PlaceSettings
+from ..core.layouts import Extent, placement
 from ..results.assets import describe
 from ..results.edits import applied_transform, captured_pose
 from ..results.measuring import extent_of, has_known_scale, length_of
 from ..results.tagging import kind_of
 from .building import build_room
-from .layouts import Extent, placement
 
 
 def place(objects: Sequence[bpy.types.Object], settings: PlaceSettings, selections: Collection[bpy.types.Object] = ()) -> None:

@@ -6,10 +6,10 @@ import bpy
 from ...engine.contract.settings import CaptureSettings
 from ...engine.formats.transforms import TRANSFORMS
 from ..capture.cameras import ignores_shown_cameras
-from ..capture.journal import is_unfinished
+from ..core import folder_facts
+from ..core.journal import is_unfinished
 from ..jobs.folders import own_capture
 from ..properties import to_settings
-from . import facts
 from .base import Advanced, Step, draw_advanced, draw_button, draw_folder, settings_column
 from .job import draw_job
 from .text import draw_text
@@ -45,8 +45,8 @@ class RECONSTRUCT_PT_capture(Step, bpy.types.Panel):
             if ignores_shown_cameras(context.scene, to_settings(settings, CaptureSettings)):
                 draw_text(layout, "Settings changed: the shown cameras are not used", context, icon="ERROR")
         folder = own_capture(context.scene)
-        views = facts.view_count(folder)
-        if (folder / TRANSFORMS).exists() and not facts.is_own_capture(folder):
+        views = folder_facts.view_count(folder)
+        if (folder / TRANSFORMS).exists() and not folder_facts.is_own_capture(folder):
             draw_text(layout, f"{folder} holds a capture of another program, which is kept", context, icon="ERROR")
             draw_button(layout, "reconstruct.new_folder", "Use Another Folder", "NEWFOLDER").step = "capture"
         else:

@@ -6,11 +6,11 @@ from pathlib import Path
 import bpy
 
 from ..compat import draw_modifier_input, has_modifier_input
+from ..core import folder_facts
 from ..noise import CLEAN_SAMPLES, renders_noisy
 from ..results.looks import LOOKS, VIEWPORT_SPLATS, look_modifier, looks_of
 from ..results.tagging import tagged
 from ..results.voxels import is_voxels
-from . import facts
 from .base import Step, settings_column
 from .text import draw_text
 
@@ -56,7 +56,7 @@ class RECONSTRUCT_PT_looks(Step, bpy.types.Panel):
 def _made_later(item: bpy.types.Object, held: list[str]) -> str:
     """A look that the result has and its object has not, such as a proxy made since the import; "" where there is none."""
     folder = tagged(item).get("folder")
-    result = facts.result_in(Path(folder)) if folder else None
+    result = folder_facts.result_in(Path(folder)) if folder else None
     return next((look for look in reversed(LOOKS) if look not in held and result.artifact(look)), "") if result is not None else ""
 
 

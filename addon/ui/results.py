@@ -6,8 +6,8 @@ import bpy
 from ...engine.contract.alive import writer_runs
 from ...engine.contract.result import RESULT
 from ...engine.contract.settings import ImportSettings
+from ..core import folder_facts
 from ..jobs.folders import result_folder
-from . import facts
 from .base import Advanced, Step, draw_advanced, draw_button, settings_column
 from .job import draw_job
 from .text import draw_text, in_panel_words
@@ -26,8 +26,8 @@ class RECONSTRUCT_PT_results(Step, bpy.types.Panel):
         folder = result_folder(context.scene)
         column = settings_column(layout)
         column.prop(settings, "result", text="Result", placeholder="From step 2")
-        result = facts.result_in(folder)
-        if (error := facts.result_error(folder)) is not None:
+        result = folder_facts.result_in(folder)
+        if (error := folder_facts.result_error(folder)) is not None:
             draw_text(layout, in_panel_words(str(error)), context, icon="ERROR")
         elif result is None:
             layout.label(text="No result yet. First train", icon="INFO")

@@ -5,9 +5,9 @@ import bpy
 
 from ...engine.contract.methods import METHODS
 from ...engine.contract.settings import TrainSettings
+from ..core import folder_facts
 from ..jobs.folders import capture_folder, own_result
 from ..jobs.stages import holds_others, is_replaceable
-from . import facts
 from .base import Advanced, Step, draw_advanced, draw_button, draw_folder, settings_column
 from .job import draw_job
 from .text import draw_text, in_panel_words
@@ -22,7 +22,7 @@ class RECONSTRUCT_PT_train(Step, bpy.types.Panel):
         layout = self.layout
         stage = context.scene.reconstruct.train
         settings = stage.settings
-        views = facts.view_count(capture_folder(context.scene))
+        views = folder_facts.view_count(capture_folder(context.scene))
         if not stage.capture and not views:
             layout.label(text="First capture the scene,", icon="INFO")
             layout.label(text="or choose a capture here:", icon="BLANK1")
@@ -38,7 +38,7 @@ class RECONSTRUCT_PT_train(Step, bpy.types.Panel):
             column.prop(getattr(settings, settings.method), name)
         folder = own_result(context.scene)
         draw_folder(column, context, stage, "out")
-        error = facts.result_error(folder)
+        error = folder_facts.result_error(folder)
         if error is not None:
             draw_text(layout, in_panel_words(str(error)), context, icon="ERROR")
             column = layout.column(align=True)
@@ -48,7 +48,7 @@ class RECONSTRUCT_PT_train(Step, bpy.types.Panel):
         elif holds_others(folder) and context.window_manager.reconstruct.status != "running":
             draw_text(layout, f"{folder} holds other files, so no result is written there", context, icon="ERROR")
             draw_button(layout, "reconstruct.new_folder", "Use Another Folder", "NEWFOLDER").step = "train"
-        elif facts.result_in(folder) is None:
+        elif folder_facts.result_in(folder) is None:
             draw_button(layout, "reconstruct.train", "Train", "PLAY").mode = "NEW"
         else:
             row = layout.row(align=True)

@@ -43,7 +43,7 @@ def main(out: Path, names: list[str]) -> None:
     spec.loader.exec_module(module)
     export = importlib.import_module("reconstruct.addon.capture.export")
     settings = importlib.import_module("reconstruct.engine.contract.settings")
-    rigs = importlib.import_module("reconstruct.addon.capture.rigs")
+    rigs = importlib.import_module("reconstruct.addon.core.rigs")
     meshes = importlib.import_module("reconstruct.engine.formats.meshes")
     points = importlib.import_module("reconstruct.engine.formats.points")
     for name in names:

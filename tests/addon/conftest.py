@@ -25,24 +25,24 @@ if "reconstruct" not in sys.modules:
 @pytest.fixture(autouse=True)
 def data_home(tmp_path_factory, monkeypatch):
     """The user's data folder, which tests do not share with the user."""
-    from reconstruct.addon.jobs import engine
+    from reconstruct.addon.core.data_folder import data_folder
 
     folder = tmp_path_factory.mktemp("data")
     for name in ("XDG_DATA_HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(folder))
     if sys.platform == "darwin":
         monkeypatch.setenv("HOME", str(folder))
-    return engine.data_folder()
+    return data_folder()
 
 
 @pytest.fixture
 def fake_engine(tmp_path, monkeypatch):
     """Has ``python -m engine`` run an engine that only pretends; returns a function that sets its behaviour."""
-    from reconstruct.addon.jobs import engine
+    from reconstruct.addon.core import engine_command
 
     root = tmp_path / "fake root"
     (root / "engine").mkdir(parents=True)
     shutil.copy(Path(__file__).parent / "jobs" / "fake_engine.py", root / "engine" / "__main__.py")
-    monkeypatch.setattr(engine, "ROOT", root)
+    monkeypatch.setattr(engine_command, "ROOT", root)
     monkeypatch.setenv("RECONSTRUCT_PYTHON", sys.executable)
     return lambda behaviour: monkeypatch.setenv("FAKE_ENGINE", behaviour)

@@ -12,7 +12,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from reconstruct.addon.jobs import batch, outputs, private, process
+from reconstruct.addon.core import outputs, private_folders
+from reconstruct.addon.jobs import batch, process
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.result import Artifact, Result, write_result
 from reconstruct.engine.formats.points import write_points
@@ -335,7 +336,7 @@ def test_a_private_folder_is_removed_and_no_other(tmp_path, capsys, scene):
     assert code == 2 and files(tmp_path) == before
     good = f'scene = "scene.blend"\n{CAPTURE}out = {json.dumps(str(tmp_path / "out"))}\n'
     for text in (good, "[nonsense"):
-        folder = private.new_folder()
+        folder = private_folders.new_folder()
         shutil.copy(scene, folder / "scene.blend")
         code, last = walk(capsys, job(folder, text), "--private")
         assert code == (2 if text == "[nonsense" else 0), last
@@ -345,31 +346,31 @@ def test_a_private_folder_is_removed_and_no_other(tmp_path, capsys, scene):
 
 def test_private_folders_are_swept_once_their_owner_is_gone(data_home):
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    mine, theirs = private.new_folder(), private.new_folder()
-    private.own(theirs, child.pid)
+    mine, theirs = private_folders.new_folder(), private_folders.new_folder()
+    private_folders.own(theirs, child.pid)
     (theirs / "scene.blend").write_bytes(b"copy")
     other = data_home / "jobs" / "not ours"
     other.mkdir()
     (other / "scene.blend").write_bytes(b"the user's")
-    private.sweep()
+    private_folders.sweep()
     assert mine.exists() and theirs.exists()
     child.communicate(b"\n")
-    private.sweep()
+    private_folders.sweep()
     assert mine.exists() and not theirs.exists() and (other / "scene.blend").exists()
-    private.remove(other)
+    private_folders.remove(other)
     assert other.exists()
-    private.remove(mine)
+    private_folders.remove(mine)
     assert not mine.exists()
 
 
 def test_what_a_killed_job_left_in_its_private_folder_is_removed_by_the_next(data_home):
     code = "import sys; sys.path.insert(0, sys.argv[1])\n"
-    code += "import conftest, os, signal\nfrom reconstruct.addon.jobs import private\n"
-    code += "with private.temporary() as folder:\n    (folder / 'view.exr').touch()\n    os.kill(os.getpid(), signal.SIGKILL)"
+    code += "import conftest, os, signal\nfrom reconstruct.addon.core import private_folders\n"
+    code += "with private_folders.temporary() as folder:\n    (folder / 'view.exr').touch()\n    os.kill(os.getpid(), signal.SIGKILL)"
     subprocess.run([sys.executable, "-c", code, str(Path(__file__).parent)], check=False, timeout=60)
     (left,) = (data_home / "jobs").iterdir()
     assert list(left.rglob("view.exr"))
-    with private.temporary() as folder:
+    with private_folders.temporary() as folder:
         assert not left.exists() and not list(folder.iterdir())
         (folder / "view.exr").touch()
     assert not list((data_home / "jobs").iterdir())
@@ -378,7 +379,7 @@ def test_what_a_killed_job_left_in_its_private_folder_is_removed_by_the_next(dat
 def test_private_files_lie_elsewhere_where_the_data_folder_cannot_be_written(data_home):
     data_home.parent.mkdir(exist_ok=True)
     data_home.write_text("a file, where no folder can be made")
-    with private.temporary() as folder:
+    with private_folders.temporary() as folder:
         (folder / "view.exr").touch()
     assert not folder.exists()
 

@@ -84,7 +84,7 @@ def test_training_starts_with_three_minutes(enabled):
 
 
 def test_a_preset_is_shown_and_may_be_deviated_from(enabled):
-    from reconstruct.addon.jobs.engine import train_command
+    from reconstruct.addon.core.engine_command import train_command
     from reconstruct.addon.properties import to_settings
     from reconstruct.engine.contract.presets import with_preset
     from reconstruct.engine.contract.schema import from_mapping

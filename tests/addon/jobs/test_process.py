@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from reconstruct.addon.core import engine_command
 from reconstruct.addon.jobs import process
 from reconstruct.engine.contract import alive
 from reconstruct.engine.contract.errors import UserError
@@ -18,7 +19,7 @@ FAKE = Path(__file__).with_name("fake_engine.py")
 
 
 def start(folder, behaviour="good", **options):
-    environment = {**process.clean_environment(os.environ), "FAKE_ENGINE": behaviour}
+    environment = {**engine_command.clean_environment(os.environ), "FAKE_ENGINE": behaviour}
     return process.start([sys.executable, FAKE, "train", "capture", "--out", folder], folder, environment=environment, **options)
 
 
@@ -256,7 +257,7 @@ def test_environment_is_cleaned():
     names = ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LD_PRELOAD", "ONEAPI_ROOT", "MKLROOT", "TBBROOT")
     dirty = dict.fromkeys(names, "x")
     kept = {"PATH": "a", "HOME": "b", "CUDA_VISIBLE_DEVICES": "0", "LANG": "C"}
-    clean = process.clean_environment({**dirty, **kept})
+    clean = engine_command.clean_environment({**dirty, **kept})
     assert not set(dirty) & set(clean)
     assert kept.items() <= clean.items()
 

@@ -30,9 +30,8 @@ def shown(tmp_path, fake_engine):
 
 
 def start(tmp_path):
-    from reconstruct.addon.jobs import engine
 
-    return engine.start([sys.executable, "-m", "engine", "train", "c", "--out", str(tmp_path / "result")], tmp_path / "result")
+    return process.start_engine([sys.executable, "-m", "engine", "train", "c", "--out", str(tmp_path / "result")], tmp_path / "result")
 
 
 def tick_until(holds, seconds=20.0):
@@ -153,12 +152,11 @@ def test_the_end_of_another_files_job_is_not_shown(shown, tmp_path):
 
 def test_the_engine_runs_outside_of_the_extension(shown, tmp_path):
     """Windows cannot replace a folder that a process works in; and what lies in the result's folder is not imported."""
-    from reconstruct.addon.jobs import engine
 
     (tmp_path / "result").mkdir()
     (tmp_path / "result" / "shutil.py").write_text("raise ImportError('of the result')")
     (tmp_path / "fake root" / "engine" / "__main__.py").write_text("import os, shutil; print(os.getcwd())")
-    engine.start([sys.executable, "-m", "engine"], tmp_path / "result").wait(interval=0.02)
+    process.start_engine([sys.executable, "-m", "engine"], tmp_path / "result").wait(interval=0.02)
     assert (tmp_path / "result" / "log.txt").read_text(encoding="utf-8").splitlines()[-1] == str((tmp_path / "result").resolve())
 
 
@@ -372,7 +370,7 @@ def test_capture_replaces_only_its_own(shown, tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="the fake environment is laid out as on POSIX")
 def test_which_python(monkeypatch, tmp_path):
-    from reconstruct.addon.jobs import engine
+    from reconstruct.addon.core import engine_command
 
     def environment(name):
         python = tmp_path / name / "bin" / "python"
@@ -381,15 +379,15 @@ def test_which_python(monkeypatch, tmp_path):
         return python
 
     monkeypatch.delenv("RECONSTRUCT_PYTHON", raising=False)
-    monkeypatch.setattr(engine, "environment_folder", lambda: tmp_path / "own")
-    monkeypatch.setattr(engine, "NEEDED", ("no_such_module_here",))
-    monkeypatch.setattr(engine, "ROOT", tmp_path / "nowhere")
+    monkeypatch.setattr(engine_command, "environment_folder", lambda: tmp_path / "own")
+    monkeypatch.setattr(engine_command, "NEEDED", ("no_such_module_here",))
+    monkeypatch.setattr(engine_command, "ROOT", tmp_path / "nowhere")
     with pytest.raises(UserError, match="No Python for the engine"):
-        engine.interpreter()
+        engine_command.interpreter()
     own, chosen, named = environment("own"), environment("chosen"), environment("named")
-    assert engine.interpreter() == own
-    assert engine.interpreter(str(tmp_path / "chosen")) == chosen
+    assert engine_command.interpreter() == own
+    assert engine_command.interpreter(str(tmp_path / "chosen")) == chosen
     with pytest.raises(UserError, match="The preference Engine Python names"):
-        engine.interpreter(str(tmp_path / "gone"))
+        engine_command.interpreter(str(tmp_path / "gone"))
     monkeypatch.setenv("RECONSTRUCT_PYTHON", str(named))
-    assert engine.interpreter(str(chosen)) == named
+    assert engine_command.interpreter(str(chosen)) == named

@@ -11,7 +11,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from reconstruct.addon.jobs import private, process, stages
+from reconstruct.addon.core import private_folders
+from reconstruct.addon.jobs import process, stages
 from reconstruct.addon.jobs.scene_copy import missing_in_copy
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.job import read_job
@@ -90,7 +91,7 @@ def test_the_job_names_the_scene_and_every_setting(scene, tmp_path, monkeypatch)
     stages.start_capture(scene, tmp_path / "out 🛏", FAST, replace=True)
     *_, file, flag = started[0]
     job = read_job(Path(file))
-    assert flag == stages.PRIVATE and private.is_private(job.folder)
+    assert flag == stages.PRIVATE and private_folders.is_private(job.folder)
     assert (job.scene_name, job.capture.out, job.capture.overwrite) == (scene.name, str(tmp_path / "out 🛏"), True)
     assert (job.capture.rig, job.capture.width, job.capture.samples) == ("scene", 16, 1)
     assert job.path(job.scene).is_file()
@@ -148,7 +149,7 @@ def test_a_capture_killed_at_any_moment_can_be_made_again(scene, data_home):
     state = stages.start_capture(scene, folder, FAST, replace=True).wait()
     assert state.status == "done", (state.message, state.hint)
     assert len(names_of_views(folder)) == 3
-    private.sweep()
+    private_folders.sweep()
     assert list((data_home / "jobs").iterdir()) == []
     after = files(folder)
     assert {name: after.get(name) for name in mine} == mine

@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 import pytest
 from reconstruct.addon import operators
-from reconstruct.addon.jobs import engine, process, running
+from reconstruct.addon.jobs import process, running
 from reconstruct.addon.results import assets
 from reconstruct.engine.contract.result import Artifact, Result, write_result
 from reconstruct.engine.formats.points import write_points
@@ -71,7 +71,7 @@ def fill(folder, names):
 def _cancel(folder):
     """A job has to run."""
     result = folder / "running"
-    job = engine.start([sys.executable, "-m", "engine", "train", "c", "--out", str(result)], result)
+    job = process.start_engine([sys.executable, "-m", "engine", "train", "c", "--out", str(result)], result)
     while process.attach(result) is None:
         time.sleep(0.02)
     running.follow(job, "train")

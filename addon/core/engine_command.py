@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The engine as a child process: which Python runs it, and its command lines. Pure module: no bpy."""
+"""The engine's command line: the Python that runs it, arguments, environment variables, and the short commands that are waited for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +20,18 @@ from ...engine.contract.presets import with_preset
 from ...engine.contract.schema import from_mapping, to_mapping
 from ...engine.contract.settings import ProxySettings, TrainSettings
 from ...engine.contract.voxels import VoxelSettings
-from . import process
+from .data_folder import data_folder
 
 # The folder that holds the package `engine`.
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ("torch", "numba")
+# Variables that make another Python or its libraries load something else than they were installed with.
+_FOREIGN = ("PYTHON", "LD_", "DYLD_", "ONEAPI", "I_MPI_", "CCL_", "DPL_", "TBB", "IPP", "DNNL", "SETVARS")
+_FOREIGN_NAMES = {
+    "CMPLR_ROOT", "CPATH", "DAALROOT", "DALROOT", "DPCT_BUNDLE_ROOT", "FI_PROVIDER_PATH", "INTEL_PYTHONHOME", "LIBRARY_PATH",
+    "MKLROOT", "OCL_ICD_FILENAMES", "VIRTUAL_ENV", "VTUNE_PROFILER_DIR", "__PYVENV_LAUNCHER__",
+}  # fmt: skip
 _CHOOSE = "Choose the Python of an environment with torch and Numba."
-
-
-def data_folder() -> Path:
-    """Where this user's data of Reconstruct lies, whatever Blender's version."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "reconstruct"
 
 
 def environment_folder() -> Path:
@@ -101,11 +96,6 @@ def voxels_command(
     return [*command, "--overwrite"] if overwrite else command
 
 
-def start(command: list[str], folder: Path, *, anew: bool = False) -> process.Job:
-    """Starts the engine; see :func:`process.start`."""
-    return process.start(command, folder, cwd=folder, environment=_environment(), anew=anew)
-
-
 def convert(python: Path, source: Path, target: Path, axes: str | None = None, seconds: float = 300.0) -> list[str]:
     """Has the engine write splats to another file, and waits for it.
 
@@ -125,7 +115,7 @@ def convert(python: Path, source: Path, target: Path, axes: str | None = None, s
     command = [str(python), "-m", "engine", "convert", str(source), str(target), "--from-axes", axes or "auto"]
     try:
         done = subprocess.run(
-            command, cwd=tempfile.gettempdir(), env=_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            command, cwd=tempfile.gettempdir(), env=engine_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
             encoding="utf-8", errors="replace", timeout=seconds, check=False,
             creationflags=subprocess.CREATE_NO_WINDOW if os.name == "nt" else 0,
         )  # fmt: skip
@@ -143,7 +133,7 @@ def convert(python: Path, source: Path, target: Path, axes: str | None = None, s
 def start_check(python: Path) -> subprocess.Popen:
     """Starts the engine's doctor; :func:`read_check` takes the answer when it has ended."""
     return subprocess.Popen(
-        [str(python), "-m", "engine", "doctor", "--json"], cwd=tempfile.gettempdir(), env=_environment(), stdin=subprocess.DEVNULL,
+        [str(python), "-m", "engine", "doctor", "--json"], cwd=tempfile.gettempdir(), env=engine_environment(), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace",
         creationflags=subprocess.CREATE_NO_WINDOW if os.name == "nt" else 0,
     )  # fmt: skip
@@ -170,11 +160,20 @@ def read_check(doctor: subprocess.Popen, seconds: float = 120.0) -> dict[str, An
     raise UserError(f"The engine does not run in {doctor.args[0]}: {last[:200]}", _CHOOSE)
 
 
-def _environment() -> dict[str, str]:
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for another Python: without what Blender, a virtual environment or oneAPI's setvars put there."""
+    kept = {
+        name: value for name, value in environment.items() if not name.upper().startswith(_FOREIGN) and name.upper() not in _FOREIGN_NAMES
+    }
+    # The extension's folder may be read-only and is not ours to write to; a pipe or file for output is UTF-8 on every system.
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
+
+
+def engine_environment() -> dict[str, str]:
     """The engine's variables. Its working folder is not the extension's, which Windows could then not replace while the engine runs; so
     the path names it, and nothing in the working folder is imported.
     """
-    return {**process.clean_environment(os.environ), "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
+    return {**clean_environment(os.environ), "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
 
 
 def _python_at(path: Path) -> Path | None:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from ...engine.contract.result import replacing
-from .engine import data_folder
+from .data_folder import data_folder
 
 # What Blender saves within this time (ns) after a job began to is the job's, if the job could not note it any more.
 _SAVING = 10_000_000_000

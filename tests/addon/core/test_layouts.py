@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reconstruct.addon.rooms.layouts import Extent, measure, placement, viewpoint
+from reconstruct.addon.core.layouts import Extent, measure, placement, viewpoint
 
 
 def chair(count, rng):

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from reconstruct.addon.capture import rigs
+from reconstruct.addon.core import rigs
 
 WIDE = math.radians(75)
 

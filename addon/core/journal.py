@@ -9,6 +9,7 @@ capture of ours, are ever replaced or deleted.
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import json
 import re
@@ -120,6 +121,13 @@ def open_journal(folder: Path, key: Any, names: Iterable[str], replace: bool) ->
     for name in _FOLDERS:
         (folder / name).mkdir(exist_ok=True)
     return Journal(folder, kept, record.kept if kept else {}, bool(complete) and not kept and not finished)
+
+
+def unwritable(folder: Path, error: OSError) -> UserError:
+    """The error for a capture's folder that cannot be written."""
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return UserError(f"The disk is full: {folder} could not be written.", "Free some space, then capture again.", "disk_full")
+    return UserError(f"The folder {folder} cannot be written: {error.strerror or error}.", "Choose another folder.")
 
 
 def is_unfinished(folder: Path) -> bool:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reconstruct.addon.capture.rigs import look_along
-from reconstruct.addon.capture.seed_points import SeedPoints, thin
+from reconstruct.addon.core.rigs import look_along
+from reconstruct.addon.core.seed_points import SeedPoints, thin
 from reconstruct.engine.cameras import Camera, unproject
 
 

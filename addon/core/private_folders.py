@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...engine.contract import alive
-from .engine import data_folder
+from .data_folder import data_folder
 
 _OWNER, _FILES = "owner.json", "files"
 
