@@ -4,8 +4,8 @@
 import bpy
 
 from . import operators, properties, ui
+from .blender.results import assets, edits
 from .jobs import batch, carrying, running
-from .results import assets, edits
 from .ui.preferences import engine_python
 
 _PIECES = (properties, operators, ui, carrying, running, assets, edits)

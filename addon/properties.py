@@ -20,9 +20,9 @@ from ..engine.contract.presets import PRESETS, with_preset
 from ..engine.contract.schema import about, check, from_mapping
 from ..engine.contract.settings import CaptureSettings, ImportSettings, PlaceSettings, TrainSettings
 from ..engine.contract.voxels import VoxelSettings, VoxelShape
-from .jobs.folders import CAPTURE, HOME, TRAINED, VOXELS
-from .results.looks import LOOKS, is_lit, looks_of, show, shown_as
-from .results.voxels import is_voxels, reshape, shape_of
+from .blender.results.looks import LOOKS, is_lit, looks_of, show, shown_as
+from .blender.results.voxel_objects import is_voxels, reshape, shape_of
+from .blender.scene_folders import CAPTURE, HOME, TRAINED, VOXELS
 
 _LARGEST = 2**31 - 1
 _UNITS = {"degrees": "°", "m": "m", "min": "min", "stops": "stops"}

@@ -20,13 +20,13 @@ from ...engine.contract.job import OVERWRITE, Job, check_job, read_job
 from ...engine.contract.result import PROXY, RESULT, read_result, replacing
 from ...engine.contract.settings import PlaceSettings
 from ...engine.formats.transforms import TRANSFORMS
-from .. import console
+from ..blender import console
+from ..blender.results import assets
+from ..blender.results.importing import import_result
+from ..blender.rooms.placing import place
+from ..blender.rooms.rendering import empty_scene, named_camera, render_picture
 from ..core import engine_command, outputs, private_folders
 from ..core.journal import made_here
-from ..results import assets
-from ..results.importing import import_result
-from ..rooms.placing import place
-from ..rooms.rendering import empty_scene, named_camera, render_picture
 from . import process, stages
 from .process import State
 

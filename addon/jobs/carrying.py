@@ -17,9 +17,7 @@ from ...engine.contract.alive import writer_runs
 from ...engine.contract.errors import UserError
 from ...engine.contract.parsing import escaped
 from ...engine.contract.result import RESULT, replacing
-from ..core import private_folders
-from . import process, running
-from .folders import (
+from ..blender.scene_folders import (
     CAPTURE,
     HOME,
     TRAINED,
@@ -35,6 +33,8 @@ from .folders import (
     start_session,
     unsaved_folder,
 )
+from ..core import private_folders
+from . import process, running
 
 # What the save that is under way changed: properties with their values and folders, and folders that it moved.
 _changed: list[tuple[bpy.types.PropertyGroup, str, str, Path]] = []

@@ -13,9 +13,9 @@ from pathlib import Path
 import bpy
 
 from ...engine.contract.errors import UserError
+from ..blender.scene_folders import absolute, is_of_this_file, own_capture, own_result, result_folder
 from ..core import private_folders
 from . import process
-from .folders import absolute, is_of_this_file, own_capture, own_result, result_folder
 from .process import Job, State
 
 INTERVAL = 0.3

@@ -22,12 +22,12 @@ from ...engine.contract.schema import check
 from ...engine.contract.settings import CaptureSettings, ProxySettings, TrainSettings
 from ...engine.contract.voxels import VoxelSettings, check_pictures
 from ...engine.formats.transforms import TRANSFORMS
-from ..capture.export import export_capture
+from ..blender.capture.export import export_capture
+from ..blender.scene_copy import copy_scene, missing_in_copy
 from ..core import engine_command, private_folders
 from ..core.journal import UNFINISHED, unwritable
 from . import process
 from .process import Job, State
-from .scene_copy import copy_scene, missing_in_copy
 
 # Follows the job file on the command line of scripts/batch.py: the file lies in a private folder, which the job owns and removes.
 PRIVATE = "--private"

@@ -4,10 +4,10 @@
 import bpy
 
 from ...engine.contract.settings import CaptureSettings
-from ..capture.cameras import add_cameras
+from ..blender.capture.cameras import add_cameras
+from ..blender.scene_folders import as_property, claim, named, own_capture
 from ..core.journal import made_here
 from ..jobs import process, running, stages
-from ..jobs.folders import as_property, claim, named, own_capture
 from ..properties import to_settings
 from .base import Told, no_job_runs
 

@@ -4,8 +4,8 @@
 import bpy
 
 from ...engine.contract.errors import UserError
+from ..blender.scene_folders import absolute, named
 from ..jobs import running
-from ..jobs.folders import absolute, named
 from .base import Told
 
 

@@ -4,9 +4,9 @@
 import bpy
 
 from ...engine.contract.errors import UserError
-from ..results.assets import make_asset, write_catalogue
-from ..results.looks import LOOKS, is_lit, looks_of, show, shown_as
-from ..results.tagging import kind_of
+from ..blender.results.assets import make_asset, write_catalogue
+from ..blender.results.looks import LOOKS, is_lit, looks_of, show, shown_as
+from ..blender.tagging import kind_of
 from .base import Told
 
 _CHOICES = (("active", "As the Active One", "What the active result is shown as"), *((look, look.title(), "") for look in LOOKS))

@@ -6,10 +6,10 @@ from dataclasses import replace
 import bpy
 
 from ...engine.contract.settings import PlaceSettings
+from ..blender.results.measuring import length_of, selected_points, size_of
+from ..blender.rooms.placing import place
+from ..blender.tagging import kind_of, tagged
 from ..properties import to_settings, typed
-from ..results.measuring import length_of, selected_points, size_of
-from ..results.tagging import kind_of, tagged
-from ..rooms.placing import place
 from .base import Told
 
 

@@ -10,16 +10,16 @@ from ...engine.contract.errors import UserError
 from ...engine.contract.result import RESULT
 from ...engine.contract.settings import ImportSettings, ProxySettings
 from ...engine.contract.voxels import METHOD as VOXELS
-from ..capture.camera_path import export_path
+from ..blender.results.camera_path import export_path
+from ..blender.results.importing import import_file, import_result
+from ..blender.results.looks import looks_of, shown_as
+from ..blender.results.voxel_objects import is_voxels
+from ..blender.rooms.rendering import empty_scene
+from ..blender.scene_folders import absolute, as_property, chosen_folders, result_folder
+from ..blender.tagging import kind_of, tagged
 from ..core import folder_facts
 from ..jobs import running, stages
-from ..jobs.folders import absolute, as_property, chosen_folders, result_folder
 from ..properties import to_settings
-from ..results.importing import import_file, import_result
-from ..results.looks import looks_of, shown_as
-from ..results.tagging import kind_of, tagged
-from ..results.voxels import is_voxels
-from ..rooms.rendering import empty_scene
 from ..ui.preferences import engine_python
 from .base import Told, no_job_runs, select
 

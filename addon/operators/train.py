@@ -5,9 +5,9 @@ import bpy
 
 from ...engine.contract.job import TrainStage
 from ...engine.contract.result import RESULT
+from ..blender.scene_folders import absolute, as_property, capture_folder, claim, named, own_result
 from ..core import folder_facts
 from ..jobs import running, stages
-from ..jobs.folders import absolute, as_property, capture_folder, claim, named, own_result
 from ..properties import to_settings
 from ..ui.preferences import engine_python
 from .base import Told, no_job_runs

@@ -13,12 +13,12 @@ from ...engine.contract.errors import UserError
 from ...engine.contract.result import CANCEL, EVENTS, LOG
 from ...engine.contract.settings import ImportSettings
 from ...engine.contract.voxels import VoxelSettings, check_pictures
+from ..blender.image_files import picture_file
+from ..blender.results.importing import import_result
+from ..blender.scene_folders import absolute, claim, named
 from ..jobs import running, stages
-from ..jobs.folders import absolute, claim, named
-from ..jobs.pictures import picture_file
 from ..jobs.process import State
 from ..properties import to_settings, typed
-from ..results.importing import import_result
 from ..ui.preferences import engine_python
 from .base import Told, no_job_runs, select
 

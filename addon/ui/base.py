@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..jobs.folders import HOME, moved_home
+from ..blender.scene_folders import HOME, moved_home
 from ..properties import advanced_names, shown_name
 from .text import draw_text
 

@@ -5,10 +5,10 @@ import bpy
 
 from ...engine.contract.settings import CaptureSettings
 from ...engine.formats.transforms import TRANSFORMS
-from ..capture.cameras import ignores_shown_cameras
+from ..blender.capture.cameras import ignores_shown_cameras
+from ..blender.scene_folders import own_capture
 from ..core import folder_facts
 from ..core.journal import is_unfinished
-from ..jobs.folders import own_capture
 from ..properties import to_settings
 from .base import Advanced, Step, draw_advanced, draw_button, draw_folder, settings_column
 from .job import draw_job

@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 
 from ...engine.contract.events import STAGES
-from ..jobs.folders import is_of_this_file
+from ..blender.scene_folders import is_of_this_file
 from .previews import icon_of
 from .text import draw_text, duration, in_panel_words
 

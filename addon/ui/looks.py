@@ -5,12 +5,12 @@ from pathlib import Path
 
 import bpy
 
-from ..compat import draw_modifier_input, has_modifier_input
+from ..blender.compat import draw_modifier_input, has_modifier_input
+from ..blender.noise import CLEAN_SAMPLES, renders_noisy
+from ..blender.results.looks import LOOKS, VIEWPORT_SPLATS, look_modifier, looks_of
+from ..blender.results.voxel_objects import is_voxels
+from ..blender.tagging import tagged
 from ..core import folder_facts
-from ..noise import CLEAN_SAMPLES, renders_noisy
-from ..results.looks import LOOKS, VIEWPORT_SPLATS, look_modifier, looks_of
-from ..results.tagging import tagged
-from ..results.voxels import is_voxels
 from .base import Step, settings_column
 from .text import draw_text
 

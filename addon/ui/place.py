@@ -3,8 +3,8 @@
 
 import bpy
 
-from ..results.measuring import selected_points
-from ..results.tagging import kind_of, tagged
+from ..blender.results.measuring import selected_points
+from ..blender.tagging import kind_of, tagged
 from .base import Step, draw_button, draw_setting, settings_column
 from .text import draw_text
 

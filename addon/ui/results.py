@@ -6,8 +6,8 @@ import bpy
 from ...engine.contract.alive import writer_runs
 from ...engine.contract.result import RESULT
 from ...engine.contract.settings import ImportSettings
+from ..blender.scene_folders import result_folder
 from ..core import folder_facts
-from ..jobs.folders import result_folder
 from .base import Advanced, Step, draw_advanced, draw_button, settings_column
 from .job import draw_job
 from .text import draw_text, in_panel_words

@@ -5,8 +5,8 @@ import bpy
 
 from ...engine.contract.methods import METHODS
 from ...engine.contract.settings import TrainSettings
+from ..blender.scene_folders import capture_folder, own_result
 from ..core import folder_facts
-from ..jobs.folders import capture_folder, own_result
 from ..jobs.stages import holds_others, is_replaceable
 from .base import Advanced, Step, draw_advanced, draw_button, draw_folder, settings_column
 from .job import draw_job

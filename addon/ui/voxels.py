@@ -4,7 +4,7 @@
 import bpy
 
 from ...engine.contract.voxels import VoxelSettings
-from ..results.voxels import is_voxels
+from ..blender.results.voxel_objects import is_voxels
 from .base import Advanced, Step, draw_advanced, draw_button, draw_folder, settings_column
 from .job import draw_job
 from .text import draw_text

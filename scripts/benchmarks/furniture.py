@@ -41,7 +41,7 @@ def main(out: Path, names: list[str]) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules["reconstruct"] = module
     spec.loader.exec_module(module)
-    export = importlib.import_module("reconstruct.addon.capture.export")
+    export = importlib.import_module("reconstruct.addon.blender.capture.export")
     settings = importlib.import_module("reconstruct.engine.contract.settings")
     rigs = importlib.import_module("reconstruct.addon.core.rigs")
     meshes = importlib.import_module("reconstruct.engine.formats.meshes")

@@ -35,7 +35,7 @@ def main(out: Path, samples: int = 1) -> None:
     frames = _package("engine.formats.capture").read_capture(out / "capture").split("test")
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     scene = bpy.context.scene
-    _package("addon.results.importing").import_result(scene, out / "result", settings.ImportSettings())
+    _package("addon.blender.results.importing").import_result(scene, out / "result", settings.ImportSettings())
     scene.render.use_persistent_data = True
     lens = bpy.data.cameras.new("Held-out")
     camera = bpy.data.objects.new("Held-out", lens)
@@ -50,7 +50,7 @@ def main(out: Path, samples: int = 1) -> None:
         camera.matrix_world = Matrix(frame.transform_matrix)
         name = f"{Path(frame.name).stem}.png"
         picture = settings.RenderSettings(out=name, width=frame.w, height=frame.h, samples=samples, camera="Held-out")
-        _package("addon.rooms.rendering").render_picture(scene, out / "blender" / name, picture)
+        _package("addon.blender.rooms.rendering").render_picture(scene, out / "blender" / name, picture)
         shown = _pixels(out / "blender" / name)
         scores = {"psnr": _psnr(shown, _pixels(frame.image)), "engine": _psnr(shown, _pixels(out / "engine" / name))}
         rows.append({"name": frame.name, **scores})

@@ -82,7 +82,7 @@ def use_fake_engine() -> None:
     (root / "engine").mkdir(parents=True)
     shutil.copy(FAKE, root / "engine" / "__main__.py")
     os.environ.update(RECONSTRUCT_PYTHON=sys.executable, FAKE_ENGINE="good", FAKE_DELAY="0.25")
-    module("jobs.engine").ROOT = root
+    module("core.engine_command").ROOT = root
 
 
 def walk(steps, prepare, tab: str = "Item") -> None:

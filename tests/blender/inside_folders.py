@@ -27,14 +27,14 @@ def steps():
     area = next(area for area in windows[1].screen.areas if area.type == "VIEW_3D")
     with bpy.context.temp_override(window=windows[1], area=area, region=next(item for item in area.regions if item.type == "UI")):
         bpy.ops.reconstruct.capture("INVOKE_DEFAULT")
-    folder = module("jobs.folders").own_capture(second)
+    folder = module("blender.scene_folders").own_capture(second)
     seen["unsaved"] = str(folder)
     yield lambda: shown.status != "running"
     seen["capture"] = [shown.status, shown.message, shown.hint]
     seen["views"] = sorted(file.name for file in (folder / "images").glob("*.png"))
-    seen["first"] = (module("jobs.folders").own_capture(windows[0].scene)).exists()
+    seen["first"] = (module("blender.scene_folders").own_capture(windows[0].scene)).exists()
     bpy.ops.wm.save_as_mainfile(filepath=str(FOLDER / "flat.blend"))
-    folder = module("jobs.folders").own_capture(second)
+    folder = module("blender.scene_folders").own_capture(second)
     seen["saved"] = [str(folder), (folder / "transforms.json").is_file(), shown.folder]
     with bpy.context.temp_override(window=windows[1]):
         bpy.ops.wm.window_close()
@@ -44,7 +44,7 @@ def steps():
     yield drawn_again()
     seen["can_train"] = in_viewport(bpy.ops.reconstruct.train.poll)
 
-    result = module("jobs.folders").own_result(second)
+    result = module("blender.scene_folders").own_result(second)
     press(bpy.ops.reconstruct.train)
     yield lambda: shown.status != "running"
     for text in ("{", '{"schema": "9.0"}'):

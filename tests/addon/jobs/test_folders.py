@@ -13,8 +13,17 @@ import bpy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reconstruct.addon.blender.scene_folders import (
+    capture_folder,
+    claim,
+    home,
+    moved_home,
+    own_capture,
+    own_result,
+    result_folder,
+    safe_name,
+)
 from reconstruct.addon.jobs import carrying, process, running
-from reconstruct.addon.jobs.folders import capture_folder, claim, home, moved_home, own_capture, own_result, result_folder, safe_name
 from reconstruct.engine.contract.result import Result, read_result, write_result
 
 root = sys.modules["reconstruct"]

@@ -291,7 +291,7 @@ def test_an_import_that_fails_leaves_no_scene(shown, tmp_path):
 
 
 def test_the_panels_of_a_new_scene_show_its_result(shown, tmp_path):
-    from reconstruct.addon.jobs.folders import result_folder
+    from reconstruct.addon.blender.scene_folders import result_folder
 
     folder = tmp_path / "chair"
     folder.mkdir()

@@ -11,9 +11,9 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+from reconstruct.addon.blender.scene_copy import missing_in_copy
 from reconstruct.addon.core import private_folders
 from reconstruct.addon.jobs import process, stages
-from reconstruct.addon.jobs.scene_copy import missing_in_copy
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.job import read_job
 from reconstruct.engine.contract.settings import CaptureSettings

@@ -6,10 +6,10 @@ import sys
 import bpy
 import numpy as np
 import pytest
-from reconstruct.addon.jobs.folders import result_folder
-from reconstruct.addon.results.importing import import_file
-from reconstruct.addon.results.measuring import selected_points, size_of
-from reconstruct.addon.results.tagging import update_tag
+from reconstruct.addon.blender.results.importing import import_file
+from reconstruct.addon.blender.results.measuring import selected_points, size_of
+from reconstruct.addon.blender.scene_folders import result_folder
+from reconstruct.addon.blender.tagging import update_tag
 from reconstruct.engine.contract.settings import ImportSettings
 from reconstruct.engine.formats.points import write_points
 

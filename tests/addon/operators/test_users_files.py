@@ -9,8 +9,8 @@ import bpy
 import numpy as np
 import pytest
 from reconstruct.addon import operators
+from reconstruct.addon.blender.results import assets
 from reconstruct.addon.jobs import process, running
-from reconstruct.addon.results import assets
 from reconstruct.engine.contract.result import Artifact, Result, write_result
 from reconstruct.engine.formats.points import write_points
 
