@@ -3,10 +3,10 @@
 
 import bpy
 
-from . import operators, properties, ui
+from . import batch, operators, properties, ui
+from .blender.preferences import engine_python
 from .blender.results import assets, edits
-from .jobs import batch, carrying, running
-from .ui.preferences import engine_python
+from .jobs import carrying, running
 
 _PIECES = (properties, operators, ui, carrying, running, assets, edits)
 _command = None

@@ -22,7 +22,7 @@ def _package():
     module = importlib.util.module_from_spec(spec)
     sys.modules["reconstruct"] = module
     spec.loader.exec_module(module)
-    return importlib.import_module("reconstruct.addon.jobs.batch"), importlib.import_module("reconstruct.addon.ui.preferences")
+    return importlib.import_module("reconstruct.addon.batch"), importlib.import_module("reconstruct.addon.blender.preferences")
 
 
 def main() -> int:

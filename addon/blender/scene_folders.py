@@ -8,12 +8,9 @@ whenever the file is saved, so that a renamed scene or file still finds its data
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import secrets
 import time
-import unicodedata
 from pathlib import Path
 
 import bpy
@@ -22,17 +19,7 @@ from ...engine.contract.errors import UserError
 from ...engine.contract.result import RESULT
 from ...engine.formats.transforms import TRANSFORMS
 from ..core.data_folder import data_folder
-
-# A home in the paths that users see and type. The names are those of Blender's own path templates.
-HOME = "//reconstruct/{blend_name}/{scene_name}"
-# The folders in a home.
-CAPTURE, TRAINED, VOXELS = "capture", "result", "voxels"
-
-# Version 0.1 kept one capture and one result for all files and scenes of a folder. Files that it saved still use them.
-_OLD_HOME = "//reconstruct"
-_RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
-# Bytes of a name in UTF-8; file systems allow 255.
-_MAX_NAME = 100
+from ..core.folder_names import CAPTURE, HOME, OLD_HOME, TRAINED, digest, safe_name
 
 # Names the folder that // is until the file is saved.
 _session = ""
@@ -131,21 +118,11 @@ def claim(scene: bpy.types.Scene) -> None:
 def home(scene: bpy.types.Scene) -> Path:
     """The scene's home folder."""
     kept = scene.reconstruct.home
-    if kept and (kept == _OLD_HOME or _is_first(scene)):
+    if kept and (kept == OLD_HOME or _is_first(scene)):
         return absolute(kept)
     if not kept and _has_old_home():
-        return absolute(_OLD_HOME)
+        return absolute(OLD_HOME)
     return home_by_name(scene, bpy.data.filepath)
-
-
-def safe_name(name: str) -> str:
-    """A name as the name of a folder on every system. Names that differ stay different."""
-    plain = unicodedata.normalize("NFC", name)
-    safe = re.sub(r'[<>:"/\\|?*\x00-\x1f\x7f]', "_", plain).strip(" .") or "_"
-    safe = safe.encode("utf-8", errors="replace")[:_MAX_NAME].decode("utf-8", errors="ignore").rstrip(" .")
-    if safe.partition(".")[0].rstrip().casefold() in _RESERVED:
-        safe = f"_{safe}"
-    return safe if safe == name else f"{safe}-{_digest(name)}"
 
 
 def home_by_name(scene: bpy.types.Scene, file: str) -> Path:
@@ -153,14 +130,10 @@ def home_by_name(scene: bpy.types.Scene, file: str) -> Path:
     name = safe_name(scene.name)
     if any(other != scene and safe_name(other.name).casefold() == name.casefold() for other in bpy.data.scenes):
         # The same folder where case does not count.
-        name = f"{name}-{_digest(scene.name)}"
+        name = f"{name}-{digest(scene.name)}"
     if not file:
         return session_folder() / name
     return Path(file).parent / "reconstruct" / safe_name(Path(file).stem) / name
-
-
-def _digest(name: str) -> str:
-    return hashlib.sha256(name.encode("utf-8", errors="surrogatepass")).hexdigest()[:6]
 
 
 def _is_first(scene: bpy.types.Scene) -> bool:
@@ -173,7 +146,7 @@ def _has_old_home() -> bool:
     """Whether the open file uses the folders of version 0.1."""
     if not bpy.data.filepath or any(scene.reconstruct.home for scene in bpy.data.scenes):
         return False
-    folder = absolute(_OLD_HOME)
+    folder = absolute(OLD_HOME)
     return (folder / CAPTURE / TRANSFORMS).is_file() or (folder / TRAINED / RESULT).is_file()
 
 

@@ -18,10 +18,6 @@ from ...engine.contract.errors import UserError
 from ...engine.contract.parsing import escaped
 from ...engine.contract.result import RESULT, replacing
 from ..blender.scene_folders import (
-    CAPTURE,
-    HOME,
-    TRAINED,
-    VOXELS,
     absolute,
     as_property,
     chosen_folders,
@@ -34,6 +30,7 @@ from ..blender.scene_folders import (
     unsaved_folder,
 )
 from ..core import private_folders
+from ..core.folder_names import CAPTURE, HOME, TRAINED, VOXELS
 from . import process, running
 
 # What the save that is under way changed: properties with their values and folders, and folders that it moved.

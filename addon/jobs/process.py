@@ -7,68 +7,30 @@ The folder is the truth: a job is followed in the same way by who started it and
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
 from ...engine.contract import alive
 from ...engine.contract.errors import UserError
 from ...engine.contract.events import Event, parse, read_new
-from ...engine.contract.result import CANCEL, EVENTS, LOG, inside
-from ...engine.contract.schema import check_version
+from ...engine.contract.result import CANCEL, EVENTS, LOG
 from ..core.engine_command import engine_environment
+from ..core.job_state import JobState, as_number
 
 # What log.txt begins with, so that it is known for ours.
 _LOG_HEADER = b"Output of a job of Reconstruct.\n"
 
 
-@dataclass
-class State:
-    """What is known about a job, folded from its events. Numbers that are not known are None; times are seconds."""
-
-    # Cancelled jobs saved and ended by themselves; stopped ones were ended at once.
-    status: Literal["running", "done", "cancelled", "stopped", "failed"] = "running"
-    # What is made of a result that is there, surface or proxy; a training and a capture say nothing.
-    task: str = ""
-    stage: str = "start"
-    step: int | None = None
-    steps: int | None = None
-    seconds: float | None = None
-    eta_seconds: float | None = None
-    loss: float | None = None
-    psnr: float | None = None
-    count: int | None = None
-    preview: Path | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    note: str = ""
-    warnings: list[str] = field(default_factory=list)
-    message: str = ""
-    hint: str = ""
-    code: str = ""
-
-    @property
-    def ended(self) -> bool:
-        """Whether the job says, or is known, to be over."""
-        return self.status != "running"
-
-    @property
-    def fraction(self) -> float | None:
-        """Share of the steps that is done, 0 to 1."""
-        return min(1.0, self.step / self.steps) if self.steps and self.step is not None else None
-
-
-class Job:
+class JobProcess:
     """A process followed through its folder. Made by :func:`start` or :func:`attach`."""
 
     def __init__(self, folder: Path, child: subprocess.Popen | None = None, pid: int = 0, offset: int = 0, log_offset: int = 0):
         self.folder = folder
-        self.state = State()
+        self.state = JobState()
         self.pid = child.pid if child else pid
         self._child = child
         self._started = 0.0 if child else alive.started_at(pid) or 0.0
@@ -88,7 +50,7 @@ class Job:
         running = self.is_alive()
         events, self._offset = read_new(self.folder / EVENTS, self._offset)
         for event in events:
-            self._take(event)
+            self.state.take(event, self.folder)
         if not running and not self.state.ended:
             self._died()
         return events
@@ -120,7 +82,7 @@ class Job:
         if self._child is not None:
             self._child.wait()
 
-    def wait(self, told: Callable[[State], None] = lambda state: None, interval: float = 0.2) -> State:
+    def wait(self, told: Callable[[JobState], None] = lambda state: None, interval: float = 0.2) -> JobState:
         """Follows to the end, for where no timers fire.
 
         Args:
@@ -138,41 +100,6 @@ class Job:
             self.cancel()
             raise
 
-    def _take(self, event: Event) -> None:
-        values, state = event.values, self.state
-        if event.kind == "started":
-            state.task = str(values.get("task", ""))
-            try:
-                check_version(values.get("schema"), "The running job")
-            except UserError as error:
-                self._fail(error.message, error.hint, error.code)
-        elif event.kind == "progress":
-            state.stage = str(values.get("stage", state.stage))
-            for name in ("step", "steps", "count"):
-                setattr(state, name, _number(values.get(name), int))
-            for name in ("seconds", "eta_seconds", "loss", "psnr"):
-                setattr(state, name, _number(values.get(name), float))
-        elif event.kind == "preview":
-            with contextlib.suppress(UserError, TypeError, AttributeError):
-                state.preview = inside(self.folder, values.get("path"), EVENTS)
-        elif event.kind == "metric":
-            number = _number(values.get("value"), float)
-            if number is not None:
-                state.metrics[str(values.get("name"))] = number
-        elif event.kind == "note":
-            state.note = str(values.get("message", ""))
-        elif event.kind == "warning":
-            state.warnings.append(str(values.get("message", "")))
-        elif event.kind == "failed":
-            self._fail(str(values.get("message", "The job failed.")), str(values.get("hint", "")), str(values.get("code", "")))
-        elif event.kind == "done":
-            state.status = "cancelled" if values.get("cancelled") else "done"
-            seconds = _number(values.get("seconds"), float)
-            state.seconds = state.seconds if seconds is None else seconds
-
-    def _fail(self, message: str, hint: str, code: str) -> None:
-        self.state.status, self.state.message, self.state.hint, self.state.code = "failed", message, hint, code
-
     def _died(self) -> None:
         """The process ended without a last event: its exit code and the end of its log are all that is known."""
         if self._killed:
@@ -186,12 +113,12 @@ class Job:
             said = next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
         if code == 2 and said:
             # Refused arguments: the line is our own plain sentence.
-            self._fail(said, f"See {log}.", "refused")
+            self.state.fail(said, f"See {log}.", "refused")
             return
         how = "" if code is None else f" (exit code {code})" if code >= 0 else f" (signal {-code})"
         # Linux ends processes so when memory runs out.
         memory = "Memory may have run out. " if code == -9 else ""
-        self._fail(f"The job stopped unexpectedly{how}.", f"{memory}{f'Its last line was: {said} ' if said else ''}See {log}.", "died")
+        self.state.fail(f"The job stopped unexpectedly{how}.", f"{memory}{f'Its last line was: {said} ' if said else ''}See {log}.", "died")
 
 
 def start(
@@ -201,7 +128,7 @@ def start(
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
     anew: bool = False,
-) -> Job:
+) -> JobProcess:
     """Starts a process that writes its events into ``folder``; it outlives this one.
 
     Args:
@@ -244,10 +171,10 @@ def start(
             )  # fmt: skip
         except OSError as error:
             raise UserError(f"{command[0]} cannot be started: {error.strerror}.", "Check the engine in the add-on's preferences.") from None
-    return Job(folder, child, offset=offset, log_offset=log_offset)
+    return JobProcess(folder, child, offset=offset, log_offset=log_offset)
 
 
-def start_engine(command: list[str], folder: Path, *, anew: bool = False) -> Job:
+def start_engine(command: list[str], folder: Path, *, anew: bool = False) -> JobProcess:
     """Starts the engine; see :func:`start`."""
     return start(command, folder, cwd=folder, environment=engine_environment(), anew=anew)
 
@@ -303,7 +230,7 @@ def _first_line(file: Path) -> bytes | None:
         return None
 
 
-def attach(folder: Path) -> Job | None:
+def attach(folder: Path) -> JobProcess | None:
     """Finds a job that somebody else started and that still runs.
 
     Args:
@@ -317,14 +244,10 @@ def attach(folder: Path) -> Job | None:
     if begin is None or any(event.kind in ("done", "failed") for event in events[begin:]):
         return None
     values = events[begin].values
-    pid, started = _number(values.get("pid"), int), _number(values.get("pid_started"), float)
+    pid, started = as_number(values.get("pid"), int), as_number(values.get("pid_started"), float)
     if pid is None or not alive.is_same(pid, started or events[begin].time):
         return None
-    job = Job(folder, pid=pid, offset=offset)
+    job = JobProcess(folder, pid=pid, offset=offset)
     for event in events[begin:]:
-        job._take(event)
+        job.state.take(event, folder)
     return job
-
-
-def _number(value: Any, kind: type) -> Any:
-    return kind(value) if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) else None

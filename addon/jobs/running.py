@@ -15,24 +15,25 @@ import bpy
 from ...engine.contract.errors import UserError
 from ..blender.scene_folders import absolute, is_of_this_file, own_capture, own_result, result_folder
 from ..core import private_folders
+from ..core.job_state import JobState
 from . import process
-from .process import Job, State
+from .process import JobProcess
 
 INTERVAL = 0.3
 _LARGEST = 2**31 - 1
 _MAX_WARNINGS = 3
 
-_job: Job | None = None
+_job: JobProcess | None = None
 _kind = ""
-_after: Callable[[State], None] | None = None
+_after: Callable[[JobState], None] | None = None
 
 
-def current() -> Job | None:
+def current() -> JobProcess | None:
     """The job that runs now, None where none does."""
     return _job if _job is not None and not _job.state.ended else None
 
 
-def follow(job: Job, kind: str, after: Callable[[State], None] | None = None) -> None:
+def follow(job: JobProcess, kind: str, after: Callable[[JobState], None] | None = None) -> None:
     """Follows a job from Blender's timers, which fire only where there is a window.
 
     Args:
@@ -115,10 +116,10 @@ def _job_folders(scene: bpy.types.Scene) -> Iterator[tuple[str, Path]]:
     yield "proxy", result_folder(scene)
 
 
-def _name_voxels(folder: Path) -> Callable[[State], None]:
+def _name_voxels(folder: Path) -> Callable[[JobState], None]:
     """Says at a job's end where the voxels are: the Blender that would have imported them is closed."""
 
-    def ended(state: State) -> None:
+    def ended(state: JobState) -> None:
         if state.status == "done":
             bpy.context.window_manager.reconstruct.warning = f"Import the result from {folder} in step 3."
             redraw()
@@ -165,7 +166,7 @@ def _tick() -> float | None:
     return None
 
 
-def _show(job: Job) -> None:
+def _show(job: JobProcess) -> None:
     shown, state = bpy.context.window_manager.reconstruct, job.state
     shown.status, shown.stage, shown.folder = state.status, state.stage, str(job.folder)
     for name, value in (("step", state.step), ("steps", state.steps), ("count", state.count)):
@@ -175,6 +176,14 @@ def _show(job: Job) -> None:
     shown.preview = str(state.preview or "")
     shown.message, shown.hint, shown.note = state.message, state.hint, state.note
     shown.warning = "\n".join(dict.fromkeys(state.warnings[-_MAX_WARNINGS:]))
+
+
+def shown_state() -> JobState:
+    """What the panels show of the job, as :func:`_show` kept it in their properties."""
+    shown = bpy.context.window_manager.reconstruct
+    numbers = {"step": shown.step, "steps": shown.steps, "count": shown.count, "seconds": shown.seconds, "eta_seconds": shown.eta}
+    numbers |= {"loss": shown.loss, "psnr": shown.psnr}
+    return JobState(stage=shown.stage, **{name: None if value < 0 else value for name, value in numbers.items()})
 
 
 @bpy.app.handlers.persistent

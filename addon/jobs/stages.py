@@ -25,9 +25,10 @@ from ...engine.formats.transforms import TRANSFORMS
 from ..blender.capture.export import export_capture
 from ..blender.scene_copy import copy_scene, missing_in_copy
 from ..core import engine_command, private_folders
+from ..core.job_state import JobState
 from ..core.journal import UNFINISHED, unwritable
 from . import process
-from .process import Job, State
+from .process import JobProcess
 
 # Follows the job file on the command line of scripts/batch.py: the file lies in a private folder, which the job owns and removes.
 PRIVATE = "--private"
@@ -40,7 +41,7 @@ def capture_here(
     scene: bpy.types.Scene,
     folder: Path,
     settings: CaptureSettings,
-    told: Callable[[State], None] = lambda state: None,
+    told: Callable[[JobState], None] = lambda state: None,
     *,
     replace: bool = False,
 ) -> bool:
@@ -59,7 +60,7 @@ def capture_here(
     Raises:
         UserError: the scene cannot be captured, or the folder cannot be written.
     """
-    state = State(stage="capture")
+    state = JobState(stage="capture")
     begin, first = time.time(), None
     file = folder / EVENTS
 
@@ -106,7 +107,7 @@ def capture_here(
     return finished
 
 
-def start_capture(scene: bpy.types.Scene, folder: Path, settings: CaptureSettings, *, replace: bool = False) -> Job:
+def start_capture(scene: bpy.types.Scene, folder: Path, settings: CaptureSettings, *, replace: bool = False) -> JobProcess:
     """Starts a background Blender that captures a scene from a copy of the open file, so that the user can keep working.
 
     Args:
@@ -142,7 +143,7 @@ def _background_blender() -> list[str]:
 
 def start_training(
     capture: Path, out: Path, settings: TrainSettings, *, chosen_python: str = "", overwrite: bool = False, resume: bool = False
-) -> Job:
+) -> JobProcess:
     """Starts the engine on a capture.
 
     Args:
@@ -174,7 +175,7 @@ def start_training(
     return process.start_engine(engine_command.train_command(python, capture, out, settings, overwrite=overwrite), out, anew=overwrite)
 
 
-def start_proxy(result: Path, settings: ProxySettings, *, chosen_python: str = "") -> Job:
+def start_proxy(result: Path, settings: ProxySettings, *, chosen_python: str = "") -> JobProcess:
     """Starts the engine on a result, which receives a light mesh that stands for it; one that it has is replaced.
 
     Raises:
@@ -192,7 +193,7 @@ def start_voxels(
     masks: Sequence[Path] = (),
     chosen_python: str = "",
     overwrite: bool = False,
-) -> Job:
+) -> JobProcess:
     """Starts the engine on pictures of one object.
 
     Args:

@@ -9,8 +9,8 @@ import bpy
 
 from ...engine.contract.errors import UserError
 from ..jobs import running
-from ..jobs.process import Job
-from ..ui.text import in_panel_words
+from ..jobs.process import JobProcess
+from ..properties.labels import in_panel_words
 
 
 class Told:
@@ -40,7 +40,7 @@ class Told:
             return {"CANCELLED"}
         return {"FINISHED"}
 
-    def wait(self, job: Job) -> None:
+    def wait(self, job: JobProcess) -> None:
         """Waits for a job's end.
 
         Raises:

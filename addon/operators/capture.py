@@ -8,7 +8,7 @@ from ..blender.capture.cameras import add_cameras
 from ..blender.scene_folders import as_property, claim, named, own_capture
 from ..core.journal import made_here
 from ..jobs import process, running, stages
-from ..properties import to_settings
+from ..properties.schema import to_settings
 from .base import Told, no_job_runs
 
 

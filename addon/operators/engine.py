@@ -6,9 +6,9 @@ import subprocess
 import bpy
 
 from ...engine.contract.errors import UserError
+from ..blender.preferences import engine_python
 from ..core import engine_command
 from ..jobs import running
-from ..ui.preferences import engine_python
 from .base import Told
 
 _doctor: subprocess.Popen | None = None

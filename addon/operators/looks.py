@@ -5,11 +5,15 @@ import bpy
 
 from ...engine.contract.errors import UserError
 from ..blender.results.assets import make_asset, write_catalogue
-from ..blender.results.looks import LOOKS, is_lit, looks_of, show, shown_as
+from ..blender.results.looks import is_lit, looks_of, show, shown_as
 from ..blender.tagging import kind_of
+from ..core.looks import DESCRIPTIONS, LABELS, LOOKS
 from .base import Told
 
-_CHOICES = (("active", "As the Active One", "What the active result is shown as"), *((look, look.title(), "") for look in LOOKS))
+_CHOICES = (
+    ("active", "As the Active One", "What the active result is shown as"),
+    *((look, LABELS[look], DESCRIPTIONS[look]) for look in LOOKS),
+)
 
 
 class RECONSTRUCT_OT_show_as(Told, bpy.types.Operator):

@@ -9,7 +9,7 @@ from ...engine.contract.settings import PlaceSettings
 from ..blender.results.measuring import length_of, selected_points, size_of
 from ..blender.rooms.placing import place
 from ..blender.tagging import kind_of, tagged
-from ..properties import to_settings, typed
+from ..properties.schema import to_settings, typed
 from .base import Told
 
 

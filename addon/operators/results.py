@@ -10,6 +10,7 @@ from ...engine.contract.errors import UserError
 from ...engine.contract.result import RESULT
 from ...engine.contract.settings import ImportSettings, ProxySettings
 from ...engine.contract.voxels import METHOD as VOXELS
+from ..blender.preferences import engine_python
 from ..blender.results.camera_path import export_path
 from ..blender.results.importing import import_file, import_result
 from ..blender.results.looks import looks_of, shown_as
@@ -19,8 +20,7 @@ from ..blender.scene_folders import absolute, as_property, chosen_folders, resul
 from ..blender.tagging import kind_of, tagged
 from ..core import folder_facts
 from ..jobs import running, stages
-from ..properties import to_settings
-from ..ui.preferences import engine_python
+from ..properties.schema import to_settings
 from .base import Told, no_job_runs, select
 
 _NO_RESULT = "There is no result yet. Train first, or choose the folder of a result."

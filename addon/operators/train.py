@@ -5,11 +5,11 @@ import bpy
 
 from ...engine.contract.job import TrainStage
 from ...engine.contract.result import RESULT
+from ..blender.preferences import engine_python
 from ..blender.scene_folders import absolute, as_property, capture_folder, claim, named, own_result
 from ..core import folder_facts
-from ..jobs import running, stages
-from ..properties import to_settings
-from ..ui.preferences import engine_python
+from ..jobs import process, running, stages
+from ..properties.schema import to_settings
 from .base import Told, no_job_runs
 
 
@@ -69,7 +69,7 @@ class RECONSTRUCT_OT_train(Told, bpy.types.Operator):
         else:
             self.wait(self._start(context))
 
-    def _start(self, context: bpy.types.Context) -> stages.Job:
+    def _start(self, context: bpy.types.Context) -> process.JobProcess:
         stage = to_settings(context.scene.reconstruct.train, TrainStage)
         claim(context.scene)
         return stages.start_training(

@@ -14,12 +14,12 @@ from ...engine.contract.result import CANCEL, EVENTS, LOG
 from ...engine.contract.settings import ImportSettings
 from ...engine.contract.voxels import VoxelSettings, check_pictures
 from ..blender.image_files import picture_file
+from ..blender.preferences import engine_python
 from ..blender.results.importing import import_result
 from ..blender.scene_folders import absolute, claim, named
+from ..core.job_state import JobState
 from ..jobs import running, stages
-from ..jobs.process import State
-from ..properties import to_settings, typed
-from ..ui.preferences import engine_python
+from ..properties.schema import to_settings, typed
 from .base import Told, no_job_runs, select
 
 _LEFT = {LOG, EVENTS, CANCEL, stages.LOCK}
@@ -149,7 +149,7 @@ def _stand(scene: bpy.types.Scene, out: Path) -> bpy.types.Object:
     return item
 
 
-def _arrived(state: State, identity: int, out: Path) -> None:
+def _arrived(state: JobState, identity: int, out: Path) -> None:
     """Brings the result of a job in that a window waited for."""
     shown = bpy.context.window_manager.reconstruct
     if state.status != "done":

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import bpy
 
-from ..blender.scene_folders import HOME, moved_home
-from ..properties import advanced_names, shown_name
+from ..blender.scene_folders import moved_home
+from ..core.folder_names import HOME
+from ..properties.schema import advanced_names, shown_name
 from .text import draw_text
 
 

@@ -9,7 +9,7 @@ from ..blender.capture.cameras import ignores_shown_cameras
 from ..blender.scene_folders import own_capture
 from ..core import folder_facts
 from ..core.journal import is_unfinished
-from ..properties import to_settings
+from ..properties.schema import to_settings
 from .base import Advanced, Step, draw_advanced, draw_button, draw_folder, settings_column
 from .job import draw_job
 from .text import draw_text

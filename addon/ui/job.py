@@ -7,10 +7,12 @@ from pathlib import Path
 
 import bpy
 
-from ...engine.contract.events import STAGES
 from ..blender.scene_folders import is_of_this_file
+from ..core.job_state import duration
+from ..jobs.running import shown_state
+from ..properties.labels import in_panel_words
 from .previews import icon_of
-from .text import draw_text, duration, in_panel_words
+from .text import draw_text
 
 # How a job ended, and the icon for it.
 _ENDS = {"done": ("finished", "CHECKMARK"), "cancelled": ("cancelled", "CANCEL"), "stopped": ("stopped", "CANCEL")}
@@ -44,7 +46,7 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, kind: str) 
         box.label(text=f"{_NOUNS[kind]} {verb}{took}", icon=icon)
         if shown.status == "stopped":
             draw_text(box, _LEFT[kind], context, icon="INFO")
-    _draw_numbers(box, shown)
+    _draw_numbers(box)
     if shown.warning:
         draw_text(box, in_panel_words(shown.warning), context, icon="ERROR")
     preview = icon_of(shown.preview) if shown.status != "failed" else 0
@@ -55,17 +57,16 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, kind: str) 
 
 
 def _draw_running(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
-    stage = "Ending and saving" if shown.cancelling else STAGES.get(shown.stage, shown.stage.capitalize())
-    known = shown.steps > 0 and shown.step >= 0
-    share = min(1.0, shown.step / shown.steps) if known else 0.0
-    layout.label(text=stage)
-    layout.progress(factor=share, text=f"{shown.step} of {shown.steps}" if known else " ")
+    state = shown_state()
+    words = state.in_words()
+    layout.label(text="Ending and saving" if shown.cancelling else words.stage)
+    layout.progress(factor=state.fraction or 0.0, text=words.steps or " ")
     # Above what comes and goes, so that they stay where they are and in sight.
     row = layout.row(align=True)
     row.operator("reconstruct.cancel", text="Stop Now" if shown.cancelling else "Cancel", icon="CANCEL")
     _draw_buttons(row, shown)
-    if shown.eta >= 0 and not shown.cancelling:
-        layout.label(text=f"About {duration(shown.eta)} left", icon="TIME")
+    if words.time_left and not shown.cancelling:
+        layout.label(text=words.time_left, icon="TIME")
     if shown.note:
         draw_text(layout, in_panel_words(shown.note), context, icon="INFO")
 
@@ -74,18 +75,13 @@ def _draw_buttons(row: bpy.types.UILayout, shown: bpy.types.PropertyGroup) -> No
     row.operator("reconstruct.open_folder", text="Open Folder", icon="FILE_FOLDER").folder = shown.folder
 
 
-def _draw_numbers(layout: bpy.types.UILayout, shown: bpy.types.PropertyGroup) -> None:
-    rows = [
-        ("Loss", f"{shown.loss:.4f}" if shown.loss >= 0 else ""),
-        ("PSNR", f"{shown.psnr:.1f} dB" if shown.psnr >= 0 else ""),
-        ("Gaussians", f"{shown.count:,}" if shown.count >= 0 else ""),
-    ]
-    known = [(name, value) for name, value in rows if value]
-    if not known:
+def _draw_numbers(layout: bpy.types.UILayout) -> None:
+    numbers = shown_state().in_words().numbers
+    if not numbers:
         return
     column = layout.column(align=True)
     column.scale_y = 0.8
-    for name, value in known:
+    for name, value in numbers:
         row = column.split(factor=0.45)
         row.label(text=name)
         row.label(text=value)

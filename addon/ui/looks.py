@@ -7,10 +7,11 @@ import bpy
 
 from ..blender.compat import draw_modifier_input, has_modifier_input
 from ..blender.noise import CLEAN_SAMPLES, renders_noisy
-from ..blender.results.looks import LOOKS, VIEWPORT_SPLATS, look_modifier, looks_of
+from ..blender.results.looks import VIEWPORT_SPLATS, look_modifier, looks_of
 from ..blender.results.voxel_objects import is_voxels
 from ..blender.tagging import tagged
 from ..core import folder_facts
+from ..core.looks import LOOKS
 from .base import Step, settings_column
 from .text import draw_text
 

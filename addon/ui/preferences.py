@@ -3,16 +3,14 @@
 
 import bpy
 
+from ..blender.preferences import EXTENSION
 from .text import draw_text
-
-# The extension's own name: bl_ext.<repository>.reconstruct
-_EXTENSION = __package__.removesuffix(".addon.ui")
 
 
 class RECONSTRUCT_AP_preferences(bpy.types.AddonPreferences):
     """Where the engine's Python is."""
 
-    bl_idname = _EXTENSION
+    bl_idname = EXTENSION
 
     engine_python: bpy.props.StringProperty(
         name="Engine Python",
@@ -32,14 +30,6 @@ class RECONSTRUCT_AP_preferences(bpy.types.AddonPreferences):
         if shown.engine:
             box = layout.box()
             draw_text(box, shown.engine, context, icon="CHECKMARK" if shown.engine_ok else "INFO")
-
-
-def engine_python() -> str:
-    """The engine's Python that the preferences name, empty where none is set."""
-    addons = bpy.context.preferences.addons
-    addon = addons.get(_EXTENSION) or next((item for item in addons if item.module.rpartition(".")[2] == "reconstruct"), None)
-    path = getattr(addon and addon.preferences, "engine_python", "")
-    return bpy.path.abspath(path) if path else ""
 
 
 CLASSES = (RECONSTRUCT_AP_preferences,)

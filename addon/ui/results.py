@@ -8,9 +8,10 @@ from ...engine.contract.result import RESULT
 from ...engine.contract.settings import ImportSettings
 from ..blender.scene_folders import result_folder
 from ..core import folder_facts
+from ..properties.labels import in_panel_words
 from .base import Advanced, Step, draw_advanced, draw_button, settings_column
 from .job import draw_job
-from .text import draw_text, in_panel_words
+from .text import draw_text
 
 _STATUS = {"running": "Still training", "cancelled": "Ended early", "failed": "Failed", "done": "Finished"}
 

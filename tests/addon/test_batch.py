@@ -12,8 +12,9 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+from reconstruct.addon import batch
 from reconstruct.addon.core import outputs, private_folders
-from reconstruct.addon.jobs import batch, process
+from reconstruct.addon.jobs import process
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.result import Artifact, Result, write_result
 from reconstruct.engine.formats.points import write_points

@@ -77,7 +77,7 @@ assert name in bpy.context.preferences.addons
 assert bpy.context.scene.reconstruct.capture.views == 50
 assert bpy.context.preferences.addons[name].preferences.engine_python == ""
 bpy.context.preferences.addons[name].preferences.engine_python = "/some/python"
-engine_python = sys.modules[name + ".addon.ui.preferences"].engine_python
+engine_python = sys.modules[name + ".addon.blender.preferences"].engine_python
 assert engine_python() == "/some/python"
 assert bpy.ops.reconstruct.capture.poll()
 assert sys.modules[name + ".engine.contract"]

@@ -55,14 +55,14 @@ def test_importing_the_root_imports_no_bpy():
 
 @pytest.mark.parametrize("part, cls", [("capture", CaptureSettings), ("import_", ImportSettings), ("place", PlaceSettings)])
 def test_defaults_are_those_of_the_settings(enabled, part, cls):
-    from reconstruct.addon.properties import to_settings
+    from reconstruct.addon.properties.schema import to_settings
 
     found = to_settings(getattr(enabled, part), cls)
     assert dataclasses.replace(found, **({"out": "capture"} if part == "capture" else {})) == cls()
 
 
 def test_voxels_start_from_their_settings(enabled):
-    from reconstruct.addon.properties import to_settings
+    from reconstruct.addon.properties.schema import to_settings
 
     assert to_settings(enabled.voxels.settings, VoxelSettings) == VoxelSettings()
     live = bpy.data.objects.new("x", None).reconstruct.voxels
@@ -75,7 +75,7 @@ def test_voxels_start_from_their_settings(enabled):
 
 
 def test_training_starts_with_three_minutes(enabled):
-    from reconstruct.addon.properties import to_settings
+    from reconstruct.addon.properties.schema import to_settings
 
     found = to_settings(enabled.train, TrainStage)
     assert found.settings == TrainSettings(minutes=3.0)
@@ -85,7 +85,7 @@ def test_training_starts_with_three_minutes(enabled):
 
 def test_a_preset_is_shown_and_may_be_deviated_from(enabled):
     from reconstruct.addon.core.engine_command import train_command
-    from reconstruct.addon.properties import to_settings
+    from reconstruct.addon.properties.schema import to_settings
     from reconstruct.engine.contract.presets import with_preset
     from reconstruct.engine.contract.schema import from_mapping
 
@@ -106,7 +106,7 @@ def test_a_preset_is_shown_and_may_be_deviated_from(enabled):
 
 
 def test_what_is_set_comes_out(enabled):
-    from reconstruct.addon.properties import to_settings
+    from reconstruct.addon.properties.schema import to_settings
 
     enabled.train.settings.splat.sh_degree = 3
     enabled.train.settings.splat.means_rate = 0.00032
@@ -140,7 +140,7 @@ def test_every_choice_of_training_reads_as_words(enabled):
 
 
 def test_every_method_is_explained_and_shows_all_its_settings(enabled):
-    from reconstruct.addon.properties import advanced_names
+    from reconstruct.addon.properties.schema import advanced_names
     from reconstruct.engine.contract.methods import METHODS
 
     methods = enabled.train.settings.bl_rna.properties["method"].enum_items
@@ -159,7 +159,7 @@ def test_every_button_has_a_tooltip(enabled):
 
 
 def test_a_value_that_the_contract_refuses_is_a_user_error(enabled):
-    from reconstruct.addon.properties import to_settings
+    from reconstruct.addon.properties.schema import to_settings
 
     enabled.place.use_location = True
     enabled.place.location = (float("nan"), 0, 0)

@@ -31,6 +31,7 @@ from ....engine.formats.splats.transform import moved
 from ....engine.formats.voxels import read_voxels
 from ...core import engine_command, private_folders
 from ...core.layouts import Extent, measure
+from ...core.looks import BEST
 from ..compat import has_native_splats
 from ..tagging import tag
 from .assets import check_pictures, make_asset
@@ -41,8 +42,6 @@ from .splats import MINIMUM_ALPHA, most_visible, opacities_of, raise_transparent
 from .surfaces import cloud_part, mesh_part, proxy_part
 from .voxel_objects import voxel_object
 
-# What is rendered where nothing else is asked for, best first.
-_BEST = ("splats", "proxy", "mesh", "points")
 # Each result has points: those of its splats, else its own, else the corners of its surface.
 _MADE_BY = {
     "proxy": "Press Make Proxy in step 3, add [proxy] to the job, or make one with: python -m engine proxy RESULT",
@@ -82,7 +81,7 @@ class _Held:
         )
 
     def looks(self) -> list[str]:
-        return ["points", *(name for name in ("splats", "mesh", "proxy") if getattr(self, name) is not None)]
+        return [look for look in BEST if look == "points" or getattr(self, look) is not None]
 
 
 def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings) -> list[bpy.types.Object]:
@@ -102,7 +101,7 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
     """
     folder = Path(folder)
     result = read_result(folder)
-    files = {kind: inside(folder, path, str(folder)) for kind in _BEST if (path := result.artifact(kind))}
+    files = {kind: inside(folder, path, str(folder)) for kind in BEST if (path := result.artifact(kind))}
     # splats.ply is the copy for other viewers, with colors refitted to sRGB.
     if path := result.artifact("splats_linear"):
         files["splats"] = inside(folder, path, str(folder))
@@ -124,7 +123,7 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
     bounds = None if result.bounds is None else Extent(*np.array(result.bounds))
     held = _Held(**{kind: read[kind](file) for kind, file in files.items() if kind in read}, bounds=bounds)
     held = held.turned(uprighted(result.up or (0.0, 0.0, 1.0)))
-    first = next(kind for kind in _BEST if kind in files)
+    first = next(kind for kind in BEST if kind in files)
     return [_add(scene, held, folder.resolve().name or "Result", files[first], settings, result)]
 
 
@@ -306,7 +305,7 @@ def _colors_note(scene: bpy.types.Scene) -> str:
 def _looks(held: _Held, asked: str) -> tuple[str, str]:
     """What is shown at first, in the viewport and in renders."""
     there = held.looks()
-    best = next(look for look in _BEST if look in there)
+    best = next(look for look in BEST if look in there)
     if asked == "auto" or asked not in there:
         asked = best
     if asked != "splats" or has_native_splats():

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import bpy
 
+from ...core.looks import LOOKS, nearest
 from ..compat import has_modifier_input, has_native_splats, modifier_input, native_splats, set_modifier_input
 from ..tagging import kind_of, tag, tagged
 from .materials import LIT, box_material, points_material
@@ -19,10 +20,6 @@ from .nodes import VERSION, Builder
 from .parts import MESH, PART, POINTS, PROXY, RADIUS, SOLID, Part, mesh_of
 from .splat_nodes import splat_geometry
 
-# From the lightest to the heaviest.
-LOOKS = ("box", "points", "mesh", "proxy", "splats")
-# What stands in where a result does not hold a look.
-_INSTEAD = {"splats": ("proxy", "mesh", "points"), "proxy": ("mesh", "points"), "mesh": ("proxy", "points")}
 _SURFACES = {"mesh": MESH, "proxy": PROXY}
 _NAME = "Reconstruct Look"
 # The input that limits how many gaussians nodes draw in the viewport, where more make turning the view slow. Blender's own need no limit.
@@ -93,7 +90,7 @@ def show(item: bpy.types.Object, viewport: str = "", render: str = "", lit: bool
     exact = True
     for where, look in (("Viewport", viewport), ("Render", render)):
         if look:
-            taken = next((other for other in (look, *_INSTEAD.get(look, ()), "box") if other in held), "points")
+            taken = nearest(look, held)
             exact &= taken == look
             set_modifier_input(modifier, where, taken.title())
     if lit is not None:

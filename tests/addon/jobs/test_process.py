@@ -109,7 +109,7 @@ def test_a_folder_where_a_job_runs_takes_no_second(folder):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no process groups")
 def test_kill_ends_who_leads_no_group(folder):
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    process.Job(folder, pid=child.pid).kill()
+    process.JobProcess(folder, pid=child.pid).kill()
     assert child.wait(timeout=10) != 0
 
 
@@ -156,7 +156,7 @@ def test_another_major_version_is_refused(folder):
 @pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "..\\..\\x.png", 5, None])
 def test_a_preview_outside_the_folder_is_not_shown(folder, path):
     folder.mkdir()
-    job = process.Job(folder, pid=os.getpid())
+    job = process.JobProcess(folder, pid=os.getpid())
     (folder / "events.jsonl").write_text(json.dumps({"event": "preview", "path": path}) + "\n")
     job.poll()
     assert job.state.preview is None
@@ -227,7 +227,7 @@ def test_a_later_process_with_the_same_id_is_neither_followed_nor_killed(folder)
     event = {"event": "started", "schema": "1.0", "pid": os.getpid(), "pid_started": time.time() - 90 * 86400, "time": time.time()}
     (folder / "events.jsonl").write_text(json.dumps(event) + "\n")
     assert process.attach(folder) is None
-    job = process.Job(folder, pid=os.getpid())
+    job = process.JobProcess(folder, pid=os.getpid())
     job._started -= 3600
     assert not job.is_alive()
     job.kill()

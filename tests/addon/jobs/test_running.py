@@ -9,7 +9,6 @@ import time
 import bpy
 import pytest
 from reconstruct.addon.jobs import process, running
-from reconstruct.addon.jobs.batch import describe
 from reconstruct.engine.contract.errors import UserError
 
 root = sys.modules["reconstruct"]
@@ -30,7 +29,6 @@ def shown(tmp_path, fake_engine):
 
 
 def start(tmp_path):
-
     return process.start_engine([sys.executable, "-m", "engine", "train", "c", "--out", str(tmp_path / "result")], tmp_path / "result")
 
 
@@ -62,7 +60,7 @@ def test_a_field_is_not_said_to_have_gaussians(shown, tmp_path, fake_engine):
     running.follow(start(tmp_path), "train")
     tick_until(lambda: shown.step > 0)
     assert shown.count == -1 and shown.psnr > 20
-    assert "gaussians" not in describe(running.current().state)
+    assert not running.current().state.in_words().gaussians
 
 
 def test_a_tick_takes_no_time(shown, tmp_path):

@@ -87,7 +87,7 @@ def test_a_copy_that_cannot_be_saved_leaves_the_capture_and_nothing_else(scene, 
 
 def test_the_job_names_the_scene_and_every_setting(scene, tmp_path, monkeypatch):
     started = []
-    monkeypatch.setattr(stages.process, "start", lambda command, folder, **options: started.append(command) or process.Job(folder))
+    monkeypatch.setattr(stages.process, "start", lambda command, folder, **options: started.append(command) or process.JobProcess(folder))
     stages.start_capture(scene, tmp_path / "out 🛏", FAST, replace=True)
     *_, file, flag = started[0]
     job = read_job(Path(file))

@@ -7,7 +7,8 @@ import time
 
 import bpy
 import pytest
-from reconstruct.addon.jobs import batch, process, running, stages
+from reconstruct.addon import batch
+from reconstruct.addon.jobs import process, running, stages
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.job import job_from_mapping
 from reconstruct.engine.contract.settings import ProxySettings

@@ -7,8 +7,9 @@ import time
 import bpy
 import numpy as np
 import pytest
+from reconstruct.addon import batch
 from reconstruct.addon.blender.results.voxel_objects import is_voxels
-from reconstruct.addon.jobs import batch, running
+from reconstruct.addon.jobs import running
 from reconstruct.addon.operators import voxels
 
 root = sys.modules["reconstruct"]

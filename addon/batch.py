@@ -15,20 +15,20 @@ from pathlib import Path
 
 import bpy
 
-from ...engine.contract.errors import UserError
-from ...engine.contract.job import OVERWRITE, Job, check_job, read_job
-from ...engine.contract.result import PROXY, RESULT, read_result, replacing
-from ...engine.contract.settings import PlaceSettings
-from ...engine.formats.transforms import TRANSFORMS
-from ..blender import console
-from ..blender.results import assets
-from ..blender.results.importing import import_result
-from ..blender.rooms.placing import place
-from ..blender.rooms.rendering import empty_scene, named_camera, render_picture
-from ..core import engine_command, outputs, private_folders
-from ..core.journal import made_here
-from . import process, stages
-from .process import State
+from ..engine.contract.errors import UserError
+from ..engine.contract.job import OVERWRITE, Job, check_job, read_job
+from ..engine.contract.result import PROXY, RESULT, read_result, replacing
+from ..engine.contract.settings import PlaceSettings
+from ..engine.formats.transforms import TRANSFORMS
+from .blender import console
+from .blender.results import assets
+from .blender.results.importing import import_result
+from .blender.rooms.placing import place
+from .blender.rooms.rendering import empty_scene, named_camera, render_picture
+from .core import engine_command, outputs, private_folders
+from .core.job_state import JobState
+from .core.journal import made_here
+from .jobs import process, stages
 
 USAGE = "use: blender -b -P scripts/batch.py -- JOB.toml, python scripts/batch.py JOB.toml, or blender --command reconstruct JOB.toml"
 
@@ -221,7 +221,7 @@ def _open_empty() -> None:
 
 
 def _capture(job: Job, scene: bpy.types.Scene, folder: Path) -> None:
-    if not stages.capture_here(scene, folder, job.capture, _Told("capture"), replace=job.capture.overwrite):
+    if not stages.capture_here(scene, folder, job.capture, _Printer("capture"), replace=job.capture.overwrite):
         raise UserError("The capture was cancelled.", "", "cancelled")
     _say(f"capture  {folder}")
 
@@ -252,9 +252,9 @@ def _voxels(job: Job, out: Path, chosen_python: str) -> None:
     _say(f"voxels   {out}")
 
 
-def _ended(running: stages.Job, name: str, cancelled: str, hint: str = "") -> State:
+def _ended(running: process.JobProcess, name: str, cancelled: str, hint: str = "") -> JobState:
     """Follows the engine to a good end; any other ends the job."""
-    state = running.wait(_Told(name))
+    state = running.wait(_Printer(name))
     if state.status == "failed":
         raise UserError(state.message, state.hint, state.code)
     if state.status != "done":
@@ -313,34 +313,24 @@ def _make_folder(folder: Path) -> None:
         raise UserError(f"The folder {folder} cannot be made: {error.strerror}.", "Choose another folder.") from None
 
 
-class _Told:
+class _Printer:
     """Prints what a job has to say, and what it is doing, where that changed and at most every other second."""
 
     def __init__(self, name: str):
         self._name, self._said, self._stage, self._next, self._note, self._warnings = name, "", "", 0.0, "", 0
 
-    def __call__(self, state: State) -> None:
+    def __call__(self, state: JobState) -> None:
         if state.note != self._note:
             self._note = state.note
             _say(f"{self._name:<8} {state.note}")
         for warning in state.warnings[self._warnings :]:
             _say(f"{self._name:<8} warning: {warning}")
         self._warnings = len(state.warnings)
-        now, line = time.monotonic(), f"{self._name:<8} {describe(state)}"
+        now, line = time.monotonic(), f"{self._name:<8} {state.in_words().line}"
         if state.ended or line == self._said or now < self._next and state.stage == self._stage:
             return
         self._said, self._stage, self._next = line, state.stage, now + 2.0
         _say(line)
-
-
-def describe(state: State) -> str:
-    """A running job in one line: stage, steps, time left, loss, PSNR, count."""
-    parts = [state.stage] + ([f"{state.step}/{state.steps}"] if state.step is not None and state.steps else [])
-    parts += [f"{state.eta_seconds:.0f} s left"] if state.eta_seconds is not None else []
-    parts += [f"loss {state.loss:.4f}"] if state.loss is not None else []
-    parts += [f"PSNR {state.psnr:.2f} dB"] if state.psnr is not None else []
-    parts += [f"{state.count:,} gaussians"] if state.count is not None else []
-    return "   ".join(parts)
 
 
 def _say(line: str) -> None:
