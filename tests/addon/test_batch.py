@@ -6,14 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
 from reconstruct.addon import batch
-from reconstruct.addon.core import outputs, private_folders
+from reconstruct.addon.core import private_folders
 from reconstruct.addon.jobs import process
 from reconstruct.engine.contract.errors import UserError
 from reconstruct.engine.contract.result import Artifact, Result, write_result
@@ -270,35 +269,6 @@ def test_a_backup_of_the_user_is_kept(tmp_path, capsys, scene):
     assert (tmp_path / "new.blend1").read_text() == "the user's" and bpy.context.preferences.filepaths.save_version == versions == 1
 
 
-def test_a_file_that_is_saved_after_a_killed_job_is_the_users(tmp_path, data_home):
-    file = tmp_path / "new.blend"
-    outputs.expect(file)
-    assert not outputs.is_ours(file)
-    # Times of files may lag behind the clock by a tick of the system.
-    time.sleep(0.05)
-    file.write_text("the job's")
-    assert outputs.is_ours(file) and not outputs.is_unchanged(file)
-    late = time.time_ns() + 11_000_000_000
-    os.utime(file, ns=(late, late))
-    assert not outputs.is_ours(file)
-    outputs.remember(file, file)
-    outputs.expect(file)
-    assert outputs.is_ours(file), "it was before"
-    file.write_text("the user's")
-    os.utime(file, ns=(late - 60_000_000_000,) * 2)
-    assert not outputs.is_ours(file)
-
-    outputs.remember(file, file)
-    part = tmp_path / "part"
-    part.write_text("a longer one of the job")
-    outputs.remember(file, part)
-    assert outputs.is_ours(file), "killed before it was put in its place"
-    os.replace(part, file)
-    assert outputs.is_ours(file)
-    (data_home / "outputs.json").write_text(json.dumps({str(file): "nonsense"}))
-    assert not outputs.is_ours(file)
-
-
 def test_overwrite_replaces_the_capture_and_the_scene(tmp_path, capsys, scene):
     text = f'scene = "{scene.name}"\n{CAPTURE}overwrite = true\n[save]\nout = "{scene.name}"\noverwrite = true\n'
     before = scene.read_bytes()
@@ -343,46 +313,6 @@ def test_a_private_folder_is_removed_and_no_other(tmp_path, capsys, scene):
         assert code == (2 if text == "[nonsense" else 0), last
         assert not folder.exists()
     assert (tmp_path / "out" / "transforms.json").is_file() and files(tmp_path).items() >= before.items()
-
-
-def test_private_folders_are_swept_once_their_owner_is_gone(data_home):
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    mine, theirs = private_folders.new_folder(), private_folders.new_folder()
-    private_folders.own(theirs, child.pid)
-    (theirs / "scene.blend").write_bytes(b"copy")
-    other = data_home / "jobs" / "not ours"
-    other.mkdir()
-    (other / "scene.blend").write_bytes(b"the user's")
-    private_folders.sweep()
-    assert mine.exists() and theirs.exists()
-    child.communicate(b"\n")
-    private_folders.sweep()
-    assert mine.exists() and not theirs.exists() and (other / "scene.blend").exists()
-    private_folders.remove(other)
-    assert other.exists()
-    private_folders.remove(mine)
-    assert not mine.exists()
-
-
-def test_what_a_killed_job_left_in_its_private_folder_is_removed_by_the_next(data_home):
-    code = "import sys; sys.path.insert(0, sys.argv[1])\n"
-    code += "import conftest, os, signal\nfrom reconstruct.addon.core import private_folders\n"
-    code += "with private_folders.temporary() as folder:\n    (folder / 'view.exr').touch()\n    os.kill(os.getpid(), signal.SIGKILL)"
-    subprocess.run([sys.executable, "-c", code, str(Path(__file__).parent)], check=False, timeout=60)
-    (left,) = (data_home / "jobs").iterdir()
-    assert list(left.rglob("view.exr"))
-    with private_folders.temporary() as folder:
-        assert not left.exists() and not list(folder.iterdir())
-        (folder / "view.exr").touch()
-    assert not list((data_home / "jobs").iterdir())
-
-
-def test_private_files_lie_elsewhere_where_the_data_folder_cannot_be_written(data_home):
-    data_home.parent.mkdir(exist_ok=True)
-    data_home.write_text("a file, where no folder can be made")
-    with private_folders.temporary() as folder:
-        (folder / "view.exr").touch()
-    assert not folder.exists()
 
 
 def test_the_script_gives_its_exit_code_under_any_folder_name(tmp_path):

@@ -3,7 +3,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -11,8 +10,6 @@ from pathlib import Path
 
 import bpy
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from reconstruct.addon.blender.scene_folders import (
     capture_folder,
     claim,
@@ -21,7 +18,6 @@ from reconstruct.addon.blender.scene_folders import (
     own_capture,
     own_result,
     result_folder,
-    safe_name,
 )
 from reconstruct.addon.jobs import carrying, process, running
 from reconstruct.engine.contract.result import Result, read_result, write_result
@@ -274,20 +270,6 @@ def test_a_startup_file_gives_its_folders_to_no_file(file, tmp_path, monkeypatch
     assert before and scene().reconstruct.home == ""
     carrying._after_save("")
     assert scene().reconstruct.home == before
-
-
-@given(st.text(min_size=1), st.text(min_size=1))
-@settings(max_examples=200, deadline=None)
-def test_names_of_folders_are_fit_for_every_system(one, other):
-    name = safe_name(one)
-    assert name == safe_name(one) and (one == other or name != safe_name(other))
-    assert not re.search(r'[<>:"/\\|?*\x00-\x1f\x7f]', name) and name[-1] not in " ." and len(name.encode("utf-8", "replace")) <= 120
-    assert name.split(".")[0].strip().lower() not in ("con", "prn", "aux", "nul", "com1", "lpt9")
-
-
-@pytest.mark.parametrize("name", ["Scene", "Wohn- und Esszimmer (2)", "Küche 🍳", "寝室"])
-def test_everyday_names_stay(name):
-    assert safe_name(name) == name
 
 
 def test_scenes_whose_names_differ_by_case_have_folders_of_their_own(file, tmp_path):

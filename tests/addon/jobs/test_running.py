@@ -364,28 +364,3 @@ def test_capture_replaces_only_its_own(shown, tmp_path):
     (tmp_path / "capture" / "transforms.json").write_text('{"frames": []}')
     with pytest.raises(RuntimeError, match="already holds a capture"):
         bpy.ops.reconstruct.capture(replace=True)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="the fake environment is laid out as on POSIX")
-def test_which_python(monkeypatch, tmp_path):
-    from reconstruct.addon.core import engine_command
-
-    def environment(name):
-        python = tmp_path / name / "bin" / "python"
-        python.parent.mkdir(parents=True)
-        python.touch()
-        return python
-
-    monkeypatch.delenv("RECONSTRUCT_PYTHON", raising=False)
-    monkeypatch.setattr(engine_command, "environment_folder", lambda: tmp_path / "own")
-    monkeypatch.setattr(engine_command, "NEEDED", ("no_such_module_here",))
-    monkeypatch.setattr(engine_command, "ROOT", tmp_path / "nowhere")
-    with pytest.raises(UserError, match="No Python for the engine"):
-        engine_command.interpreter()
-    own, chosen, named = environment("own"), environment("chosen"), environment("named")
-    assert engine_command.interpreter() == own
-    assert engine_command.interpreter(str(tmp_path / "chosen")) == chosen
-    with pytest.raises(UserError, match="The preference Engine Python names"):
-        engine_command.interpreter(str(tmp_path / "gone"))
-    monkeypatch.setenv("RECONSTRUCT_PYTHON", str(named))
-    assert engine_command.interpreter(str(chosen)) == named

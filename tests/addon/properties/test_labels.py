@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""What panels call the command line's flags."""
+
 import pytest
-from reconstruct.addon.ui.text import duration, in_panel_words
+from reconstruct.addon.properties.labels import in_panel_words
 
 
 @pytest.mark.parametrize(
@@ -16,8 +18,3 @@ from reconstruct.addon.ui.text import duration, in_panel_words
 )
 def test_messages_name_buttons_and_settings_in_place_of_flags(said, shown):
     assert in_panel_words(said) == shown
-
-
-@pytest.mark.parametrize("seconds, words", [(44.6, "45 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
-def test_durations(seconds, words):
-    assert duration(seconds) == words
