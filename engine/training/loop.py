@@ -140,6 +140,10 @@ def _train(job: Run, folder: ResultFolder) -> Result:
             clock.before = saved.progress.seconds
         elif job.resume:
             report("warning", message="There was no checkpoint yet, so training starts from the beginning.")
+        loading = clock.seconds() - clock.before
+        if settings.minutes is not None and (left := 60 * settings.minutes - clock.seconds()) < loading:
+            took = f"Loading took {loading:.0f} s, so {max(left, 0):.0f} s of the time are left for training."
+            report("warning", message=f"{took} Give more minutes, or a smaller --max-side.")
         if asked_to_end():
             raise Cancelled
     except Cancelled:
@@ -229,6 +233,10 @@ def _loop(folder: ResultFolder, trainer: Trainer, budget: Budget, test: list[Vie
     # Its last line names the last step.
     report_progress()
     seconds = clock.seconds() - started_at
+    if budget.seconds is not None and test and not trainer.pixel_seconds:
+        # What follows has to know how slow pictures are.
+        small = shrunk(test[0], min(1.0, _FIRST_SIDE / max(test[0].camera.width, test[0].camera.height)))
+        trainer.render(small.camera, background(small))
     made = max(trainer.steps_done - first_step, 1)
     return {"train": seconds, "step": seconds / made}
 
