@@ -30,8 +30,7 @@ class RECONSTRUCT_PT_place(Step, bpy.types.Panel):
         draw_setting(row, settings, "known_length", "Length")
         draw_button(layout, "reconstruct.place", "Place", "SNAP_ON")
         selected = sum(selected_points(item) for item in context.selected_objects if kind_of(item) == "result")
-        text = {0: "Set Length …", 2: "Set Distance of Selected Points …"}.get(selected, "Set Length of Selection …")
-        layout.operator("reconstruct.set_length", text=text, icon="ARROW_LEFTRIGHT")
+        layout.operator("reconstruct.set_length", text="Set Distance …" if selected == 2 else "Set Length …", icon="ARROW_LEFTRIGHT")
         if selected:
             draw_text(layout, f"Edit Mode: only the {selected:,} selected points are measured", context, icon="INFO")
         elif context.mode == "EDIT_MESH":
