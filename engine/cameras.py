@@ -2,8 +2,8 @@
 """Camera models and every change of axes: the only place where axes are changed. NumPy only.
 
 Files and Blender use OpenGL cameras (look along -Z, Y up) as camera-to-world; kernels use OpenCV cameras (x right, y down, z forward)
-as world-to-camera. Pixel (0, 0) has its centre at (0.5, 0.5). Everything is float64: kilometres from the origin, float32 has no
-millimetres left.
+as world-to-camera. Pixel (0, 0) has its center at (0.5, 0.5). Everything is float64: kilometers from the origin, float32 has no
+millimeters left.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def blender_intrinsics(
     """What a perspective camera of Blender sees, in pixels of the rendered picture.
 
     Args:
-        lens, sensor_width, sensor_height: millimetres; ``sensor_fit`` is AUTO, HORIZONTAL or VERTICAL.
+        lens, sensor_width, sensor_height: millimeters; ``sensor_fit`` is AUTO, HORIZONTAL or VERTICAL.
         shift_x, shift_y: lens shift, in shares of the fitted side.
         the rest: as in the scene's render settings.
 
@@ -126,7 +126,7 @@ def blender_intrinsics(
 def rigid_pose(matrix_world: np.ndarray) -> np.ndarray:
     """The rigid camera pose in an object's world matrix.
 
-    Blender renders with the columns normalised, so scale makes no difference. Shear (a turned camera below an unevenly scaled parent)
+    Blender renders with the columns normalized, so scale makes no difference. Shear (a turned camera below an unevenly scaled parent)
     and mirroring do reach Blender's picture, and no rigid camera has them: here the view direction stays, then the upright, and the
     right side follows from both. To get pictures that fit, render from an unparented camera whose matrix_world is this pose.
 
@@ -178,7 +178,7 @@ def unproject(camera: Camera, depth: np.ndarray) -> np.ndarray:
 
     Args:
         camera: the view; its size is the picture's.
-        depth: [H, W] planar z at the pixels' centres.
+        depth: [H, W] planar z at the pixels' centers.
 
     Returns:
         [H, W, 3] float64 world; where depth is 0 the camera's own place.
@@ -308,7 +308,7 @@ def undistorted_camera(camera: Camera, distortion: Distortion, fisheye: bool = F
         ValueError: the distortion leaves no picture.
     """
     w, h = camera.width, camera.height
-    # Samples lie on the edge pixels' centres, so that looking the picture up needs nothing from outside.
+    # Samples lie on the edge pixels' centers, so that looking the picture up needs nothing from outside.
     across = np.linspace(0.5, w - 0.5, max(w, 2))
     down = np.linspace(0.5, h - 0.5, max(h, 2))
 

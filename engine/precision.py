@@ -71,8 +71,8 @@ def with_ipex(model: nn.Module, optimizer: torch.optim.Optimizer, bfloat16: bool
         ipex.optimize(model, dtype=torch.bfloat16 if bfloat16 else torch.float32, optimizer=optimizer, inplace=True)
 
 
-def quantised(network: nn.Module, examples: Sequence[tuple[Tensor, ...]], precise: Sequence[str]) -> Callable:
-    """A trained network's products in INT8, for predicting only: post-training static quantisation by Intel Neural Compressor, compiled by
+def quantized(network: nn.Module, examples: Sequence[tuple[Tensor, ...]], precise: Sequence[str]) -> Callable:
+    """A trained network's products in INT8, for predicting only: post-training static quantization by Intel Neural Compressor, compiled by
     torch. Weights are signed with a scale for each output, activations unsigned with one range for each layer.
 
     Args:
@@ -101,7 +101,7 @@ def quantised(network: nn.Module, examples: Sequence[tuple[Tensor, ...]], precis
         for example in examples:
             observed(*example)
         compiled = torch.compile(convert(observed), dynamic=False)
-        # Weights as constants, so that they are quantised once and not at each call. Two parts of torch look at this setting.
+        # Weights as constants, so that they are quantized once and not at each call. Two parts of torch look at this setting.
         with inductor.patch(freezing=True):
             compiled(*examples[0])
     return compiled

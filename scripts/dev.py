@@ -7,7 +7,7 @@ python3 scripts/dev.py lint       style and unused code
 python3 scripts/dev.py package    the extension's zip, in dist/
 python3 scripts/dev.py bench      the operations, timed on named fixtures
 python3 scripts/dev.py benchmarks the first part of docs/benchmarks.md, measured anew in about two hours   (a part: --only lego-90s)
-python3 scripts/dev.py setup      only the setting up   (setup ipex: into .venv-ipex, with Intel's extension and INT8, see README)
+python3 scripts/dev.py setup      only the setting up   (setup ipex: into .venv-ipex, with Intel's extension and INT8, see docs/development.md)
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ((3, 11), (3, 13))
+# What the extension consists of.
+PACKED = ("addon", "engine", "scripts/batch.py", "__init__.py", "blender_manifest.toml", "README.md", "LICENSE")
 # The file in a virtual environment of ours that says what is installed in it.
 MARK = "set-up"
 
@@ -178,7 +181,16 @@ def package(_: list[str]) -> int:
     python = environment()
     tool = _extension_tool(python)
     (ROOT / "dist").mkdir(exist_ok=True)
-    _run([python, tool, "build", "--source-dir", ROOT, "--output-dir", ROOT / "dist"])
+    # From a copy: what else lies in the checkout, such as scenes and photos, is nobody else's business.
+    with tempfile.TemporaryDirectory() as folder:
+        for name in PACKED:
+            source, target = ROOT / name, Path(folder) / name
+            target.parent.mkdir(exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        _run([python, tool, "build", "--source-dir", folder, "--output-dir", ROOT / "dist"])
     import tomllib
 
     manifest = tomllib.loads((ROOT / "blender_manifest.toml").read_text(encoding="utf-8"))

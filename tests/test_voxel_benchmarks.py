@@ -13,7 +13,7 @@ from scripts.benchmarks import voxel_pictures, voxels
 
 
 def shapes(names, cells, colors):
-    """Shapes of boxes of cells, whose pictures are of one colour each: [N, V] of 0 to 255."""
+    """Shapes of boxes of cells, whose pictures are of one color each: [N, V] of 0 to 255."""
     full = np.zeros((len(names), 32, 32, 32), bool)
     for row, (low, high) in enumerate(cells):
         full[row, low:high] = True

@@ -86,6 +86,9 @@ def capture_here(
     process.refuse_foreign(folder)
     if (other := process.attach(folder)) is not None and other.pid != os.getpid():
         raise UserError(f"A job already runs in {folder}.", "Wait for its end, or cancel it.", "in_use")
+    made = [missing for missing in (folder, *folder.parents) if not missing.exists()]
+    # A program that follows has its log there, and reads in the events what went wrong.
+    empty = bool(made) or folder.is_dir() and not any(folder.iterdir())
     try:
         folder.mkdir(parents=True, exist_ok=True)
         pid = os.getpid()
@@ -104,6 +107,9 @@ def capture_here(
     except Exception as error:
         _append_failed(file, UserError(f"The capture met a fault of its own: {error}", f"See {folder / LOG}.", "internal"))
         raise
+    finally:
+        if empty:
+            _remove_refused(folder, made)
     return finished
 
 
@@ -258,6 +264,15 @@ def check_images(files: Sequence[Path]) -> None:
     for file in files:
         if not file.is_file():
             raise UserError(f"There is no picture {file}.", "Choose a PNG or JPEG picture.")
+
+
+def _remove_refused(folder: Path, made: Sequence[Path]) -> None:
+    """Removes a folder's events where it holds nothing else, because what they tell of was refused, and the folders made for it."""
+    with contextlib.suppress(OSError):
+        if [item.name for item in folder.iterdir()] == [EVENTS]:
+            (folder / EVENTS).unlink()
+            for each in made:
+                each.rmdir()
 
 
 def _append_failed(file: Path, error: UserError) -> None:

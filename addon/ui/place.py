@@ -17,7 +17,8 @@ class RECONSTRUCT_PT_place(Step, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         settings = context.scene.reconstruct.place
-        unknown = any(kind_of(item) == "result" and tagged(item).get("scale") == "unknown" for item in context.selected_objects)
+        results = [item for item in context.selected_objects if kind_of(item) == "result"]
+        unknown = any(tagged(item).get("scale") == "unknown" for item in results)
         column = settings_column(layout)
         column.prop(settings, "on_floor")
         # Settings that do not apply are gray instead of hidden. Blender moves panels over several frames when one changes its size, and
@@ -29,12 +30,11 @@ class RECONSTRUCT_PT_place(Step, bpy.types.Panel):
         row.enabled = unknown
         draw_setting(row, settings, "known_length", "Length")
         draw_button(layout, "reconstruct.place", "Place", "SNAP_ON")
-        selected = sum(selected_points(item) for item in context.selected_objects if kind_of(item) == "result")
-        text = {0: "Set Length …", 2: "Set Distance of Selected Points …"}.get(selected, "Set Length of Selection …")
-        layout.operator("reconstruct.set_length", text=text, icon="ARROW_LEFTRIGHT")
+        selected = sum(map(selected_points, results))
+        layout.operator("reconstruct.set_length", text="Set Distance …" if selected == 2 else "Set Length …", icon="ARROW_LEFTRIGHT")
         if selected:
             draw_text(layout, f"Edit Mode: only the {selected:,} selected points are measured", context, icon="INFO")
-        elif context.mode == "EDIT_MESH":
+        elif any(item.mode == "EDIT" for item in results):
             draw_text(layout, "Select two points to set their distance, or what is to stand on the floor", context, icon="INFO")
 
     def _optional(self, column: bpy.types.UILayout, settings: bpy.types.PropertyGroup, use: str, name: str, heading: str) -> None:

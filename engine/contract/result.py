@@ -53,7 +53,7 @@ class Artifact:
 @dataclass(frozen=True)
 class Result:
     """What result.json holds. ``bounds`` is (low, high) of what the capture's depth shows, without depth of the solid part of what was
-    trained, in world metres, or in the capture's own unit where ``scale`` is unknown.
+    trained, in world meters, or in the capture's own unit where ``scale`` is unknown.
     ``background`` is what scores and pictures put behind it. ``up`` is the direction that is up in the capture's world. ``dimensions``
     (width, depth, height as it stands) are known once there is a proxy. ``near`` is the distance of the near plane that splats were
     trained with, in the unit of ``bounds``. ``pid`` is the process that trained last and ``pid_started`` its start (seconds since the

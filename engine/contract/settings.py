@@ -162,7 +162,7 @@ def trained_settings(values: dict[str, Any], folder: Path, kind: type[Settings] 
 
 @dataclass(frozen=True)
 class SurfaceSettings:
-    """The surface of a result, as a mesh with coloured vertices."""
+    """The surface of a result, as a mesh with colored vertices."""
 
     cells: int = setting(
         256,

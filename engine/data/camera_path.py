@@ -66,7 +66,7 @@ def of_frames(frames: list[Frame] | tuple[Frame, ...], fps: float | None = None)
 def between(path: CameraPath, count: int) -> CameraPath:
     """Puts new views between each two of a path, for a smooth flight.
 
-    Places lie on a cubic through the given ones; its speed at each is no higher than the shorter way to a neighbour, so that it neither
+    Places lie on a cubic through the given ones; its speed at each is no higher than the shorter way to a neighbor, so that it neither
     swings out nor turns back. Directions turn evenly from one to the next by the shortest way; lenses change evenly.
 
     Args:

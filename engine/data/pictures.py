@@ -19,7 +19,7 @@ from ..formats.pictures import same_shape
 
 MAX_MEGAPIXELS = "RECONSTRUCT_MAX_MEGAPIXELS"
 # For files of captures.
-DAMAGED_HINT = "Save it again, or take it out of the capture."
+DAMAGED_HINT = "Save it again, or take it out of the capture's folder: the rest trains without it."
 # What Pillow raises on damaged files of one kind or another.
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, KeyError, OverflowError, AttributeError, struct.error)
 # Without these, Pillow would also try what runs other programs (EPS: Ghostscript).

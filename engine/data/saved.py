@@ -56,6 +56,10 @@ def reason(error: Exception) -> str:
     if isinstance(error, SafetensorError):
         # Its own words are of the parser, and name bytes of the header.
         return "its header does not fit its content"
+    if isinstance(error, KeyError):
+        return f"it lacks {error}"
+    if isinstance(error, (TypeError, AttributeError)):
+        return "a value in it is of the wrong kind"
     return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
 
 

@@ -15,7 +15,7 @@ from ..formats.memory import TOO_LARGE
 from ..formats.points import PointCloud, read_points
 from .views import View
 
-# Enough for shapes and colours to start from; more only cost time.
+# Enough for shapes and colors to start from; more only cost time.
 _SAMPLED_VIEWS = 32
 # How far points are strewn where views have a background, in multiples of the distance to the box's middle: from there on, parallax is
 # below a pixel in most captures.
@@ -110,7 +110,7 @@ def seed_cloud(
         note: takes sentences on what the file of the capture's points holds and is not used.
 
     Returns:
-        positions [N, 3] float64 in the world, colours [N, 3] uint8 sRGB.
+        positions [N, 3] float64 in the world, colors [N, 3] uint8 sRGB.
 
     Raises:
         UserError: the capture's points cannot be read.
@@ -208,7 +208,7 @@ def _background(center: np.ndarray, radius: float, views: Sequence[View], count:
 
 
 def _colors(points: np.ndarray, views: Sequence[View]) -> np.ndarray:
-    """The mean colour that some views show at the points, [N, 3] uint8; grey where none does."""
+    """The mean color that some views show at the points, [N, 3] uint8; gray where none does."""
     total, weight = np.zeros((len(points), 3)), np.zeros((len(points), 1))
     for view in views[:: max(1, len(views) // _SAMPLED_VIEWS)]:
         pixels, index = _in_view(view.camera, points)

@@ -168,7 +168,7 @@ def _means(channels: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _premultiplied(image: np.ndarray) -> np.ndarray:
-    """float32 codes; colours behind transparency must not bleed into their neighbours."""
+    """float32 codes; colors behind transparency must not bleed into their neighbors."""
     channels = image.astype(np.float32)
     if image.shape[2] == 4:
         channels[..., :3] *= channels[..., 3:] / 255

@@ -9,7 +9,7 @@ from ..kernels.photometric.reference import srgb_decode, srgb_encode
 
 
 def shown(color: Tensor, alpha: Tensor, behind: Tensor, blend: str) -> Tensor:
-    """sRGB codes of colours over a background.
+    """sRGB codes of colors over a background.
 
     Args:
         color: [..., 3], multiplied by alpha [...]. behind: codes, [3] or [..., 3]. blend: linear or srgb.
@@ -32,7 +32,7 @@ def wanted(pixels: Tensor, behind: Tensor, blend: str) -> Tensor:
 
 
 def as_light(color: Tensor, alpha: Tensor, blend: str) -> Tensor:
-    """Light times alpha of colours, as for :func:`shown`."""
+    """Light times alpha of colors, as for :func:`shown`."""
     if blend == "linear":
         return color
     # Codes stand for light once they no longer hold the share that shines through.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..precision import NAMES, UNUSABLE, lacking, unusable, with_ipex
 from .cost import measured_rate, multiply_adds
 from .nerf import NerfField
-from .quantised import Quantised
+from .quantized import Quantized
 
 # Samples that are looked through at once while measuring; about as many as renderers take.
 _MEASURED = 16_384
@@ -38,7 +38,7 @@ def measure(device: str, names: Sequence[str] = NAMES, bfloat16: bool = False) -
         looked, reason = network, lacking(name, device)
         try:
             if name == "int8" and not reason:
-                looked = Quantised(network, places, places)
+                looked = Quantized(network, places, places)
             elif name == "ipex" and not reason:
                 looked = copy.deepcopy(network)
                 with_ipex(looked, torch.optim.Adam(looked.parameters()), bfloat16)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Normalised device coordinates for scenes that all cameras face from the front (Mildenhall et al. 2020, appendix C).
+"""Normalized device coordinates for scenes that all cameras face from the front (Mildenhall et al. 2020, appendix C).
 
 All is in a frame whose cameras look along -Z. What they see from the near plane to infinity becomes the cube from -1 to 1.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The networks of NeRF (Mildenhall et al. 2020): a place and a direction in, density and colour out."""
+"""The networks of NeRF (Mildenhall et al. 2020): a place and a direction in, density and color out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .encoding import encode, encoded_size
 
 
 class NerfField(nn.Module):
-    """The published network: ``depth`` layers of ``width``, the place joining once more after the fifth; density from the last; colour
+    """The published network: ``depth`` layers of ``width``, the place joining once more after the fifth; density from the last; color
     from its features and the direction, through one layer of half the width.
 
     Args:
@@ -23,7 +23,7 @@ class NerfField(nn.Module):
     """
 
     SKIP = 4
-    # Layers that stay as they are where the others are quantised.
+    # Layers that stay as they are where the others are quantized.
     PRECISE = ("layers.0", "density", "color")
 
     def __init__(self, width: int = 256, depth: int = 8, position_octaves: int = 10, direction_octaves: int = 4):
@@ -44,7 +44,7 @@ class NerfField(nn.Module):
             positions: [..., 3], the scene about -1 to 1. directions: [..., 3] unit, of the rays.
 
         Returns:
-            Raw densities [...], of which what is below 0 means empty, per unit of length; colours [..., 3], 0 to 1.
+            Raw densities [...], of which what is below 0 means empty, per unit of length; colors [..., 3], 0 to 1.
         """
         hidden, place = self._trunk(positions)
         features = self.features(hidden)
@@ -67,7 +67,7 @@ class NerfField(nn.Module):
 
 class SimpleField(nn.Module):
     """The smallest network that still is a NeRF, to read and to start from: two stacks of four layers, the place given to both, density
-    as one more output of the second, and a colour that sees the direction. Arguments and results as in :class:`NerfField`.
+    as one more output of the second, and a color that sees the direction. Arguments and results as in :class:`NerfField`.
     """
 
     PRECISE = ("first.0", "second.6", "color.2")
@@ -102,7 +102,7 @@ class SimpleField(nn.Module):
         return self.second(torch.cat([hidden, place.to(hidden.dtype)], dim=-1))
 
 
-def initialise(field: nn.Module, rng: np.random.Generator) -> None:
+def initialize(field: nn.Module, rng: np.random.Generator) -> None:
     """Draws the weights as the published code does (Glorot and Bengio 2010), biases 0. The field is on the processor.
 
     torch's own way leaves deep networks nearly constant at first, so that for half of all seeds the density is below 0 everywhere, and

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The field of instant-ngp (Müller et al. 2022): a hash grid and two small networks, with their optimiser."""
+"""The field of instant-ngp (Müller et al. 2022): a hash grid and two small networks, with their optimizer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FOLLOW, _AVERAGE_EVERY = 0.95, 16
 
 
 class NgpField:
-    """Density and colour in the cube [-half, half]^3.
+    """Density and color in the cube [-half, half]^3.
 
     ``table``: [rows, features] float32. ``weights``: flat. Of them see kernels/radiance. Pictures are made of averages of both over the
     last steps.
@@ -29,7 +29,7 @@ class NgpField:
         self.table = torch.from_numpy(rng.uniform(-1e-4, 1e-4, (layout.rows, layout.features)).astype(np.float32)).to(device)
         parts = []
         for rows, columns in radiance.shapes(layout.width):
-            # The first hidden layer of the colour has two matrices, one for its directions and one for its geometry.
+            # The first hidden layer of the color has two matrices, one for its directions and one for its geometry.
             inputs = 2 * rows if (rows, columns) == (16, 64) else rows
             reach = (6 / (inputs + columns)) ** 0.5
             parts.append(rng.uniform(-reach, reach, (rows, columns)))

@@ -17,8 +17,8 @@ from ..kernels.marching import Samples
 from ..kernels.photometric.reference import srgb_decode
 from .cost import Cost, measured_rate, multiply_adds
 from .ndc import Frustum
-from .nerf import NerfField, SimpleField, initialise
-from .quantised import Quantised
+from .nerf import NerfField, SimpleField, initialize
+from .quantized import Quantized
 from .sampling import coarse_to_fine, stratified
 from .volume import Composite, composite
 
@@ -60,7 +60,7 @@ class Renderer(nn.Module):
 
     Args:
         settings: of the method.
-        linear: whether colours are composited as scene-linear light; the networks give codes all the same.
+        linear: whether colors are composited as scene-linear light; the networks give codes all the same.
         networks: how many there are.
         device: where all is computed. bfloat16: whether matrix products are.
         rng: draws the networks.
@@ -78,7 +78,7 @@ class Renderer(nn.Module):
             SimpleField(settings.width, *octaves) if settings.network == "simple" else NerfField(settings.width, settings.depth, *octaves)
             for _ in range(networks)
         )
-        initialise(self, rng)
+        initialize(self, rng)
         self.to(device)
         # Now, because accelerations put layers of their own into the networks.
         self._per_sample = multiply_adds(self.networks[0])
@@ -140,7 +140,7 @@ class Renderer(nn.Module):
 
     @torch.no_grad()
     def look_at(self, samples: Samples, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """Colour [R, 3] over nothing and alpha [R] of samples along rays, whose directions [R, 3] are unit vectors."""
+        """Color [R, 3] over nothing and alpha [R] of samples along rays, whose directions [R, 3] are unit vectors."""
         views = directions[samples.rays]
         parts = zip(samples.positions.split(self.at_once), views.split(self.at_once), strict=True)
         raw, colors = (torch.cat(part) for part in zip(*(self.query(self.networks[-1], *part) for part in parts), strict=True))
@@ -153,7 +153,7 @@ class Renderer(nn.Module):
         return Cost(self._per_sample, self.ray_samples, self.settings.rays, rate)
 
     def query(self, network: nn.Module, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw densities [...] and colours [..., 3] for compositing, float32, of positions and unit directions [..., 3]."""
+        """Raw densities [...] and colors [..., 3] for compositing, float32, of positions and unit directions [..., 3]."""
         with self.numbers():
             raw, colors = network(positions, directions)
         colors = colors.float()
@@ -163,8 +163,8 @@ class Renderer(nn.Module):
         """The number type of matrix products, as a context."""
         return torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.bfloat16)
 
-    def quantise(self, rays: Rays) -> bool:
-        """Puts quantised networks in the place of these, for pictures.
+    def quantize(self, rays: Rays) -> bool:
+        """Puts quantized networks in the place of these, for pictures.
 
         Args:
             rays: tell the networks' ranges of numbers; as those of the pictures.
@@ -183,7 +183,7 @@ class Renderer(nn.Module):
         if not all(seen):
             return False
         samples = [[torch.cat(part) for part in zip(*some, strict=True)] for some in seen]
-        self.networks = nn.ModuleList(Quantised(network, *some) for network, some in zip(self.networks, samples, strict=True))
+        self.networks = nn.ModuleList(Quantized(network, *some) for network, some in zip(self.networks, samples, strict=True))
         self.bfloat16 = False
         return True
 

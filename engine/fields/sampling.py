@@ -60,7 +60,7 @@ def importance(edges: Tensor, weights: Tensor, count: int, random: Tensor | None
 def coarse_to_fine(places: Tensor, weights: Tensor, count: int, random: Tensor | None = None) -> Tensor:
     """The coarse places and ``count`` more where their weights are, all in order.
 
-    As published, bins reach between the middles of neighbouring places, and the first and the last place's weight is not used.
+    As published, bins reach between the middles of neighboring places, and the first and the last place's weight is not used.
 
     Args:
         places: [R, S] ascending. weights: [R, S] of compositing them. random: [R, count].

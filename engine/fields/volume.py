@@ -14,7 +14,7 @@ ENDLESS = 1e10
 
 @dataclass(frozen=True, eq=False)
 class Composite:
-    """What rays see. Colours are multiplied by alpha."""
+    """What rays see. Colors are multiplied by alpha."""
 
     color: Tensor  # [R, 3]
     alpha: Tensor  # [R]
@@ -44,7 +44,7 @@ def composite(densities: Tensor, colors: Tensor, places: Tensor, lengths: Tensor
         end: where the last sample's share ends: one place, or [R].
 
     Returns:
-        Colour, alpha and weights, in float32.
+        Color, alpha and weights, in float32.
     """
     densities, colors = densities.float(), colors.float()
     if not isinstance(end, Tensor):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Triangle meshes with coloured vertices, as PLY and as GLB."""
+"""Triangle meshes with colored vertices, as PLY and as GLB."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def write_mesh(file: Path, mesh: Mesh) -> None:
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0, "translation": (middle @ axes).tolist()}],
         "meshes": [{"primitives": [primitive]}],
-        # The light is in the colours already.
+        # The light is in the colors already.
         "materials": [{"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}, "extensions": {_UNLIT: {}}}],
     }
     writer.write(file, document)

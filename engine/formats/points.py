@@ -112,7 +112,7 @@ def read_ply_points(file: Path, note: Callable[[str], None] | None = None) -> Po
 
 
 def _color(column: np.ndarray) -> np.ndarray:
-    """8-bit colours from whatever type the file has: floats are shares, 16 bits are scaled."""
+    """8-bit colors from whatever type the file has: floats are shares, 16 bits are scaled."""
     if column.dtype == np.uint8:
         return column
     # Wider whole numbers than 16 bits hold 8-bit values all the same.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Proxies: light, textured meshes of real things, as GLB.
 
-The file opens in any viewer. Its default scene shows the mesh with the colours that were captured, unlit; with KHR_materials_variants
+The file opens in any viewer. Its default scene shows the mesh with the colors that were captured, unlit; with KHR_materials_variants
 it also has the lit material. A second scene holds the collision hull, so that viewers do not draw it.
 """
 
@@ -34,8 +34,8 @@ class Proxy:
     """A mesh that stands for a result. Metres, Z up, about the middle of its footprint on the floor.
 
     Vertices are split where the texture is cut. ``triangles`` are counter-clockwise where seen from outside. Pictures are PNG or JPEG,
-    colours as sRGB codes; the first row is the top, where v is 1. ``normal_map`` is in tangent space as Blender and glTF have it
-    (MikkTSpace, green up). ``albedo`` is None where the capture holds none: the captured colours stand for it. ``hull`` are convex
+    colors as sRGB codes; the first row is the top, where v is 1. ``normal_map`` is in tangent space as Blender and glTF have it
+    (MikkTSpace, green up). ``albedo`` is None where the capture holds none: the captured colors stand for it. ``hull`` are convex
     pieces, positions [N, 3] and triangles [M, 3]. ``placement`` takes positions to where they were captured, [4, 4] rigid; where
     ``scale`` is unknown, the unit is the capture's own.
     """

@@ -12,7 +12,7 @@ from ..contract.errors import UserError
 
 Dimension = Literal["longest", "width", "depth", "height"]
 
-# A full cell's six sides: the way to the neighbour, and the corners, counter-clockwise seen from outside.
+# A full cell's six sides: the way to the neighbor, and the corners, counter-clockwise seen from outside.
 _SIDES = (
     ((-1, 0, 0), ((0, 0, 0), (0, 0, 1), (0, 1, 1), (0, 1, 0))),
     ((1, 0, 0), ((1, 0, 0), (1, 1, 0), (1, 1, 1), (1, 0, 1))),
@@ -97,7 +97,7 @@ def colors_by_height(heights: np.ndarray, low: float, high: float, bands: np.nda
     """Codes [N, 3] uint8 of places at heights [N] in something from ``low`` to ``high``.
 
     Args:
-        bands: [B, 3] uint8, the colours from top to bottom. From where a picture was taken is not known, so more than heights of it cannot
+        bands: [B, 3] uint8, the colors from top to bottom. From where a picture was taken is not known, so more than heights of it cannot
             be matched.
     """
     share = np.clip((high - heights) / max(high - low, 1e-9), 0, 1)

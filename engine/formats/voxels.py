@@ -34,7 +34,7 @@ _NPY_FACTS = re.compile(
 
 @dataclass(frozen=True, eq=False)
 class Voxels:
-    """Probabilities [D, D, D] float32 that cells are full, axes x, y, z with z up, and ``bands`` [B, 3] uint8, the colours from top to
+    """Probabilities [D, D, D] float32 that cells are full, axes x, y, z with z up, and ``bands`` [B, 3] uint8, the colors from top to
     bottom.
     """
 
@@ -49,7 +49,7 @@ def write_voxels(file: Path, voxels: Voxels, **more: Any) -> None:
 
 
 def read_voxels(file: Path) -> Voxels:
-    """Reads voxels; without colours they are grey.
+    """Reads voxels; without colors they are gray.
 
     Raises:
         UserError: the file is missing, damaged, or holds no probabilities.
@@ -72,7 +72,7 @@ def read_voxels(file: Path) -> Voxels:
     if not cube or not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise UserError(f"{file} is damaged: its probabilities are none of a cube of cells.", _HINT)
     if bands.dtype != np.uint8 or bands.ndim != 2 or bands.shape[1] != 3 or not 1 <= len(bands) <= _MOST_BANDS:
-        raise UserError(f"{file} is damaged: its colours cannot be read.", _HINT)
+        raise UserError(f"{file} is damaged: its colors cannot be read.", _HINT)
     return Voxels(probabilities, bands)
 
 

@@ -143,7 +143,7 @@ def _hull(settings: ProxySettings, fine: np.ndarray, coarse: np.ndarray) -> tupl
 
 
 def _views(capture: Capture, context: RunContext) -> list[View]:
-    """The views that colours are taken from: those that were trained on."""
+    """The views that colors are taken from: those that were trained on."""
     frames = capture.split("train")
     if not frames:
         raise UserError(f"{capture.folder} has no views.", "Capture it again.")

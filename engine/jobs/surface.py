@@ -39,7 +39,7 @@ SURFACE = "surface"
 _MOST_PIXELS = 64_000_000
 # What a view between those of the capture counts: nothing was learnt there.
 _BETWEEN = 0.5
-# Neighbouring pixels whose depths differ by more than this share of the longest side are not one surface.
+# Neighboring pixels whose depths differ by more than this share of the longest side are not one surface.
 _JUMP = 0.015
 # Steps in which cells grow where the grid would take too much memory.
 _COARSER = 0.8

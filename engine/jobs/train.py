@@ -56,6 +56,7 @@ def train(request: TrainRequest[TrainSettings], reporter: Reporter) -> Result | 
         context.check_cancelled()
         _begin(context, made)
         timing = run_steps(context, trainer, budget, _Previews(context, trainer, budget, made.test))
+        _measure_rendering(trainer, budget, made.test)
         context.cancelled = context.cancel.requested and not budget.finished(trainer.steps_done)
         # A cancel during training still writes every file; a cancel while files are written skips the rest.
         _write_artifacts(context, trainer, captured_extent(made.capture, made.views), complete=context.cancel.requested)
@@ -100,6 +101,7 @@ def _prepare(context: RunContext, request: TrainRequest) -> _Prepared:
     if trainer.note:
         context.report("note", message=trainer.note)
     continue_from(context, trainer, saved)
+    _report_time_left(context, settings)
     return _Prepared(settings, result, capture, views, test, trainer)
 
 
@@ -108,6 +110,13 @@ def _report_scaling(context: RunContext, capture: Capture, settings: TrainSettin
     if large:
         size = f"{large} of {len(capture.frames)} views are scaled down to {settings.max_side} pixels on their longest side"
         context.report("note", message=f"{size}. Larger ones take more time and memory; --max-side sets the limit.")
+
+
+def _report_time_left(context: RunContext, settings: TrainSettings) -> None:
+    loading = context.clock.seconds() - context.clock.before
+    if settings.minutes is not None and (left := 60 * settings.minutes - context.clock.seconds()) < loading:
+        took = f"Loading took {loading:.0f} s, so {max(left, 0):.0f} s of the time are left for training."
+        context.report("warning", message=f"{took} Give more minutes, or a smaller --max-side.")
 
 
 def _load(context: RunContext, capture: Capture, settings: TrainSettings) -> tuple[list[View], list[View]]:
@@ -180,6 +189,13 @@ def _preview_view(trainer: Trainer, view: View) -> View:
         trainer.render(shrunk(view, _FIRST_SIDE / max(width, height)).camera, background(view))
     seconds = trainer.pixel_seconds * width * height
     return view if seconds <= _PREVIEW_SECONDS else shrunk(view, (_PREVIEW_SECONDS / seconds) ** 0.5)
+
+
+def _measure_rendering(trainer: Trainer, budget: Budget, test: list[View]) -> None:
+    """Renders a small view where none was rendered yet: what follows in a time budget has to know how long images take."""
+    if budget.seconds is not None and test and not trainer.pixel_seconds:
+        view = shrunk(test[0], min(1.0, _FIRST_SIDE / max(test[0].camera.width, test[0].camera.height)))
+        trainer.render(view.camera, background(view))
 
 
 def _write_artifacts(context: RunContext, trainer: Trainer, extent: Box | None, complete: bool) -> None:

@@ -96,7 +96,7 @@ class NerfModel:
             return ""
         missing = lacking("int8", self.renderer.device)
         try:
-            if not missing and not self.renderer.quantise(self._rays_of(cameras)):
+            if not missing and not self.renderer.quantize(self._rays_of(cameras)):
                 missing = "int8 needs cameras that see something."
         except UNUSABLE as error:
             missing = unusable("int8", error)

@@ -99,7 +99,7 @@ class NgpModel:
         return np.ascontiguousarray(color.permute(2, 0, 1).cpu().numpy()), alpha.cpu().numpy(), depth.cpu().numpy()
 
     def _look(self, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
-        """Colour over nothing [H, W, 3], mean planar depth [H, W] where half of the light stops, else 0, and alpha [H, W]."""
+        """Color over nothing [H, W, 3], mean planar depth [H, W] where half of the light stops, else 0, and alpha [H, W]."""
         begin = time.perf_counter()
         origins, directions = picture_rays(camera, self.space, self.device)
         directions = normalize(directions, dim=1)
@@ -115,7 +115,7 @@ class NgpModel:
         return color.view(*shape, 3), depth.view(shape), alpha.view(shape)
 
     def _see(self, origins: Tensor, directions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Colour over nothing [R, 3], mean distance times alpha [R], and alpha [R] of rays, as for :meth:`walk`."""
+        """Color over nothing [R, 3], mean distance times alpha [R], and alpha [R] of rays, as for :meth:`walk`."""
         rays = torch.arange(len(origins), device=self.device)
         made, through = origins.new_zeros(len(origins), 4), origins.new_ones(len(origins))
         begin, jitter = origins.new_full((len(origins),), _NEAR), origins.new_full((len(origins),), 0.5)
@@ -288,7 +288,7 @@ class NgpTrainer(FieldTrainer, NgpModel):
         return density_mesh(density, look, box, count, self.space, self.blend, self.device)
 
     def points(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Places [N, 3], colours [N, 3] uint8 and normals [N, 3] of the surfaces that some of the views show."""
+        """Places [N, 3], colors [N, 3] uint8 and normals [N, 3] of the surfaces that some of the views show."""
         places, colors, normals = [], [], []
         for view in self.views[:: max(1, -(-len(self.views) // _POINT_VIEWS))]:
             # Each view tells anew what a pixel takes.

@@ -13,7 +13,7 @@ _LEAST_SPARSENESS = 4.0
 
 
 def crop(splats: Splats, low: np.ndarray, high: np.ndarray) -> Splats:
-    """Those whose centres lie in a box, its faces included; low and high are [3], in world units."""
+    """Those whose centers lie in a box, its faces included; low and high are [3], in world units."""
     return splats.select(((splats.means >= np.asarray(low)) & (splats.means <= np.asarray(high))).all(axis=1))
 
 
@@ -25,11 +25,11 @@ def at_least_opaque(splats: Splats, opacity: float) -> Splats:
 def without_floaters(splats: Splats) -> Splats:
     """Those that are not alone in empty space.
 
-    A floater is far from its neighbours, for this scene and for its own size. The first is the statistical outlier removal of Rusu et
+    A floater is far from its neighbors, for this scene and for its own size. The first is the statistical outlier removal of Rusu et
     al. 2008 (Towards 3D point cloud based object maps): the mean distance to the 16 nearest, here of its logarithm, since scenes are
     dense where cameras looked and sparse outdoors; beyond the median by more than three standard deviations, estimated by the median
     absolute deviation, which the floaters themselves do not move, and by no less than a factor of 4. The second spares the large splats
-    of skies and bare walls: whatever reaches its neighbours with three times its own largest standard deviation stays.
+    of skies and bare walls: whatever reaches its neighbors with three times its own largest standard deviation stays.
 
     Args:
         splats: the splats; with fewer than 18 nobody is an outlier.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much brighter or darker, redder or bluer, each training view was taken than the model is: a gain for each colour channel."""
+"""How much brighter or darker, redder or bluer, each training view was taken than the model is: a gain for each color channel."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gaussians as training holds them: parameters and their optimiser's moments, row by row."""
+"""Gaussians as training holds them: parameters and their optimizer's moments, row by row."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Gaussians:
 
     ``table``, ``first`` and ``second`` [rows, C] hold a row for each number, as the kernels take it (kernels/project); ``values`` names
     parts of the table, the gaussian's index first: writing to them writes to the table. Gaussians out of view may owe steps of the
-    optimiser (kernels/adam/deferred): then the tables are behind until :meth:`settle`, which all else here does by itself.
-    Means are relative to ``center``, because float32 has no millimetres left kilometres from the origin.
+    optimizer (kernels/adam/deferred): then the tables are behind until :meth:`settle`, which all else here does by itself.
+    Means are relative to ``center``, because float32 has no millimeters left kilometers from the origin.
     """
 
     NAMES = ("means", "log_scales", "quats", "opacity_logits", "sh0", "shn")
@@ -89,7 +89,7 @@ class Gaussians:
 
     @classmethod
     def from_points(cls, positions: np.ndarray, colors: np.ndarray, center: np.ndarray, radius: float, degree: int) -> Gaussians:
-        """One gaussian a point, as large as the mean distance to its three nearest neighbours (Kerbl et al. 2023, section 5.1).
+        """One gaussian a point, as large as the mean distance to its three nearest neighbors (Kerbl et al. 2023, section 5.1).
 
         Args:
             positions: [N, 3] world. colors: [N, 3] float, 0 to 1, in the light of blending.
@@ -115,7 +115,7 @@ class Gaussians:
         return cls(values, np.asarray(center, np.float64))
 
     def begin_step(self, rates: np.ndarray, time: int) -> tuple[np.ndarray, np.float32]:
-        """Notes learning rates [rows] of a step of the optimiser, for those who will owe it. Returns what kernels/adam makes of them."""
+        """Notes learning rates [rows] of a step of the optimizer, for those who will owe it. Returns what kernels/adam makes of them."""
         if time - self._settled >= deferred.LIMIT:
             self.settle()
         self.time = time
@@ -124,7 +124,7 @@ class Gaussians:
         return self._paces[slot], self._corrections[slot]
 
     def settle(self, view: tuple | None = None, near: float = 0.0) -> None:
-        """Makes the steps of the optimiser that gaussians owe: all, or those that a view (kernels/project) might show."""
+        """Makes the steps of the optimizer that gaussians owe: all, or those that a view (kernels/project) might show."""
         if self._settled == self.time:
             return
         reach = deferred.REACH * self._paces.max(axis=0)

@@ -78,7 +78,7 @@ class Renderer:
         self._needed = rasterize.forward(self._rows, self._starts, self.pairs, self._background, self.image, self.workers)
 
     def expected_depth(self) -> np.ndarray:
-        """Mean planar z of the last picture, weighted as its colours are. [H, W] float32 in the world's unit, 0 where nothing is."""
+        """Mean planar z of the last picture, weighted as its colors are. [H, W] float32 in the world's unit, 0 where nothing is."""
         z, through = self.composite_depth()
         alpha = 1 - through
         return np.divide(z, alpha, out=np.zeros_like(alpha), where=alpha > 0)
@@ -120,7 +120,7 @@ class Renderer:
         return depth
 
     def normals(self, gaussians: Gaussians) -> np.ndarray:
-        """Normals of the last picture: each gaussian's shortest axis on the camera's side, blended as its colours are.
+        """Normals of the last picture: each gaussian's shortest axis on the camera's side, blended as its colors are.
 
         Args:
             gaussians: the same as rendered.
@@ -133,7 +133,7 @@ class Renderer:
         return np.divide(blended, length, out=np.zeros_like(blended), where=length > 0)
 
     def _blended(self, colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The last picture's rows with other colours [M, 3], by rank, and the picture they make over black, [4, H, W]."""
+        """The last picture's rows with other colors [M, 3], by rank, and the picture they make over black, [4, H, W]."""
         rows = self._rows.copy()
         rows[:, tiles.RED : tiles.BLUE + 1] = colors
         image = np.empty_like(self.image)
@@ -170,7 +170,7 @@ class Renderer:
         )
 
     def composite_depth(self) -> np.ndarray:
-        """The last picture's planar depths, composited like a colour: [2, H, W] float32, sum of weight times depth, and transmittance."""
+        """The last picture's planar depths, composited like a color: [2, H, W] float32, sum of weight times depth, and transmittance."""
         self._depth_rows, self._depth = self._blended(np.stack([self._rows[:, tiles.DEPTH]] * 3, axis=1))
         return self._depth[[0, 3]]
 
@@ -185,7 +185,7 @@ class Renderer:
         self.v_rows[:, rasterize.V_DEPTH] += self._backward_blended(self._depth_rows, self._depth, v_image)[:, 0]
 
     def composite_normals(self, gaussians: Gaussians) -> np.ndarray:
-        """The last picture's facing axes, composited like colours: [4, H, W] float32, sum of weight times axis, and transmittance.
+        """The last picture's facing axes, composited like colors: [4, H, W] float32, sum of weight times axis, and transmittance.
 
         Args:
             gaussians: the same as rendered.
@@ -207,7 +207,7 @@ class Renderer:
         self.v_rows = np.concatenate([self.v_rows, facing_axes_backward(*self._shapes, v_axes)], axis=1)
 
     def _backward_blended(self, rows: np.ndarray, image: np.ndarray, v_image: np.ndarray) -> np.ndarray:
-        """Adds to ``v_rows`` what the gradient of a picture with other colours says of places and opacities. Returns the colours' own."""
+        """Adds to ``v_rows`` what the gradient of a picture with other colors says of places and opacities. Returns the colors' own."""
         v_rows = np.empty((len(rows), rasterize.V_COLUMNS), np.float32)
         rasterize.backward(
             rows,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Textures of a light mesh: colours from the views that see it best, and normals from the fine surface that it was made of."""
+"""Textures of a light mesh: colors from the views that see it best, and normals from the fine surface that it was made of."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ def bake(
     picture: Callable[[int], np.ndarray],
     progress: Callable[[int, int], None] = lambda done, all: None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Takes the colours of texels from pictures.
+    """Takes the colors of texels from pictures.
 
     Args:
-        texels: what to colour. fine: the surface, that hides what is behind it. cameras: of the pictures.
+        texels: what to color. fine: the surface, that hides what is behind it. cameras: of the pictures.
         picture: gives the picture of a camera by its number, [H, W, C + 1] uint8 codes, alpha last.
         progress: called with (done, all).
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Colours of a mesh's vertices, from pictures with depth."""
+"""Colors of a mesh's vertices, from pictures with depth."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The mesh of a density field, where light is held up, with the colours that are seen there."""
+"""The mesh of a density field, where light is held up, with the colors that are seen there."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def density_mesh(
 
     Args:
         density: from places [P, 3] in the field's coordinates to densities [P], per unit of length.
-        look: from samples along R rays and their directions [R, 3] to colour [R, 3] in the light of blending, multiplied by alpha, and
+        look: from samples along R rays and their directions [R, 3] to color [R, 3] in the light of blending, multiplied by alpha, and
             alpha [R].
         box: low and high corner [3] of what is taken, in the world.
         cells: along the box's longest side.

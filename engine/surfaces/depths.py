@@ -38,7 +38,7 @@ class DepthMaps:
 
         Args:
             number: of the camera. codes: [3, H, W] float32 sRGB codes. alpha: [H, W]. depth: [H, W] planar z, 0 = none.
-            jump: neighbours farther apart than this are not one surface, world units.
+            jump: neighbors farther apart than this are not one surface, world units.
             shown: [H, W] float32, the alpha of the view itself, which is surer; None where there is no view. For opaque scenes all 1:
                 there rays never end in nothing.
         """

@@ -203,7 +203,7 @@ def _border(grid: Grid) -> np.ndarray:
 
 
 def _contradicted(values: np.ndarray, blocks: np.ndarray, number: np.ndarray, empty: np.ndarray) -> np.ndarray:
-    """Blocks that were left out although a neighbour says otherwise, [shape] bool."""
+    """Blocks that were left out although a neighbor says otherwise, [shape] bool."""
     wanted = np.zeros(number.shape, bool)
     for axis in range(3):
         for side, layer in ((-1, 0), (1, SIDE - 1)):

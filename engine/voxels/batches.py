@@ -10,7 +10,7 @@ from torch import Tensor
 from .dataset import Shapes
 from .views import PICTURE
 
-# What pictures are put before, codes of red, green and blue from 0 to 1: a colour that furniture hardly has, so that its outlines show.
+# What pictures are put before, codes of red, green and blue from 0 to 1: a color that furniture hardly has, so that its outlines show.
 # Before the published nearly white ones, white furniture is lost.
 BACKGROUND = torch.tensor([1.0, 0.0, 1.0]).view(3, 1, 1)
 # Whole pixels, for what is cut out by hand or before a background.
@@ -27,7 +27,7 @@ def training_batch(
 ) -> tuple[Tensor, Tensor]:
     """The batch of a step: the same for the same seed and step, whatever came before.
 
-    ``random_backgrounds``: share of the pictures that stand before two colours that run into each other.
+    ``random_backgrounds``: share of the pictures that stand before two colors that run into each other.
 
     Returns:
         Views [B, V, 3, 127, 127] float32 codes from 0 to 1, and which voxels are full [B, 32, 32, 32] int64.
@@ -70,7 +70,7 @@ def _shifted(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _backgrounds(count: int, share: float, rng: np.random.Generator) -> Tensor:
-    """The one colour [3, 1, 1], or [count, 3, 127, 127] where a share of pictures has others."""
+    """The one color [3, 1, 1], or [count, 3, 127, 127] where a share of pictures has others."""
     if not share:
         return BACKGROUND
     ends = np.where(rng.random((count, 1, 1)) < share, rng.random((count, 2, 3)), BACKGROUND.view(3).numpy()).astype(np.float32)

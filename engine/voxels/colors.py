@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The colours of an object in a picture, by height."""
+"""The colors of an object in a picture, by height."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scipy import ndimage
 
 
 def color_bands(picture: np.ndarray) -> np.ndarray:
-    """The mean colours [B, 3] uint8 of an object from top to bottom.
+    """The mean colors [B, 3] uint8 of an object from top to bottom.
 
     Args:
         picture: [H, W, 4] uint8, the object cut out.

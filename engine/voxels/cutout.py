@@ -67,8 +67,8 @@ def _read(file: Path) -> Image.Image:
 
 
 def _before_plain(codes: np.ndarray, file: Path) -> np.ndarray:
-    """Alpha [H, W] of what stands before a plain background: all that cannot be reached from the edge over its colour, but for what shows
-    just that colour, as between the slats of a back.
+    """Alpha [H, W] of what stands before a plain background: all that cannot be reached from the edge over its color, but for what shows
+    just that color, as between the slats of a back.
     """
     edge = np.concatenate([codes[0], codes[-1], codes[:, 0], codes[:, -1]]).astype(int)
     ground = np.median(edge, axis=0)
@@ -78,7 +78,7 @@ def _before_plain(codes: np.ndarray, file: Path) -> np.ndarray:
     label, count = ndimage.label(apart <= _PLAIN)
     outer = np.unique(np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]]))
     outer = outer[outer > 0]
-    # What is enclosed may be a light part of the piece itself, so it has to be as much the background's colour as the background.
+    # What is enclosed may be a light part of the piece itself, so it has to be as much the background's color as the background.
     parts = np.arange(1, count + 1)
     sizes, means = ndimage.sum_labels(apart < 256, label, parts), ndimage.mean(apart, label, parts)
     holes = parts[(sizes >= _HOLE * apart.size) & (means <= apart[np.isin(label, outer)].mean() + _SAME)]

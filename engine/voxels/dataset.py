@@ -11,7 +11,7 @@ Within each split it is laid out as the published data:
 
 A shape's folder is put in its place when it is whole. For training all of a split is packed into two files beside it, which are mapped
 into memory: opening thousands of pictures would take longer than learning from them. Packed pictures are framed, as those are that
-somebody wants recognised.
+somebody wants recognized.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ _PLAIN = np.array([[0, 1, 0, 0, 0.04, 20]], np.float32)
 
 
 def read_shape(file: Path) -> tuple[Shape, list[str]]:
-    """Reads an OBJ or glTF, Y up as both are by their definition, with the colours of its materials and textures.
+    """Reads an OBJ or glTF, Y up as both are by their definition, with the colors of its materials and textures.
 
     Returns:
         The shape, and what was left out of it in sentences.
@@ -50,7 +50,7 @@ def read_shape(file: Path) -> tuple[Shape, list[str]]:
 
 
 def _colors(mesh) -> np.ndarray:
-    """Codes [V, 4] uint8 of a mesh's vertices: its own, its texture's, its material's, or grey."""
+    """Codes [V, 4] uint8 of a mesh's vertices: its own, its texture's, its material's, or gray."""
     material = getattr(mesh.visual, "material", None)
     for look in (
         lambda: mesh.visual.to_color().vertex_colors,

@@ -18,7 +18,7 @@ _MOMENTUM = 0.95
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 _ROUNDS = 4
 # Root mean square of a step's values per rate. Steps of 0.2, as long as Adam's, would learn slower here (Liu et al. 2025,
-# arXiv 2502.16982, have 0.2 for networks with normalised layers).
+# arXiv 2502.16982, have 0.2 for networks with normalized layers).
 _LENGTH = 0.8
 
 
@@ -57,7 +57,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def matrices(network: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """The weights of a network that Muon is for: kernels of convolutions and dense layers, but not those that see colours or give voxels.
+    """The weights of a network that Muon is for: kernels of convolutions and dense layers, but not those that see colors or give voxels.
     Returns those whose outputs are their first axis, and those of transposed convolutions, whose outputs are their second.
     """
     plain, transposed = [], []

@@ -132,7 +132,7 @@ def _pool(x: Tensor, leak: float) -> Tensor:
 class _PlainEncoder(nn.Module):
     """Six convolutions, each with pooling, and one dense layer."""
 
-    # What INT8 leaves as it is: the layer that sees colours.
+    # What INT8 leaves as it is: the layer that sees colors.
     PRECISE = ("stages.0",)
 
     def __init__(self, channels: tuple[int, ...], features: int):

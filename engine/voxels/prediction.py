@@ -20,7 +20,7 @@ from ..formats.binvox import VoxelGrid, write_binvox
 from ..formats.points import write_points
 from ..formats.voxel_surface import colors_by_height, side, standing, surface_of
 from ..formats.voxels import Voxels, write_voxels
-from ..precision import quantised
+from ..precision import quantized
 from .batches import composed
 from .colors import color_bands
 from .networks import as_seen
@@ -31,7 +31,7 @@ def predict(network: nn.Module, pictures: np.ndarray, numbers: str = "float32") 
 
     Args:
         network: see weights.read_weights. pictures: [V, 127, 127, 4] uint8, objects cut out. numbers: float32, bfloat16, or int8, which
-            quantises the encoder, by the ranges that it has on these pictures, but for its first layer.
+            quantizes the encoder, by the ranges that it has on these pictures, but for its first layer.
 
     Returns:
         [32, 32, 32] float32, axes x, y, z; as half precision, in which they are kept, has them, so that another threshold cuts the same
@@ -40,7 +40,7 @@ def predict(network: nn.Module, pictures: np.ndarray, numbers: str = "float32") 
     views = composed(pictures)[None]
     if numbers == "int8":
         network = copy.deepcopy(network)
-        network.encoder = quantised(network.encoder, [(_pictures(views),)], network.encoder.PRECISE)
+        network.encoder = quantized(network.encoder, [(_pictures(views),)], network.encoder.PRECISE)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=numbers == "bfloat16"):
         logits = mean_logits(network, views)
     return logits.float().softmax(dim=1)[0, 1].half().float().numpy()
@@ -78,7 +78,7 @@ def write_prediction(
 
     Args:
         folder: is there. probabilities: [32, 32, 32], some of which reach the threshold, as :func:`predict` gives them. picture:
-            [127, 127, 4], which colours come from. shape: what is made of them.
+            [127, 127, 4], which colors come from. shape: what is made of them.
 
     Returns:
         (kind, path) of each file, and the low and high corner of what is full.
@@ -109,7 +109,7 @@ def write_prediction(
 
 
 def _write_glb(file: Path, vertices: np.ndarray, triangles: np.ndarray, codes: np.ndarray) -> None:
-    """A coloured mesh of a world with Z up as GLB, whose y is up."""
+    """A colored mesh of a world with Z up as GLB, whose y is up."""
     import trimesh
 
     # glTF's vertex colors are linear.

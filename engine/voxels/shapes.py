@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Shapes: coloured triangles, which pictures and voxels are made of."""
+"""Shapes: colored triangles, which pictures and voxels are made of."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SURROUNDINGS = 1.6
 class Shape:
     """A piece of furniture.
 
-    ``triangles``: [M, 3, 3] float64 corners in a world with Z up, its front looking along -Y; metres where it is generated. ``colors``:
+    ``triangles``: [M, 3, 3] float64 corners in a world with Z up, its front looking along -Y; meters where it is generated. ``colors``:
     [M, 3, 3] float32 scene-linear, of each corner. ``finishes``: [M] int32, rows of ``table`` [K, 6] float32, see kernels.drawing, with
     patterns in the unit of the cube that the shape fills.
     """

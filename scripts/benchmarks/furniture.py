@@ -21,7 +21,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 ASSETS = ROOT / "scripts" / "demo" / "assets"
 DATA = Path(os.environ.get("RECONSTRUCT_DATA") or ROOT.parent / "shared" / "data")
-# Three pieces of Poly Haven, with textures, and two of Kenney, in plain colours.
+# Three pieces of Poly Haven, with textures, and two of Kenney, in plain colors.
 PIECES = {
     "sofa": ASSETS / "sofa_03.gltf",
     "stool": ASSETS / "painted_wooden_stool.gltf",

@@ -38,7 +38,7 @@ def noise(u: np.ndarray, v: np.ndarray, seed: int, octaves: int = 5) -> np.ndarr
 
 
 def place(rng: np.random.Generator) -> list[tuple[list[float], list[float], np.ndarray, float]]:
-    """Boxes: their lowest and highest corners, their colour, and how fine their pattern is."""
+    """Boxes: their lowest and highest corners, their color, and how fine their pattern is."""
     boxes = []
     for _ in range(8):
         center, height, half = rng.uniform(-1.6, 1.6, 2), rng.uniform(0.2, 0.9), rng.uniform(0.2, 0.5, 2)
@@ -52,7 +52,7 @@ def place(rng: np.random.Generator) -> list[tuple[list[float], list[float], np.n
 
 
 def trace(boxes: list, origin: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Colours [R, 3] that rays with unit directions [R, 3] see, and how far away [R]; infinity is the sky."""
+    """Colors [R, 3] that rays with unit directions [R, 3] see, and how far away [R]; infinity is the sky."""
     far = np.full(len(directions), np.inf)
     up, around = np.arcsin(directions[:, 2]), np.arctan2(directions[:, 1], directions[:, 0])
     height = np.clip(up / 1.2, 0, 1)[:, None]

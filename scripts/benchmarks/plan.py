@@ -37,7 +37,7 @@ RUNS = {
         28.0,
         seconds=420,
     ),
-    # Scores are on white; training on random colours keeps haze from passing for it.
+    # Scores are on white; training on random colors keeps haze from passing for it.
     "ngp-60s": Run("lego400", ("--method", "ngp", "--minutes", "1", "--blend", "srgb"), 27.0),
     "ngp-5min": Run("lego400", ("--method", "ngp", "--minutes", "5", "--blend", "srgb"), 32.0),
     "fox-splats": Run("fox", ("--downscale", "2", "--minutes", "5", "--blend", "srgb")),

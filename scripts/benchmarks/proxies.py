@@ -95,7 +95,7 @@ def f_score(cameras: list[Camera], true: tuple, found: tuple) -> dict[str, float
 
 
 def look(proxy: Proxy, camera: Camera, texture: np.ndarray | None) -> np.ndarray:
-    """The proxy as captured, on white, [3, H, W] sRGB codes, blended in linear light; without a texture, its faces in grey."""
+    """The proxy as captured, on white, [3, H, W] sRGB codes, blended in linear light; without a texture, its faces in gray."""
     import torch
 
     placement = proxy.placement

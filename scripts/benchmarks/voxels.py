@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
 
 
 def scores(network: nn.Module, test: Shapes, views: int) -> np.ndarray:
-    """IoU of what the network makes of each test shape's first views, in float32 as pictures are recognised. [N]."""
+    """IoU of what the network makes of each test shape's first views, in float32 as pictures are recognized. [N]."""
     made = []
     with torch.no_grad():
         for first in range(0, len(test), _AT_ONCE):

@@ -12,7 +12,7 @@ import bpy
 
 ASSETS = Path(__file__).parent / "assets"
 
-# Name, model, place in metres, turn about the vertical in degrees. The room's middle is the origin, its floor z = 0.
+# Name, model, place in meters, turn about the vertical in degrees. The room's middle is the origin, its floor z = 0.
 PLACEMENTS = (
     ("Living room", "living_room", (0.0, 0.0, 0.0), 0.0),
     ("Cabinet", "painted_wooden_cabinet", (-1.7753, 2.5818, 0.0), 0.0),
@@ -25,7 +25,7 @@ PLACEMENTS = (
     ("Tea set", "tea_set_posed", (0.1, 0.0, 0.7985), 90.0),
 )
 
-# The model's four round fittings under the ceiling, x and y in metres.
+# The model's four round fittings under the ceiling, x and y in meters.
 LAMPS = ((1.0, 1.0), (-0.98, 0.98), (-1.01, -1.01), (1.0, -1.02))
 
 

@@ -66,7 +66,10 @@ def test_packaging_keeps_the_files_of_the_user(tmp_path, monkeypatch):
         assert dev.main(["package"]) == 0
         after = {file: file.read_bytes() for file in checkout.rglob("*") if file.is_file()}
         assert before.items() <= after.items() and len(after) == len(before) + 1
-    assert [file.parent for file in after.keys() - before.keys()] == [checkout / "dist"]
+    made = list(after.keys() - before.keys())
+    assert [file.parent for file in made] == [checkout / "dist"]
+    packed = {name.split("/")[0] for name in zipfile.ZipFile(made[0]).namelist()}
+    assert packed == {"addon", "engine", "scripts", "__init__.py", "blender_manifest.toml", "README.md", "LICENSE"}
 
 
 INSTALLED = """

@@ -44,7 +44,7 @@ def looking_at(position, target, width=48, height=40, focal=50.0) -> Camera:
 
 
 def truth_gaussians(count=60, seed=3, center=(0.0, 0.0, 0.0)):
-    """Solid coloured blobs in a ball of radius 1."""
+    """Solid colored blobs in a ball of radius 1."""
     from engine.splats.gaussians import Gaussians
 
     rng = np.random.default_rng(seed)
@@ -127,7 +127,7 @@ def capture_rescaler():
 
 @pytest.fixture(scope="session")
 def small_capture(tmp_path_factory) -> Path:
-    """Twelve views of coloured blobs with alpha."""
+    """Twelve views of colored blobs with alpha."""
     return write_capture(tmp_path_factory.mktemp("captures") / "small")
 
 

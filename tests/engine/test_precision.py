@@ -35,7 +35,7 @@ def test_without_a_compiler_on_the_path_int8_says_so(monkeypatch, tmp_path):
     named.chmod(0o755)
     monkeypatch.setenv("CXX", str(named))
     assert lacking("int8") == ""
-    # Once IPEX is loaded, Neural Compressor quantises for it, in a way that it gives up.
+    # Once IPEX is loaded, Neural Compressor quantizes for it, in a way that it gives up.
     monkeypatch.setitem(sys.modules, "intel_extension_for_pytorch", types.ModuleType("intel_extension_for_pytorch"))
     assert "in one process" in lacking("int8")
 

@@ -70,7 +70,7 @@ def _bring(reader: str, folder: Path, file: str) -> str:
         said = str(error)
         if "Traceback" in said:
             return said.replace("\n", " | ")[-500:]
-        # A button that is grey has its reason elsewhere.
+        # A button that is gray has its reason elsewhere.
         if not said.startswith("Error: ") and "poll" not in said:
             return f"not a sentence: {said[:300]}"
         return f"left {_counts()} of {before}: {said[:200]}" if _counts() != before else ""

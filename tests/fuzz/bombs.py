@@ -45,6 +45,7 @@ def bombs() -> Iterator[tuple[str, str, Callable[[], bytes]]]:
     for shape in ("1000000000, 1000000000", "100000, 100000", "(" * 3000, "-1, -1, -1", "9" * 5000):
         yield "voxels", "voxels.npz", lambda shape=shape: _npz(_npy(shape))
         yield "capture", "poses_bounds.npy", lambda shape=shape: _npy(shape)
+        yield "capture", "depth/0.npy", lambda shape=shape: _npy(shape)
     yield "voxels", "voxels.npz", lambda: _npz(_npy("1024, 1024, 1024") + bytes(1 << 30))
     noise = np.random.default_rng(0).integers(0, 2, 128**3, np.uint8).tobytes()
     yield "voxels", "noise.npz", lambda: _npz(_npy("128, 128, 128", "|b1") + noise)
@@ -55,7 +56,6 @@ def bombs() -> Iterator[tuple[str, str, Callable[[], bytes]]]:
     for side in (30_000, 2**31 - 1):
         yield "capture", "images/0.png", lambda side=side: _png(side)
         yield "capture", "masks/0.png", lambda side=side: _png(side, 0)
-        yield "capture", "depth/0.png", lambda side=side: _png(side, 0, 16)
     yield "capture", "transforms.json", lambda: _frames(100_000)
     yield "path", "transforms.json", lambda: _frames(100_000)
     for name in ("transforms.json", "transforms_train.json"):

@@ -234,17 +234,17 @@ def _picture(index: int) -> np.ndarray:
 def _nerfstudio(folder: Path) -> list[str]:
     frames = []
     for index, pose in enumerate(_poses(9)):
-        names = {kind: f"{kind}/{index}.png" for kind in ("images", "masks", "depth")}
+        names = {kind: f"{kind}/{index}.{suffix}" for kind, suffix in (("images", "png"), ("masks", "png"), ("depth", "npy"))}
         for name in names.values():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(_picture(index)).save(folder / names["images"])
         Image.fromarray(np.full((16, 24), 255, np.uint8)).save(folder / names["masks"])
-        Image.fromarray(np.full((16, 24), 3000, np.uint16)).save(folder / names["depth"])
+        np.save(folder / names["depth"], np.full((16, 24), 3, np.float32))
         frame = {"file_path": names["images"], "mask_path": names["masks"], "depth_file_path": names["depth"]}
         frames.append({**frame, "transform_matrix": pose.tolist()})
     write_points(folder / "points.ply", np.random.default_rng(0).normal(size=(50, 3)), np.zeros((50, 3), np.uint8))
     (folder / "transforms.json").write_text(json.dumps({**_HEAD, "ply_file_path": "points.ply", "frames": frames}, indent=1))
-    return ["transforms.json", "images/0.png", "masks/0.png", "depth/0.png", "points.ply"]
+    return ["transforms.json", "images/0.png", "masks/0.png", "depth/0.npy", "points.ply"]
 
 
 def _synthetic(folder: Path) -> list[str]:

@@ -207,6 +207,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--keep", type=Path, help="folder that receives what was found")
     parser.add_argument("--verbose", action="store_true", help="print how each case ended")
     given = parser.parse_args(arguments)
+    # Sentences quote what they refuse.
+    sys.stdout.reconfigure(errors="backslashreplace")
     with tempfile.TemporaryDirectory() as made:
         sources = corpus.build(Path(made) / "corpus")
         if given.commands:

@@ -33,7 +33,7 @@ class Splats:
     log_scales: np.ndarray  # [N, 3] natural logarithm of world units
     quats: np.ndarray  # [N, 4] w x y z
     opacity_logits: np.ndarray  # [N]
-    sh: np.ndarray  # [N, K, 3], K = (degree + 1)²; the first is the base colour
+    sh: np.ndarray  # [N, K, 3], K = (degree + 1)²; the first is the base color
     blend: Literal["linear", "srgb"] | None = None
     antialias: bool | None = None
 

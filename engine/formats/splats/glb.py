@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Splats in a GLB: the glTF extension KHR_gaussian_splatting. Axes: x right, y up, z towards the viewer; metres.
+"""Splats in a GLB: the glTF extension KHR_gaussian_splatting. Axes: x right, y up, z towards the viewer; meters.
 
 https://github.com/KhronosGroup/glTF/tree/main/extensions/2.0/Khronos/KHR_gaussian_splatting
 """
@@ -66,7 +66,7 @@ def write_glb(file: Path, splats: Splats) -> None:
     opacity = opacities(splats)
     attributes: dict[str, np.ndarray] = {
         "POSITION": splats.means.astype("<f4"),
-        # What programs without the extension show: points in linear colours.
+        # What programs without the extension show: points in linear colors.
         "COLOR_0": _point_colors(splats.sh[:, 0], opacity, blend),
         f"{_EXTENSION}:ROTATION": unit_quats(splats.quats)[:, [1, 2, 3, 0]].astype("<f4"),
         f"{_EXTENSION}:SCALE": scales,

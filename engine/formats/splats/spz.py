@@ -26,7 +26,7 @@ VERSIONS = (2, 3)  # that are written
 _MAGIC = 0x5053474E
 _HEADER = struct.Struct("<IIIBBBB")
 _ANTIALIASED, _EXTENDED = 1, 2
-_COLOR = 0.15  # of a base colour's coefficient; less than the harmonic's 0.28, so that colours beyond 0 and 1 are held too
+_COLOR = 0.15  # of a base color's coefficient; less than the harmonic's 0.28, so that colors beyond 0 and 1 are held too
 _COEFFICIENTS = (0, 3, 8, 15, 24)
 _BUCKETS = (8,) * 3 + (16,) * 12  # steps of a harmonic's byte: 5 bits in band 1, 4 bits above
 _MAX_BITS = 24
@@ -85,7 +85,7 @@ def write_spz(file: Path, splats: Splats, version: int = 3) -> None:
 
     Args:
         file: the file.
-        splats: the splats. Kept within the format's ranges: scales of e^-10 to e^5.9, base colours of -0.44 to 1.44,
+        splats: the splats. Kept within the format's ranges: scales of e^-10 to e^5.9, base colors of -0.44 to 1.44,
             harmonics of -1 to 1.
         version: 2 or 3; 3 has better rotations.
 

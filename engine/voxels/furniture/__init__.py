@@ -20,7 +20,7 @@ CATEGORIES = tuple(_MAKERS)
 
 
 def furniture(category: str, seed: int) -> Shape:
-    """One piece, the same for the same category and seed: metres, Z up, its front looking along -Y, standing about the origin."""
+    """One piece, the same for the same category and seed: meters, Z up, its front looking along -Y, standing about the origin."""
     # Not hash(): it differs from process to process.
     dice = Dice(np.random.default_rng([zlib.crc32(category.encode()), seed]))
     return _MAKERS[category](dice).shape()

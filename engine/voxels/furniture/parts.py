@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What furniture is built of: closed bodies as triangles [M, 3, 3] in metres, fronts outside, Z up."""
+"""What furniture is built of: closed bodies as triangles [M, 3, 3] in meters, fronts outside, Z up."""
 
 from __future__ import annotations
 

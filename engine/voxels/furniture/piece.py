@@ -15,7 +15,7 @@ from ..shapes import Shape
 
 T = TypeVar("T")
 
-# sRGB codes, 0 to 1, that colours start from.
+# sRGB codes, 0 to 1, that colors start from.
 _WOODS = [(0.80, 0.62, 0.42), (0.62, 0.42, 0.26), (0.42, 0.27, 0.17), (0.25, 0.17, 0.13), (0.88, 0.78, 0.62), (0.55, 0.30, 0.18)]
 _METALS = [(0.75, 0.75, 0.76), (0.45, 0.45, 0.47), (0.12, 0.12, 0.13), (0.80, 0.66, 0.38), (0.72, 0.45, 0.32), (0.92, 0.92, 0.92)]
 _LEATHERS = [(0.35, 0.20, 0.12), (0.55, 0.35, 0.20), (0.10, 0.09, 0.09), (0.85, 0.80, 0.72), (0.45, 0.12, 0.10), (0.70, 0.52, 0.35)]
@@ -88,7 +88,7 @@ class Piece:
 
 
 def _look(dice: Dice, kind: str) -> tuple[np.ndarray, list[float]]:
-    """A colour [3] in sRGB codes and a finish, a row of kernels.drawing's table, for a kind of material."""
+    """A color [3] in sRGB codes and a finish, a row of kernels.drawing's table, for a kind of material."""
     axis = float(dice.whole(0, 2))
     plain, grain, stripes, speckles = (float(index) for index in range(len(PATTERNS)))
 
@@ -129,7 +129,7 @@ def _look(dice: Dice, kind: str) -> tuple[np.ndarray, list[float]]:
             0,
             1,
         ]
-    # Paint, and plastic, which is more colourful and shines more.
+    # Paint, and plastic, which is more colorful and shines more.
     shine = 0.3 if kind == "plastic" else 0.12
     color = colorsys.hsv_to_rgb(
         hue, dice.between(0, 0.9) ** (1.0 if kind == "plastic" else 2.5), dice.pick([dice.between(0.1, 0.5), dice.between(0.6, 0.98)])

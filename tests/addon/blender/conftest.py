@@ -55,7 +55,7 @@ def add_camera(scene):
 
 @pytest.fixture
 def add_mesh(scene):
-    """Adds a mesh object from vertices and faces; a colour makes it glow evenly with that linear colour."""
+    """Adds a mesh object from vertices and faces; a color makes it glow evenly with that linear color."""
 
     def add(name, vertices, faces, color=None, location=(0.0, 0.0, 0.0)):
         mesh = bpy.data.meshes.new(name)

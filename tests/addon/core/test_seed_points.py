@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The seed cloud lies on surfaces, in their colours, evenly."""
+"""The seed cloud lies on surfaces, in their colors, evenly."""
 
 import numpy as np
 import pytest

@@ -52,7 +52,7 @@ def waits_for_cancel(out: Path) -> bool:
 
 
 def voxels(arguments: list[str]) -> int:
-    """Recognises an L of blocks in every picture: sure of its lower half, less so of the upper one."""
+    """Recognizes an L of blocks in every picture: sure of its lower half, less so of the upper one."""
     import numpy as np
 
     out, images = Path(arguments[arguments.index("--out") + 1]), arguments[1 : arguments.index("--out")]

@@ -153,3 +153,21 @@ def test_a_capture_killed_at_any_moment_can_be_made_again(scene, data_home):
     assert list((data_home / "jobs").iterdir()) == []
     after = files(folder)
     assert {name: after.get(name) for name in mine} == mine
+
+
+@pytest.mark.parametrize("there", [None, "nothing", "log.txt"])
+def test_a_refused_capture_leaves_a_folder_as_it_was(scene, tmp_path, there):
+    """Where a program follows, which has opened a log there, it leaves the events."""
+    for camera in [thing for thing in scene.objects if thing.type == "CAMERA"]:
+        bpy.data.objects.remove(camera)
+    folder = tmp_path / "new" / "capture"
+    if there:
+        folder.mkdir(parents=True)
+    if there == "log.txt":
+        (folder / there).touch()
+    with pytest.raises(UserError, match="no camera"):
+        stages.capture_here(scene, folder, FAST)
+    if there is None:
+        assert not folder.parent.exists()
+    else:
+        assert {path.name for path in folder.iterdir()} == ({"log.txt", "events.jsonl"} if there == "log.txt" else set())

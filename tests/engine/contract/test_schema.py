@@ -39,7 +39,7 @@ def test_missing_keys_take_the_default_and_nested_tables_are_read():
     ("mapping", "named"),
     [
         ({}, "name"),
-        ({"name": "x", "colour": 1}, "colour"),
+        ({"name": "x", "color": 1}, "color"),
         ({"name": 5}, "name"),
         ({"name": "x", "count": 0}, "count"),
         ({"name": "x", "count": 1.5}, "count"),

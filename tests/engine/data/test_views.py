@@ -112,7 +112,7 @@ def test_scale_takes_the_mean_of_areas(tmp_path):
     depth = np.arange(48 * 64, dtype=np.float32).reshape(48, 64)
     view = load_views(capture_of(tmp_path, [picture] * 2, depth), "train", scale=0.5)[0]
     assert view.image.shape == (24, 32, 4) and view.depth.shape == (24, 32) and view.camera.fx == 30
-    # What is transparent has no say in the colour.
+    # What is transparent has no say in the color.
     assert np.abs(view.image.astype(int) - (200, 100, 50, 128)).max() <= 1
     assert set(view.depth.ravel()) <= set(depth.ravel())
 

@@ -19,7 +19,7 @@ def test_pixels_are_what_their_own_colours_show(blend):
     made = light.wanted(pixels, behind, blend)
     torch.testing.assert_close(made, light.shown(straight * alpha[:, None], alpha, behind, blend))
     torch.testing.assert_close(made[:2], torch.stack([behind[0], codes[1]]), atol=1e-5, rtol=0)
-    # As a picture, [H, W], before one colour.
+    # As a picture, [H, W], before one color.
     shape = light.shown((straight * alpha[:, None]).view(5, 10, 3), alpha.view(5, 10), behind[0], blend)
     torch.testing.assert_close(shape.view(50, 3), light.wanted(pixels, behind[0], blend))
     torch.testing.assert_close(light.wanted(pixels[:, :3], behind, blend), codes)

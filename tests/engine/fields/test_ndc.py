@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Normalised device coordinates against the projection that they are made of."""
+"""Normalized device coordinates against the projection that they are made of."""
 
 import pytest
 import torch

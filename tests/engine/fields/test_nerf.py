@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.fields.nerf import NerfField, SimpleField, initialise
+from engine.fields.nerf import NerfField, SimpleField, initialize
 
 FIELDS = [NerfField(32, 8, 4, 2), NerfField(32, 2, 4, 2), NerfField(16, 5, 3, 1), NerfField(16, 6, 0, 0), SimpleField(32, 4, 2)]
 
@@ -18,7 +18,7 @@ def test_the_published_network_has_its_published_size():
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: type(field).__name__)
 def test_density_does_not_depend_on_the_direction_and_colour_does(field):
-    initialise(field, np.random.default_rng(1))
+    initialize(field, np.random.default_rng(1))
     positions = torch.rand(5, 7, 3) * 2 - 1
     one, other = torch.tensor([0.0, 0.0, 1.0]).expand(5, 7, 3), torch.tensor([0.6, 0.8, 0.0]).expand(5, 7, 3)
     density, color = field(positions, one)
@@ -31,11 +31,11 @@ def test_density_does_not_depend_on_the_direction_and_colour_does(field):
 
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: type(field).__name__)
 def test_all_weights_are_drawn_from_the_seed_and_all_learn(field):
-    initialise(field, np.random.default_rng(5))
+    initialize(field, np.random.default_rng(5))
     drawn = [part.clone() for part in field.parameters()]
-    initialise(field, np.random.default_rng(6))
+    initialize(field, np.random.default_rng(6))
     assert not any(torch.equal(a, b) for a, b in zip(drawn, field.parameters(), strict=True) if a.ndim == 2)
-    initialise(field, np.random.default_rng(5))
+    initialize(field, np.random.default_rng(5))
     assert all(torch.equal(a, b) for a, b in zip(drawn, field.parameters(), strict=True))
     density, color = field(torch.rand(64, 3), torch.rand(64, 3))
     (density.sum() + color.sum()).backward()
@@ -46,6 +46,6 @@ def test_all_weights_are_drawn_from_the_seed_and_all_learn(field):
 def test_density_is_there_at_first_whatever_the_seed(kind):
     field, places = kind(), torch.rand(2000, 3, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for seed in range(6):
-        initialise(field, np.random.default_rng(seed))
+        initialize(field, np.random.default_rng(seed))
         with torch.no_grad():
             assert (field.raw_density(places) > 0).float().mean() > 0.001

@@ -16,7 +16,7 @@ SETTINGS = NerfSettings(width=8, depth=1, coarse_samples=64, fine_samples=128)
 
 
 class Slab(nn.Module):
-    """Constant density between two planes across x; the colour rises evenly from the first to the second."""
+    """Constant density between two planes across x; the color rises evenly from the first to the second."""
 
     def __init__(self, density, low=-0.5, high=0.5):
         super().__init__()

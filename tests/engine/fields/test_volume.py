@@ -11,7 +11,7 @@ from engine.fields.volume import composite
 
 
 def ray(density, color, places, length=1.0, end=None):
-    """One ray through a density and a colour given as functions of the place."""
+    """One ray through a density and a color given as functions of the place."""
     colors = torch.stack([color(places)] * 3, dim=-1) if color else torch.ones(*places.shape, 3)
     extra = () if end is None else (end,)
     return composite(density(places), colors, places, torch.full((len(places),), length), *extra)
@@ -39,7 +39,7 @@ def test_a_single_opaque_plane_is_all_that_is_seen():
 
 
 def test_a_known_integral_is_approached_with_the_square_of_the_samples():
-    # Density 2t and colour t over 0 to 1: the integral of t * 2t * exp(-t²) is √π/2 * erf(1) - 1/e.
+    # Density 2t and color t over 0 to 1: the integral of t * 2t * exp(-t²) is √π/2 * erf(1) - 1/e.
     truth = math.sqrt(math.pi) / 2 * math.erf(1) - math.exp(-1)
     errors = []
     for count in (16, 32, 64, 128):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Proxies and coloured meshes as GLB: what is written is read, and damaged files are refused in a sentence."""
+"""Proxies and colored meshes as GLB: what is written is read, and damaged files are refused in a sentence."""
 
 import io
 import json
@@ -78,7 +78,7 @@ def test_what_is_not_there_stays_so(tmp_path, proxy):
 
 
 def test_the_file_stands_upright_for_viewers(tmp_path, proxy):
-    """glTF has y up; the default scene shows the mesh alone, with the captured colours."""
+    """glTF has y up; the default scene shows the mesh alone, with the captured colors."""
     tall = replace(proxy, positions=np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.2, 0], [0, 0, 3.0]]))
     write_proxy(tmp_path / "a.glb", tall)
     document, _ = document_of((tmp_path / "a.glb").read_bytes())

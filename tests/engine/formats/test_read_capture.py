@@ -44,7 +44,7 @@ def test_colmap_points_land_in_its_pictures(shared_data):
 
 
 def test_the_two_fox_captures_agree_but_for_axes_and_scale(shared_data):
-    """The same photos were solved twice: camera centres must match after one similarity."""
+    """The same photos were solved twice: camera centers must match after one similarity."""
     first, second = read_capture(shared_data("fox")), read_capture(shared_data("fox_colmap"))
     shared = sorted({frame.name for frame in first.frames} & {frame.name for frame in second.frames})
     places = [np.array([camera_of(next(f for f in c.frames if f.name == n)).position for n in shared]) for c in (first, second)]

@@ -91,7 +91,7 @@ def test_the_film_shows_the_pictures(result, path_file, tmp_path):
     assert pngs[0].shape == (121, 145, 3) and pictures[0].shape == (120, 144, 3)
     for picture, png in zip(pictures, pngs, strict=True):
         small = np.asarray(Image.fromarray(png.astype(np.uint8)).resize((144, 120), Image.Resampling.BICUBIC)).astype(float)
-        # Colour has half the resolution in a film.
+        # Color has half the resolution in a film.
         assert np.abs(picture.mean(axis=2) - small.mean(axis=2)).mean() < 4
         assert np.abs(picture.mean(axis=(0, 1)) - small.mean(axis=(0, 1))).max() < 2.5
     assert [file.name for file in (tmp_path / "made").iterdir()] == ["a.mp4"]

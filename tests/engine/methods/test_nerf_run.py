@@ -216,7 +216,7 @@ def test_pictures_by_other_numbers_are_chosen_by_name(small_capture, tmp_path, c
     assert "no C++ compiler" in capsys.readouterr().err
     # The same where there is one that does not work.
     monkeypatch.setattr(precision, "compiler", lambda: "g++")
-    monkeypatch.setattr(renderer, "Quantised", broken)
+    monkeypatch.setattr(renderer, "Quantized", broken)
     assert cli.main(["render", str(out), "--out", str(tmp_path / "broken"), "--precision", "int8"]) == 0
     assert "(no header Python.h)" in capsys.readouterr().err
     for picture in (tmp_path / "usual").iterdir():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Instant-NGP from capture to result, on a small capture of coloured blobs."""
+"""Instant-NGP from capture to result, on a small capture of colored blobs."""
 
 import json
 import subprocess

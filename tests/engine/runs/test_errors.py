@@ -3,11 +3,13 @@
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from engine.contract.errors import UserError
 from engine.contract.result import Result
 from engine.contract.settings import TrainSettings, trained_settings
 from engine.contract.voxels import VoxelTrainSettings
+from engine.data.saved import reason
 from engine.methods import load_model
 from engine.runs.errors import explain
 
@@ -45,3 +47,10 @@ def test_settings_of_a_result_that_are_not_known_name_its_file(tmp_path, kind):
     assert trained_settings({"steps": 5}, tmp_path, kind).steps == 5
     with pytest.raises(UserError, match=r"result\.json is not understood: settings has no setting named 'stepz'"):
         trained_settings({"stepz": 5}, tmp_path, kind)
+
+
+def test_reasons_of_damage_are_in_our_words():
+    assert reason(SafetensorError("Error while deserializing header: invalid JSON")) == "its header does not fit its content"
+    assert reason(KeyError("network")) == "it lacks 'network'"
+    assert reason(TypeError("unhashable type: 'list'")) == "a value in it is of the wrong kind"
+    assert reason(ValueError("its box is none.\nmore")) == "its box is none"

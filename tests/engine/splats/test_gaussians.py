@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Gaussians out of view, whose optimiser's steps are put off: nobody may tell."""
+"""Gaussians out of view, whose optimizer's steps are put off: nobody may tell."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ BLACK = np.zeros(3, np.float32)
 
 
 def surroundings(count, rng):
-    """Gaussians all about the origin, from tiny to larger than the scene, sorted so that neighbours share vectors."""
+    """Gaussians all about the origin, from tiny to larger than the scene, sorted so that neighbors share vectors."""
     f = np.float32
     values = {
         "means": (rng.normal(size=(count, 3)) * rng.uniform(0.2, 5, (count, 1))).astype(f),

@@ -8,7 +8,7 @@ from engine.kernels.solid import cpu, inward
 from engine.voxels.furniture import CATEGORIES, furniture
 from engine.voxels.shapes import cube_of, voxelized
 
-# Longest sides in metres.
+# Longest sides in meters.
 SIZES = {
     "chair": (0.35, 2.2),
     "table": (0.35, 2.4),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Meshes of others: axes, colours, and what is open, broken or no mesh at all."""
+"""Meshes of others: axes, colors, and what is open, broken or no mesh at all."""
 
 import numpy as np
 import pytest

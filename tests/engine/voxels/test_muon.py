@@ -69,7 +69,7 @@ def test_which_weights_it_is_for(name):
     network = new_network(name)
     plain, transposed = matrices(network)
     chosen = {*plain, *transposed}
-    # All but biases, what sees colours, and what gives voxels.
+    # All but biases, what sees colors, and what gives voxels.
     left = [tuple(weight.shape) for weight in network.parameters() if weight.ndim > 1 and weight not in chosen]
     assert plain and all(3 in shape[:2] or 2 in shape[:2] or shape[0] == 32**3 for shape in left), left
     assert all(weight.ndim in (2, 4, 5) for weight in plain)

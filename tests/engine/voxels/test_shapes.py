@@ -8,7 +8,7 @@ from engine.voxels.shapes import Shape, corner_normals, cube_of, drawable, voxel
 
 
 def plain(triangles):
-    """A grey shape."""
+    """A gray shape."""
     count = len(triangles)
     return Shape(triangles, np.full((count, 3, 3), 0.5, np.float32), np.zeros(count, np.int32), np.array([[0, 1, 0, 0, 0, 1]], np.float32))
 

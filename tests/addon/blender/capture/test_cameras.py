@@ -79,7 +79,7 @@ def test_corners_of_a_cube_land_where_blender_puts_them(scene, add_camera, fit, 
         # A turned camera below an unevenly scaled parent is sheared; what is rendered has to fit all the same.
         ({"sensor_fit": "AUTO"}, (1.0, 1.0), 1.0, np.zeros(3), (1, 1.8, 0.6)),
     ],
-    ids=["vertical, aspect, shift", "centimetres, scaled parent", "5 km", "sheared"],
+    ids=["vertical, aspect, shift", "centimeters, scaled parent", "5 km", "sheared"],
 )
 def test_a_render_shows_a_square_where_it_is_projected(scene, add_camera, add_mesh, tmp_path, lens, aspect, unit, place, parent_scale):
     thing = add_camera(location=(0.4, -0.3, 0.2), turn=(1.3, 0.0, 0.4), lens=35.0, **lens)

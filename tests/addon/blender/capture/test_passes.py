@@ -197,7 +197,7 @@ def test_only_the_object_is_seen_with_its_children_and_instances(scene, add_came
     subject = frozenset((base, *base.children_recursive))
     assert eye not in subject
     (red, green, blue), row, depth = shown(scene, subject, tmp_path, add_camera)
-    # Half a metre at 5 m is 3.2 pixels with this lens.
+    # Half a meter at 5 m is 3.2 pixels with this lens.
     places = {name: 32 + x / 5 * 32 for name, x in (("base", -2.5), ("child", -1.5), ("own cup", 0.0), ("other cup", 1.5), ("beside", 3.5))}
     assert red[int(places["base"])] and red[int(places["child"])] and blue[int(places["own cup"])]
     assert not green.any() and not blue[int(places["other cup"]) - 2 :].any()

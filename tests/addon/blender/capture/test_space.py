@@ -23,7 +23,7 @@ def bounds(scene, name):
 
 
 def nearest(scene, place):
-    """Distance from a place in metres to the nearest surface of any object, by Blender's own search."""
+    """Distance from a place in meters to the nearest surface of any object, by Blender's own search."""
     layer = scene.view_layers[0]
     layer.update()
     unit, best = scene.unit_settings.scale_length, np.inf
@@ -63,7 +63,7 @@ def test_a_room_of_single_walls_without_a_ceiling(scene, add_mesh):
         assert nearest(scene, place) > 0.3
 
 
-@pytest.mark.parametrize("unit, offset", [(0.01, (0, 0, 0)), (1.0, (3000.0, -4000.0, 100.0))], ids=["centimetres", "5 km"])
+@pytest.mark.parametrize("unit, offset", [(0.01, (0, 0, 0)), (1.0, (3000.0, -4000.0, 100.0))], ids=["centimeters", "5 km"])
 def test_a_room_in_centimetres_or_far_away(scene, add_mesh, unit, offset):
     scene.unit_settings.scale_length = unit
     for name, faces in (("Shell", CLOSED),):

@@ -18,7 +18,7 @@ FIELD_OF_VIEW = 40.0
 
 @pytest.fixture
 def scene():
-    """An empty scene with a camera at (0, -5, 0) that looks along +Y; every sample of a pixel goes through its centre."""
+    """An empty scene with a camera at (0, -5, 0) that looks along +Y; every sample of a pixel goes through its center."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
@@ -90,7 +90,7 @@ def picture(scene, tmp_path):
 
 @pytest.fixture
 def rays(scene):
-    """The camera's rays: origin [3], directions [H, W, 3], through the pixel centres, or, for many samples, through all of each pixel."""
+    """The camera's rays: origin [3], directions [H, W, 3], through the pixel centers, or, for many samples, through all of each pixel."""
     count = SIZE if scene.cycles.samples == 1 else 8 * SIZE
     steps = ((np.arange(count) + 0.5) / count - 0.5) * 2 * math.tan(math.radians(FIELD_OF_VIEW / 2))
     directions = np.stack(np.broadcast_arrays(steps[None, :], np.ones(1), -steps[:, None]), axis=-1)
@@ -98,7 +98,7 @@ def rays(scene):
 
 
 def make_splats(means, sigmas, quats, opacities, colors, blend="linear") -> Splats:
-    """Splats of degree 0 from plain values; ``colors`` are what the file's colours stand for."""
+    """Splats of degree 0 from plain values; ``colors`` are what the file's colors stand for."""
     opacities = np.asarray(opacities, dtype=np.float64)
     return Splats(
         means=np.asarray(means, dtype=np.float32),

@@ -89,7 +89,7 @@ def test_what_a_result_does_not_hold_is_refused(scene, splats, result):
     assert not bpy.data.meshes and not bpy.data.collections
 
 
-# A pyramid about a place, whose corners differ in colour.
+# A pyramid about a place, whose corners differ in color.
 CORNERS = np.array([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0], [0, 0, 1]])
 SIDES = np.array([[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4], [0, 2, 1], [0, 3, 2]])
 CODES = np.array([[255, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 0, 0]], dtype=np.uint8)
@@ -155,8 +155,8 @@ def test_a_bad_mesh_is_refused_and_leaves_nothing_behind(scene, tmp_path, damage
 
 def test_a_mesh_without_colours_is_grey_and_the_camera_frames_it(scene, tmp_path):
     (made,) = import_result(scene, pyramid(tmp_path, colors=None), ImportSettings())
-    grey = values_of(made.data, "base_color")[values_of(made.data, PART) == MESH]
-    np.testing.assert_allclose(grey, [(0.5, 0.5, 0.5, 1)] * 5)
+    gray = values_of(made.data, "base_color")[values_of(made.data, PART) == MESH]
+    np.testing.assert_allclose(gray, [(0.5, 0.5, 0.5, 1)] * 5)
     bpy.data.objects.remove(scene.camera)
     render_picture(scene, tmp_path / "picture.png", RenderSettings(width=32, height=32, samples=1))
     away = scene.camera.matrix_world.translation - made.matrix_world.translation

@@ -29,7 +29,7 @@ SIDES = [(axis, end) for axis in range(3) for end in (-1, 1)]
 
 
 def png(color, size=8):
-    """A picture in one colour."""
+    """A picture in one color."""
     rows = (b"\0" + bytes(color) * size) * size
 
     def chunk(kind, data):

@@ -36,7 +36,7 @@ def rotation(quat):
 
 
 def gaussian(rays, mean, sigmas, quat, opacity):
-    """Alpha [H, W] of a gaussian along rays, which ends at 1/100, and the distance of the plane through its centre that faces the camera in
+    """Alpha [H, W] of a gaussian along rays, which ends at 1/100, and the distance of the plane through its center that faces the camera in
     its own space."""
     origin, directions = rays
     whiten = (rotation(quat) / np.asarray(sigmas)).T
@@ -127,7 +127,7 @@ def test_mean_colors_do_not_depend_on_the_unit(unit):
 
 
 def colorful(blend="linear"):
-    """A wide gaussian whose colour differs from side to side, and that colour [N, 3] for directions [N, 3] away from the camera."""
+    """A wide gaussian whose color differs from side to side, and that color [N, 3] for directions [N, 3] away from the camera."""
     sh = np.random.default_rng(1).normal(0, 0.08, (1, 16, 3)).astype(np.float32)
     sh[0, 0] = 0.4
     parts = [np.zeros((1, 3)), np.log([[3.0, 3.0, 3.0]]), [ROUND], [6.0]]

@@ -24,7 +24,7 @@ def scene():
 
 
 def block(scene, low=(2.0, 3.0, 1.0), high=(3.0, 5.0, 2.5), unit=1.0):
-    """A red block of points that was captured between two corners, in metres."""
+    """A red block of points that was captured between two corners, in meters."""
     rng = np.random.default_rng(0)
     low, high = np.array(low), np.array(high)
     foot = np.array([*(low + high)[:2] / 2, low[2]])
@@ -152,7 +152,7 @@ def test_the_picture_shows_the_result_in_a_lit_room(scene, tmp_path, unit):
     assert shown.shape == (48, 64, 4) and scene.camera is not None
     red = (shown[..., 0] > 0.7) & (shown[..., 1] < 0.3)
     assert red.mean() > 0.03 and red[24:].sum() > red[:12].sum()
-    # Colours of results are those of the file under Standard: 0.8 in linear light is 0.906.
+    # Colors of results are those of the file under Standard: 0.8 in linear light is 0.906.
     np.testing.assert_allclose(np.median(shown[red], axis=0)[:2], (0.906, 0.151), atol=0.03)
     others = shown[~red][:, :3]
     assert 0.25 < others.mean() < 0.9 and (others > 0.05).all(axis=1).mean() > 0.97

@@ -27,7 +27,7 @@ def test_errors_are_half_a_step(tmp_path, random_splats, quat_errors, seed, coun
     np.testing.assert_allclose(read.log_scales, splats.log_scales, atol=ROUNDING)
     assert np.abs(opacities(read) - opacities(splats)).max() <= 0.5 / 255 + ROUNDING
     assert np.abs(read.sh - splats.sh[:, :1]).max() <= 0.5 / 255 / SH_C0 + ROUNDING
-    # A part is half a step of 1/128 off, a part of 1 a whole one since 256 is no byte; normalising at most doubles it.
+    # A part is half a step of 1/128 off, a part of 1 a whole one since 256 is no byte; normalizing at most doubles it.
     assert quat_errors(read.quats, splats.quats).max() <= 2 / 128
 
 

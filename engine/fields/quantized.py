@@ -7,17 +7,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from ..precision import quantised
+from ..precision import quantized
 
-# Samples that a quantised network takes at a time: compiled code of torch 2.8 knows one number only. Small, so that few are wasted.
+# Samples that a quantized network takes at a time: compiled code of torch 2.8 knows one number only. Small, so that few are wasted.
 _ROWS = 2048
 # So many times as many samples tell its ranges.
 _CALIBRATED = 32
 
 
-class Quantised(nn.Module):
+class Quantized(nn.Module):
     """A trained network for pictures only, its products in INT8. The first layer, which sees the encoding, and the last ones, which give
-    density and colour, stay float32. The network that it is made of stays as it is.
+    density and color, stay float32. The network that it is made of stays as it is.
 
     Args:
         network: has ``PRECISE``, the names of the layers that stay.
@@ -28,7 +28,7 @@ class Quantised(nn.Module):
         super().__init__()
         chosen = torch.randperm(max(len(positions), _ROWS), generator=torch.Generator().manual_seed(0)) % len(positions)
         parts = [(positions[some], directions[some]) for some in chosen.split(_ROWS)[:_CALIBRATED] if len(some) == _ROWS]
-        self._compiled = quantised(network, parts, network.PRECISE)
+        self._compiled = quantized(network, parts, network.PRECISE)
 
     def forward(self, positions: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """See :meth:`engine.fields.nerf.NerfField.forward`; without gradients."""

@@ -12,8 +12,8 @@ from engine import precision
 from engine.contract.methods.nerf import NerfSettings
 from engine.fields import measuring, renderer
 from engine.fields.measuring import measure
-from engine.fields.nerf import NerfField, SimpleField, initialise
-from engine.fields.quantised import Quantised
+from engine.fields.nerf import NerfField, SimpleField, initialize
+from engine.fields.quantized import Quantized
 from engine.fields.renderer import PaperRenderer, Rays
 from engine.fields.skipping import SkippingRenderer
 from engine.precision import compiler
@@ -51,7 +51,7 @@ def renderers():
 
 @pytest.mark.parametrize("which", [0, 1], ids=["paper", "occupancy"])
 def test_ranges_are_told_by_the_samples_that_pictures_take(monkeypatch, which):
-    """Pictures by stand-ins for quantised networks that give what the trained ones give."""
+    """Pictures by stand-ins for quantized networks that give what the trained ones give."""
     given = []
 
     class Same(torch.nn.Module):
@@ -63,13 +63,13 @@ def test_ranges_are_told_by_the_samples_that_pictures_take(monkeypatch, which):
         def forward(self, positions, directions):
             return self.network[0](positions, directions)
 
-    monkeypatch.setattr(renderer, "Quantised", Same)
+    monkeypatch.setattr(renderer, "Quantized", Same)
     looker = renderers()[which]
     trained = list(looker.networks)
     looker.bfloat16 = False
     before = looker.look(rays(40))
     looker.bfloat16 = True
-    assert looker.quantise(rays(40)) and not looker.bfloat16
+    assert looker.quantize(rays(40)) and not looker.bfloat16
     assert all(torch.equal(one, other) for one, other in zip(before, looker.look(rays(40)), strict=True))
     assert [same.network[0] for same in looker.networks] == trained
     for positions, directions in given:
@@ -82,7 +82,7 @@ def test_ranges_are_told_by_the_samples_that_pictures_take(monkeypatch, which):
 def test_rays_that_see_nothing_leave_the_networks_as_they_are():
     looker = renderers()[1]
     trained = list(looker.networks)
-    assert not looker.quantise(rays(20, toward=-1.0))
+    assert not looker.quantize(rays(20, toward=-1.0))
     assert list(looker.networks) == trained and looker.bfloat16
 
 
@@ -101,7 +101,7 @@ def test_what_is_installed_but_broken_is_left_out_and_says_why(monkeypatch, erro
     installed(monkeypatch, "neural_compressor")
     monkeypatch.delitem(sys.modules, "intel_extension_for_pytorch", raising=False)
     monkeypatch.setattr(precision, "compiler", lambda: "g++")
-    monkeypatch.setattr(measuring, "Quantised", broken)
+    monkeypatch.setattr(measuring, "Quantized", broken)
     rates, missing = measure("cpu", ("float32", "int8"))
     assert set(rates) == {"float32"} and missing == {"int8": f"int8 does not work here ({str(error).splitlines()[0]})."}
 
@@ -109,9 +109,9 @@ def test_what_is_installed_but_broken_is_left_out_and_says_why(monkeypatch, erro
 @profile
 @pytest.mark.parametrize("network", [NerfField(64, 6, 6, 3), SimpleField(64, 6, 3)], ids=["published", "simple"])
 def test_int8_gives_what_the_network_gives(network):
-    initialise(network, np.random.default_rng(1))
+    initialize(network, np.random.default_rng(1))
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    narrow = Quantised(network, *samples(10_000))
+    narrow = Quantized(network, *samples(10_000))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     for shape in ((1, 3), (50, 60, 3), (2048, 3)):
         positions, directions = (one.view(shape) for one in samples(int(np.prod(shape[:-1])), seed=2))
@@ -121,16 +121,16 @@ def test_int8_gives_what_the_network_gives(network):
         for one, other in zip(exact, found, strict=True):
             assert one.shape == other.shape
             assert (one - other).norm() < 0.08 * one.norm()
-    # It is quantised, and not some copy in float32.
+    # It is quantized, and not some copy in float32.
     assert not torch.allclose(exact[0], found[0], atol=1e-6)
 
 
 @profile
 def test_first_layer_density_and_colour_stay_float32():
     network = NerfField(64, 6, 6, 3)
-    quantised = Quantised(network, *samples(4096))
+    quantized = Quantized(network, *samples(4096))
     # In the graph that is compiled, before each product stands where its weight comes from.
-    products = [node for node in quantised._compiled._orig_mod.graph.nodes if node.target is torch.ops.aten.linear.default]
+    products = [node for node in quantized._compiled._orig_mod.graph.nodes if node.target is torch.ops.aten.linear.default]
     assert len(products) == 6 + 4
     exact = [node.meta["val"].shape[-1] for node in products if node.args[1].op == "get_attr"]
     assert exact == [64, 1, 3]
