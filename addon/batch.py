@@ -24,7 +24,7 @@ from .blender import console
 from .blender.results import assets
 from .blender.results.importing import import_result
 from .blender.rooms.placing import place
-from .blender.rooms.rendering import empty_scene, named_camera, render_picture
+from .blender.rooms.rendering import empty_scene, find_camera, render_picture
 from .core import engine_command, outputs, private_folders
 from .core.job_state import JobState
 from .core.journal import made_here
@@ -184,7 +184,7 @@ def _check_stages(job: Job, scene: bpy.types.Scene, chosen_python: str) -> None:
     if job.train is not None or job.proxy is not None or job.voxels is not None:
         engine_command.interpreter(chosen_python)
     if (stage := job.render) is not None and stage.camera:
-        named_camera(scene, stage.camera)
+        find_camera(scene, stage.camera)
     for stage in (job.render, job.save):
         if stage is not None and (file := job.path(stage.out)).exists() and not (stage.overwrite or outputs.is_ours(file)):
             raise UserError(f"{file} already exists, and no job wrote it.", OVERWRITE, "exists")

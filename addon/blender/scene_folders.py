@@ -44,7 +44,7 @@ def absolute(path: str, scene: bpy.types.Scene | None = None) -> Path:
     return _renamed[path] if path in _renamed and not found.exists() else found
 
 
-def named(path: str, scene: bpy.types.Scene | None = None) -> Path:
+def required_folder(path: str, scene: bpy.types.Scene | None = None) -> Path:
     """The absolute path of a folder that is written or opened; see :func:`absolute`.
 
     Raises:

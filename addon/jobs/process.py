@@ -82,17 +82,17 @@ class JobProcess:
         if self._child is not None:
             self._child.wait()
 
-    def wait(self, told: Callable[[JobState], None] = lambda state: None, interval: float = 0.2) -> JobState:
+    def wait(self, watch: Callable[[JobState], None] = lambda state: None, interval: float = 0.2) -> JobState:
         """Follows to the end, for where no timers fire.
 
         Args:
-            told: called with the state after every look.
+            watch: called with the state after every look.
             interval: seconds between looks.
         """
         try:
             while True:
                 self.poll()
-                told(self.state)
+                watch(self.state)
                 if self.state.ended:
                     return self.state
                 time.sleep(interval)

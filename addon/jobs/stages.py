@@ -41,7 +41,7 @@ def capture_here(
     scene: bpy.types.Scene,
     folder: Path,
     settings: CaptureSettings,
-    told: Callable[[JobState], None] = lambda state: None,
+    watch: Callable[[JobState], None] = lambda state: None,
     *,
     replace: bool = False,
 ) -> bool:
@@ -51,7 +51,7 @@ def capture_here(
         scene: the scene; everything that is changed for the capture is put back.
         folder: receives the capture.
         settings: what is captured.
-        told: called with the state after every view.
+        watch: called with the state after every view.
         replace: also replace a complete capture that this add-on made.
 
     Returns:
@@ -60,29 +60,7 @@ def capture_here(
     Raises:
         UserError: the scene cannot be captured, or the folder cannot be written.
     """
-    state = JobState(stage="capture")
-    begin, first = time.time(), None
-    file = folder / EVENTS
-
-    def progress(step: int, steps: int) -> None:
-        nonlocal first
-        # Views that an interrupted capture left took no time.
-        if first is None:
-            first = step
-        state.step, state.steps, state.seconds = step, steps, time.time() - begin
-        state.eta_seconds = state.seconds / (step - first) * (steps - step) if step > first else None
-        values = {name: getattr(state, name) for name in ("stage", "step", "steps", "seconds", "eta_seconds")}
-        events.append(file, Event("progress", values))
-        told(state)
-
-    def report(kind: str, message: str) -> None:
-        if kind == "note":
-            state.note = message
-        else:
-            state.warnings.append(message)
-        events.append(file, Event(kind, {"message": message}))
-        told(state)
-
+    file, following = folder / EVENTS, _CaptureEvents(folder / EVENTS, watch)
     process.refuse_foreign(folder)
     if (other := process.attach(folder)) is not None and other.pid != os.getpid():
         raise UserError(f"A job already runs in {folder}.", "Wait for its end, or cancel it.", "in_use")
@@ -94,9 +72,11 @@ def capture_here(
         pid = os.getpid()
         events.append(file, events.started(method="capture", capture=str(folder), pid=pid, pid_started=alive.started_at(pid)))
         cancel = folder / CANCEL
-        export_capture(scene, folder, settings, replace=replace, progress=progress, cancelled=cancel.exists, report=report)
+        export_capture(
+            scene, folder, settings, replace=replace, progress=following.progress, cancelled=cancel.exists, report=following.report
+        )
         finished = (folder / TRANSFORMS).exists()
-        events.append(file, Event("done", {"seconds": time.time() - begin, "cancelled": not finished}))
+        events.append(file, Event("done", {"seconds": following.seconds(), "cancelled": not finished}))
     except OSError as error:
         known = unwritable(folder, error)
         _append_failed(file, known)
@@ -111,6 +91,39 @@ def capture_here(
         if empty:
             _remove_refused(folder, made)
     return finished
+
+
+class _CaptureEvents:
+    """Writes how a capture goes into a file of events, and keeps its state for who watches it."""
+
+    def __init__(self, file: Path, watch: Callable[[JobState], None]):
+        self._file, self._watch, self._state = file, watch, JobState(stage="capture")
+        self._begin, self._first = time.time(), None
+
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.time() - self._begin
+
+    def progress(self, step: int, steps: int) -> None:
+        """Some of the views are finished."""
+        state = self._state
+        # Views that an interrupted capture left took no time.
+        if self._first is None:
+            self._first = step
+        state.step, state.steps, state.seconds = step, steps, self.seconds()
+        state.eta_seconds = state.seconds / (step - self._first) * (steps - step) if step > self._first else None
+        values = {name: getattr(state, name) for name in ("stage", "step", "steps", "seconds", "eta_seconds")}
+        events.append(self._file, Event("progress", values))
+        self._watch(state)
+
+    def report(self, kind: str, message: str) -> None:
+        """A note or a warning for the user."""
+        if kind == "note":
+            self._state.note = message
+        else:
+            self._state.warnings.append(message)
+        events.append(self._file, Event(kind, {"message": message}))
+        self._watch(self._state)
 
 
 def start_capture(scene: bpy.types.Scene, folder: Path, settings: CaptureSettings, *, replace: bool = False) -> JobProcess:

@@ -3,11 +3,11 @@
 
 import bpy
 
-from . import capture, engine, job, looks, place, results, train, voxels
+from . import capture, check_engine, job, looks, make_voxels, place, results, train
 
 _CLASSES = (
     *(*capture.CLASSES, *train.CLASSES, *results.CLASSES, *place.CLASSES),
-    *(*looks.CLASSES, *voxels.CLASSES, *job.CLASSES, *engine.CLASSES),
+    *(*looks.CLASSES, *make_voxels.CLASSES, *job.CLASSES, *check_engine.CLASSES),
 )
 
 
@@ -21,4 +21,4 @@ def unregister() -> None:
     """Takes the operators away."""
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)
-    engine.stop()
+    check_engine.stop()

@@ -13,7 +13,7 @@ from ..jobs.process import JobProcess
 from ..properties.labels import in_panel_words
 
 
-class Told:
+class Reporting:
     """Mix-in of an operator whose ``run(context)`` may raise UserError, OSError, MemoryError, or RuntimeError, as Blender's own operators
     do: a sentence is reported, nothing else happens.
     """

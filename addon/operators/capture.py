@@ -5,14 +5,14 @@ import bpy
 
 from ...engine.contract.settings import CaptureSettings
 from ..blender.capture.cameras import add_cameras
-from ..blender.scene_folders import as_property, claim, named, own_capture
+from ..blender.scene_folders import as_property, claim, own_capture, required_folder
 from ..core.journal import made_here
 from ..jobs import process, running, stages
 from ..properties.schema import to_settings
-from .base import Told, no_job_runs
+from .base import Reporting, no_job_runs
 
 
-class RECONSTRUCT_OT_add_cameras(Told, bpy.types.Operator):
+class RECONSTRUCT_OT_add_cameras(Reporting, bpy.types.Operator):
     """Add the cameras that would be captured to the scene, to look at them or move them. Cameras added before are replaced"""
 
     bl_idname = "reconstruct.add_cameras"
@@ -30,7 +30,7 @@ class RECONSTRUCT_OT_add_cameras(Told, bpy.types.Operator):
         add_cameras(context.scene, to_settings(context.scene.reconstruct.capture, CaptureSettings))
 
 
-class RECONSTRUCT_OT_capture(Told, bpy.types.Operator):
+class RECONSTRUCT_OT_capture(Reporting, bpy.types.Operator):
     """Render the views of the scene into the capture folder. A second Blender does it, so you can go on working"""
 
     bl_idname = "reconstruct.capture"
@@ -61,7 +61,7 @@ class RECONSTRUCT_OT_capture(Told, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> None:
         settings = to_settings(context.scene.reconstruct.capture, CaptureSettings)
         claim(context.scene)
-        folder = named(settings.out, context.scene)
+        folder = required_folder(settings.out, context.scene)
         if bpy.app.background:
             process.clear_cancel(folder)
             stages.capture_here(context.scene, folder, settings, replace=self.replace)

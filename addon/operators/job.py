@@ -4,12 +4,12 @@
 import bpy
 
 from ...engine.contract.errors import UserError
-from ..blender.scene_folders import absolute, named
+from ..blender.scene_folders import absolute, required_folder
 from ..jobs import running
-from .base import Told
+from .base import Reporting
 
 
-class RECONSTRUCT_OT_cancel(Told, bpy.types.Operator):
+class RECONSTRUCT_OT_cancel(Reporting, bpy.types.Operator):
     """Stop the job. What it reached is saved first; a second press ends it at once"""
 
     bl_idname = "reconstruct.cancel"
@@ -26,7 +26,7 @@ class RECONSTRUCT_OT_cancel(Told, bpy.types.Operator):
         running.cancel()
 
 
-class RECONSTRUCT_OT_new_folder(Told, bpy.types.Operator):
+class RECONSTRUCT_OT_new_folder(Reporting, bpy.types.Operator):
     """Write into a new folder beside the chosen one, which stays as it is"""
 
     bl_idname = "reconstruct.new_folder"
@@ -42,14 +42,14 @@ class RECONSTRUCT_OT_new_folder(Told, bpy.types.Operator):
     def run(self, context: bpy.types.Context) -> None:
         group = getattr(context.scene.reconstruct, self.step)
         chosen = group.out.rstrip("/\\")
-        named(chosen, context.scene)
+        required_folder(chosen, context.scene)
         number = 2
         while absolute(f"{chosen}_{number}", context.scene).exists():
             number += 1
         group.out = f"{chosen}_{number}"
 
 
-class RECONSTRUCT_OT_open_folder(Told, bpy.types.Operator):
+class RECONSTRUCT_OT_open_folder(Reporting, bpy.types.Operator):
     """Show the folder in the system's file browser"""
 
     bl_idname = "reconstruct.open_folder"
@@ -58,7 +58,7 @@ class RECONSTRUCT_OT_open_folder(Told, bpy.types.Operator):
     folder: bpy.props.StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"})
 
     def run(self, context: bpy.types.Context) -> None:
-        folder = named(self.folder)
+        folder = required_folder(self.folder)
         if not folder.is_dir():
             raise UserError(f"There is no folder {folder} yet.")
         bpy.ops.wm.path_open(filepath=str(folder))

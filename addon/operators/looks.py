@@ -8,7 +8,7 @@ from ..blender.results.assets import make_asset, write_catalogue
 from ..blender.results.looks import is_lit, looks_of, show, shown_as
 from ..blender.tagging import kind_of
 from ..core.looks import DESCRIPTIONS, LABELS, LOOKS
-from .base import Told
+from .base import Reporting
 
 _CHOICES = (
     ("active", "As the Active One", "What the active result is shown as"),
@@ -16,7 +16,7 @@ _CHOICES = (
 )
 
 
-class RECONSTRUCT_OT_show_as(Told, bpy.types.Operator):
+class RECONSTRUCT_OT_show_as(Reporting, bpy.types.Operator):
     """Show other results as the active one is shown. Where one does not hold that, the nearest lighter look stands in"""
 
     bl_idname = "reconstruct.show_as"
@@ -59,7 +59,7 @@ class RECONSTRUCT_OT_show_as(Told, bpy.types.Operator):
         self.report({"INFO"}, told)
 
 
-class RECONSTRUCT_OT_make_asset(Told, bpy.types.Operator):
+class RECONSTRUCT_OT_make_asset(Reporting, bpy.types.Operator):
     """Make the selected results assets: with a picture, tags and real sizes, to be dragged into rooms of other files"""
 
     bl_idname = "reconstruct.make_asset"

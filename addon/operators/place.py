@@ -10,10 +10,10 @@ from ..blender.results.measuring import length_of, selected_points, size_of
 from ..blender.rooms.placing import place
 from ..blender.tagging import kind_of, tagged
 from ..properties.schema import to_settings, typed
-from .base import Told
+from .base import Reporting
 
 
-class RECONSTRUCT_OT_place(Told, bpy.types.Operator):
+class RECONSTRUCT_OT_place(Reporting, bpy.types.Operator):
     """Move the selected results to where the settings say"""
 
     bl_idname = "reconstruct.place"
@@ -43,7 +43,7 @@ class RECONSTRUCT_OT_place(Told, bpy.types.Operator):
         self.report({"INFO"}, f"Placed {_with_sizes(context, results)}.")
 
 
-class RECONSTRUCT_OT_set_length(Told, bpy.types.Operator):
+class RECONSTRUCT_OT_set_length(Reporting, bpy.types.Operator):
     """Scale the selected result so that its longest side has a given length. In Edit Mode: the distance of two selected points, or the
     longest side of more
     """

@@ -21,12 +21,12 @@ from ..blender.tagging import kind_of, tagged
 from ..core import folder_facts
 from ..jobs import running, stages
 from ..properties.schema import to_settings
-from .base import Told, no_job_runs, select
+from .base import Reporting, no_job_runs, select
 
 _NO_RESULT = "There is no result yet. Train first, or choose the folder of a result."
 
 
-class RECONSTRUCT_OT_import_result(Told, bpy.types.Operator):
+class RECONSTRUCT_OT_import_result(Reporting, bpy.types.Operator):
     """Bring the trained result into the scene, at the place and size where it was captured"""
 
     bl_idname = "reconstruct.import_result"
@@ -46,7 +46,7 @@ class RECONSTRUCT_OT_import_result(Told, bpy.types.Operator):
         _bring(self, context, settings, lambda scene: import_result(scene, folder, settings))
 
 
-class RECONSTRUCT_OT_make_proxy(Told, bpy.types.Operator):
+class RECONSTRUCT_OT_make_proxy(Reporting, bpy.types.Operator):
     """Have the engine make a light, closed, textured mesh that stands for the result. It takes a minute or two; import the result then"""
 
     bl_idname = "reconstruct.make_proxy"
@@ -76,7 +76,7 @@ class RECONSTRUCT_OT_make_proxy(Told, bpy.types.Operator):
             self.wait(job)
 
 
-class RECONSTRUCT_OT_import_file(Told, bpy.types.Operator, ImportHelper):
+class RECONSTRUCT_OT_import_file(Reporting, bpy.types.Operator, ImportHelper):
     """Bring in a file of splats or points that another program made (PLY, SPZ, .splat, or GLB with splats)"""
 
     bl_idname = "reconstruct.import_file"
@@ -101,7 +101,7 @@ class RECONSTRUCT_OT_import_file(Told, bpy.types.Operator, ImportHelper):
         _bring(self, context, settings, lambda scene: import_file(scene, absolute(self.filepath), settings, axes, engine_python()))
 
 
-class RECONSTRUCT_OT_export_camera_path(Told, bpy.types.Operator, ExportHelper):
+class RECONSTRUCT_OT_export_camera_path(Reporting, bpy.types.Operator, ExportHelper):
     """Write the animated camera to a file that the engine renders along. It is told from the imported result, wherever that stands now"""
 
     bl_idname = "reconstruct.export_camera_path"

@@ -6,14 +6,14 @@ import bpy
 from ...engine.contract.job import TrainStage
 from ...engine.contract.result import RESULT
 from ..blender.preferences import engine_python
-from ..blender.scene_folders import absolute, as_property, capture_folder, claim, named, own_result
+from ..blender.scene_folders import absolute, as_property, capture_folder, claim, own_result, required_folder
 from ..core import folder_facts
 from ..jobs import process, running, stages
 from ..properties.schema import to_settings
-from .base import Told, no_job_runs
+from .base import Reporting, no_job_runs
 
 
-class RECONSTRUCT_OT_train(Told, bpy.types.Operator):
+class RECONSTRUCT_OT_train(Reporting, bpy.types.Operator):
     """Train splats or a radiance field from the capture. The engine runs beside Blender, and goes on when Blender is closed"""
 
     bl_idname = "reconstruct.train"
@@ -74,7 +74,7 @@ class RECONSTRUCT_OT_train(Told, bpy.types.Operator):
         claim(context.scene)
         return stages.start_training(
             capture_folder(context.scene),
-            named(stage.out, context.scene),
+            required_folder(stage.out, context.scene),
             stage.settings,
             chosen_python=engine_python(),
             overwrite=self.mode == "REPLACE",

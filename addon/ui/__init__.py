@@ -3,11 +3,11 @@
 
 import bpy
 
-from . import capture, looks, place, preferences, previews, results, train, voxels
+from . import capture, looks, place, preferences, previews, results, train, voxel_panels
 
 _CLASSES = (
     *(*preferences.CLASSES, *capture.CLASSES, *train.CLASSES, *results.CLASSES),
-    *(*place.CLASSES, *looks.CLASSES, *voxels.CLASSES),
+    *(*place.CLASSES, *looks.CLASSES, *voxel_panels.CLASSES),
 )
 
 
@@ -16,12 +16,12 @@ def register() -> None:
     previews.register()
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
-    bpy.types.IMAGE_MT_image.append(voxels.draw_in_menu)
+    bpy.types.IMAGE_MT_image.append(voxel_panels.draw_in_menu)
 
 
 def unregister() -> None:
     """Takes panels and preferences away."""
-    bpy.types.IMAGE_MT_image.remove(voxels.draw_in_menu)
+    bpy.types.IMAGE_MT_image.remove(voxel_panels.draw_in_menu)
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)
     previews.unregister()

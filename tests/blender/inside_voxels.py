@@ -49,7 +49,7 @@ def steps():
 
 
 def prepare() -> None:
-    panels = module("ui.voxels")
+    panels = module("ui.voxel_panels")
     watch(panels.RECONSTRUCT_PT_voxels, panels.RECONSTRUCT_PT_voxels_object)
     use_fake_engine()
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,31 +71,16 @@ def export_capture(
                 report("note", " ".join(notes))
             if message := _use_clean_samples(studio, plan, journal):
                 report("warning", message)
-            frames, seeds = [], SeedPoints(settings.seed_points, len(files), settings.seed)
-            for index, (view, camera, names) in enumerate(zip(plan.views, cameras, files, strict=True)):
-                image, depth_file, albedo = (folder / name for name in names)
-                if journal.complete.issuperset(names):
-                    depth = np.load(depth_file, allow_pickle=False)
-                else:
-                    if cancelled():
-                        return folder
-                    journal.begin(names)
-                    _, depth = studio.shoot(view.pose, view.lens, (settings.seed * 100_003 + index) & 0x7FFFFFFF, image, albedo)
-                    with replacing(depth_file) as part, open(part, "wb") as stream:
-                        np.save(stream, depth, allow_pickle=False)
-                    journal.end(names)
-                    done += 1
-                    progress(done, len(files))
-                if settings.seed_points:
-                    seeds.add(camera, np.round(read_pixels(image) * 255).astype(np.uint8), depth)
-                frames.append(frame_of(view.name, image, camera, depth_file, albedo))
-            points = seeds.result()
+            writer = _Views(folder, settings, studio, journal, files)
+            if not writer.render(plan.views, cameras, done, progress, cancelled):
+                return folder
+            points = writer.seeds.result()
             if len(points[0]):
                 journal.begin([POINTS])
                 write_points(folder / POINTS, *points)
             write_transforms(
                 folder,
-                frames,
+                writer.frames,
                 source="blender",
                 scale="metric",
                 ply_file_path=POINTS if len(points[0]) else None,
@@ -105,6 +90,49 @@ def export_capture(
     except OSError as error:
         raise unwritable(folder, error) from None
     return folder
+
+
+class _Views:
+    """The views of a capture as they are written: their frames, and the seed points that they show."""
+
+    def __init__(self, folder: Path, settings: CaptureSettings, studio: passes.Studio, journal: Journal, files: list[tuple[str, str, str]]):
+        self._folder, self._settings, self._studio, self._journal, self._files = folder, settings, studio, journal, files
+        self.frames: list[contract.Frame] = []
+        self.seeds = SeedPoints(settings.seed_points, len(files), settings.seed)
+
+    def render(
+        self,
+        planned: Sequence[views.View],
+        cameras: Sequence[Camera],
+        done: int,
+        progress: Callable[[int, int], None],
+        cancelled: Callable[[], bool],
+    ) -> bool:
+        """Renders the views that are not complete yet; False once it was cancelled. ``done`` counts those that are."""
+        for index, (view, camera, names) in enumerate(zip(planned, cameras, self._files, strict=True)):
+            image, depth_file, albedo = (self._folder / name for name in names)
+            if self._journal.complete.issuperset(names):
+                depth = np.load(depth_file, allow_pickle=False)
+            else:
+                if cancelled():
+                    return False
+                depth = self._render_view(index, view, names)
+                done += 1
+                progress(done, len(self._files))
+            if self._settings.seed_points:
+                self.seeds.add(camera, np.round(read_pixels(image) * 255).astype(np.uint8), depth)
+            self.frames.append(frame_of(view.name, image, camera, depth_file, albedo))
+        return True
+
+    def _render_view(self, index: int, view: views.View, names: tuple[str, str, str]) -> np.ndarray:
+        """Writes the files of one view and gives its depth."""
+        image, depth_file, albedo = (self._folder / name for name in names)
+        self._journal.begin(names)
+        _, depth = self._studio.shoot(view.pose, view.lens, (self._settings.seed * 100_003 + index) & 0x7FFFFFFF, image, albedo)
+        with replacing(depth_file) as part, open(part, "wb") as stream:
+            np.save(stream, depth, allow_pickle=False)
+        self._journal.end(names)
+        return depth
 
 
 def frame_of(name: str, picture: Path, camera: Camera, depth: Path | None = None, albedo: Path | None = None) -> contract.Frame:

@@ -37,7 +37,7 @@ from ..tagging import tag
 from .assets import check_pictures, make_asset
 from .looks import look_object, show
 from .measuring import gaussian_weights
-from .parts import MESH, POINTS, PROXY, SOLID
+from .parts import MESH, POINTS, PROXY, SOLID, Part
 from .splats import MINIMUM_ALPHA, most_visible, opacities_of, raise_transparent_bounces, splat_part, training_views
 from .surfaces import cloud_part, mesh_part, proxy_part
 from .voxel_objects import voxel_object
@@ -79,6 +79,10 @@ class _Held:
             bounds=None if self.bounds is None else self.bounds.turned(turn),
             turn=turn @ self.turn,
         )
+
+    def blend(self, result: Result | None) -> str:
+        """How its splats blend, "" where it has none. A file that does not say so is made for the viewers of the field."""
+        return "" if self.splats is None else self.splats.blend or (result.blend if result else "srgb")
 
     def looks(self) -> list[str]:
         return [look for look in BEST if look == "points" or getattr(self, look) is not None]
@@ -181,52 +185,36 @@ def _add(
     result: Result | None,
     notes: Sequence[str] = (),
 ) -> bpy.types.Object:
-    if held.splats is not None:
-        held = replace(held, splats=_visible(held.splats, settings.max_splats, file), points=None)
-    elif held.points is None or not len(held.points):
-        held = replace(held, points=_corners(held, file))
-    if held.mesh is not None and not len(held.mesh.triangles):
-        raise UserError(f"{file} holds no triangles.", "Make the mesh again, or choose another result.")
+    """Makes the object of what was read; ``notes`` are sentences on the reading."""
+    held = _shown(held, settings, file)
     if settings.asset:
         check_pictures()
     unit = scene.unit_settings.scale_length
     extent = _extent(held)
-    place = extent.foot, unit
-    tags: dict[str, object] = {}
-    if held.splats is not None:
-        # A file that does not say how its splats blend is made for the viewers of the field.
-        tags["blend"] = blend = held.splats.blend or (result.blend if result else "srgb")
-        views = training_views(result.capture, held.turn) if result and held.splats.degree else []
-        parts = [splat_part(held.splats, blend, views, *place)]
-    else:
-        parts = [cloud_part(held.points, *place)]
+    blend = held.blend(result)
+    parts = _parts(held, name, blend, result, extent, unit)
     raised = raise_transparent_bounces(scene) if held.splats is not None and not has_native_splats() else ""
     notes = [*notes, raised, _colors_note(scene)]
-    if held.mesh is not None:
-        parts.append(mesh_part(held.mesh, *place))
-    if held.proxy is not None:
-        parts.append(proxy_part(name, held.proxy, *place))
-        if settings.lit and held.proxy.albedo is None:
-            notes.append("The capture holds no albedo, so the room's lights fall on the proxy's captured colours.")
-    measured = next(part for part in parts if part.number == _measured(held))
-    measured.attributes[SOLID] = ("BOOLEAN", extent.moved(-extent.foot).scaled(1 / unit).holds(measured.positions))
-    if held.bounds is not None:
-        tags["bounds"] = [*held.bounds.low.tolist(), *held.bounds.high.tolist()]
+    if held.proxy is not None and settings.lit and held.proxy.albedo is None:
+        notes.append("The capture holds no albedo, so the room's lights fall on the proxy's captured colors.")
     shown = look_object(name, parts, [*held.looks(), "box"])
     shown.location = extent.foot / unit
     looks = _looks(held, settings.look)
     show(shown, *looks, lit=settings.lit and "proxy" in looks)
     scene.collection.objects.link(shown)
+    tags: dict[str, object] = {"blend": blend} if blend else {}
+    if held.bounds is not None:
+        tags["bounds"] = [*held.bounds.low.tolist(), *held.bounds.high.tolist()]
     tag(
         shown,
         "result",
         folder=str(file.parent),
         file=file.name,
         scale=result.scale if result else "unknown",
-        # Metres in the units of its data, and in those of the scene that it stands in.
+        # Meters in the units of its data, and in those of the scene that it stands in.
         unit=unit,
         stands_in=unit,
-        # What turned it upright from how it was captured, and where the object's origin was then, in metres.
+        # What turned it upright from how it was captured, and where the object's origin was then, in meters.
         turn=held.turn.ravel().tolist(),
         origin=extent.foot.tolist(),
         note=" ".join(filter(None, notes)),
@@ -235,6 +223,34 @@ def _add(
     if settings.asset:
         make_asset(shown, unit)
     return shown
+
+
+def _shown(held: _Held, settings: ImportSettings, file: Path) -> _Held:
+    """What is shown of what was read: the splats that can be seen, and points in any case."""
+    if held.splats is not None:
+        held = replace(held, splats=_visible(held.splats, settings.max_splats, file), points=None)
+    elif held.points is None or not len(held.points):
+        held = replace(held, points=_corners(held, file))
+    if held.mesh is not None and not len(held.mesh.triangles):
+        raise UserError(f"{file} holds no triangles.", "Make the mesh again, or choose another result.")
+    return held
+
+
+def _parts(held: _Held, name: str, blend: str, result: Result | None, extent: Extent, unit: float) -> list[Part]:
+    """The parts of the object's mesh, about the foot of its extent; that which tells the extent names its solid vertices."""
+    place = extent.foot, unit
+    if held.splats is not None:
+        views = training_views(result.capture, held.turn) if result and held.splats.degree else []
+        parts = [splat_part(held.splats, blend, views, *place)]
+    else:
+        parts = [cloud_part(held.points, *place)]
+    if held.mesh is not None:
+        parts.append(mesh_part(held.mesh, *place))
+    if held.proxy is not None:
+        parts.append(proxy_part(name, held.proxy, *place))
+    measured = next(part for part in parts if part.number == _measured(held))
+    measured.attributes[SOLID] = ("BOOLEAN", extent.moved(-extent.foot).scaled(1 / unit).holds(measured.positions))
+    return parts
 
 
 def _add_voxels(scene: bpy.types.Scene, file: Path, folder: Path, settings: ImportSettings, result: Result) -> bpy.types.Object:

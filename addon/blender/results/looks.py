@@ -138,11 +138,11 @@ def _node_group() -> bpy.types.NodeTree:
     gaussians = _part(build, source.outputs["Geometry"], POINTS, (-1000, 1600))
     solid = node("GeometryNodeSeparateGeometry", (-600, 2100))
     link(source.outputs["Geometry"], solid.inputs["Geometry"])
-    link(build.named(SOLID, "BOOLEAN", (-800, 2000)), solid.inputs["Selection"])
+    link(build.attribute(SOLID, "BOOLEAN", (-800, 2000)), solid.inputs["Selection"])
     box = node("GeometryNodeBoundBox", (-400, 2100))
     link(solid.outputs["Selection"], box.inputs["Geometry"])
     link(build.dressed(box.outputs["Bounding Box"], box_material(), (-200, 2100)), menu.inputs["Box"])
-    radius = build.named(RADIUS, "FLOAT", (-600, 1400))
+    radius = build.attribute(RADIUS, "FLOAT", (-600, 1400))
     points = node("GeometryNodeMeshToPoints", (-200, 1600))
     link(gaussians, points.inputs["Mesh"])
     link(math("GREATER_THAN", (-400, 1400), radius, 0.0), points.inputs["Selection"])
@@ -213,7 +213,7 @@ def _sockets(group: bpy.types.NodeTree) -> list[bpy.types.NodeTreeInterfaceSocke
 
 def _part(build: Builder, geometry: bpy.types.NodeSocket, number: int, place: tuple[float, float]) -> bpy.types.NodeSocket:
     x, y = place
-    part = build.named(PART, "INT", (x, y - 150))
+    part = build.attribute(PART, "INT", (x, y - 150))
     made = build.node("GeometryNodeSeparateGeometry", (x + 400, y))
     build.link(geometry, made.inputs["Geometry"])
     build.link(build.math("COMPARE", (x + 200, y - 150), part, float(number), 0.5), made.inputs["Selection"])

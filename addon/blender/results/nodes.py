@@ -46,7 +46,7 @@ class Builder:
         self.link(second, made.inputs[1])
         return made.outputs["Value"]
 
-    def named(self, name: str, kind: str, place: tuple[float, float]) -> bpy.types.NodeSocket:
+    def attribute(self, name: str, kind: str, place: tuple[float, float]) -> bpy.types.NodeSocket:
         """A named attribute in Geometry Nodes."""
         made = self.node("GeometryNodeInputNamedAttribute", place, data_type=kind)
         made.inputs["Name"].default_value = name

@@ -44,15 +44,15 @@ def splat_geometry(build: Builder, points: bpy.types.NodeSocket, facing: bpy.typ
         The geometry that shows them.
     """
     node, math, link = build.node, build.math, build.link
-    opacity = build.named("opacity", "FLOAT", (-1200, -200))
+    opacity = build.attribute("opacity", "FLOAT", (-1200, -200))
     visible = math("GREATER_THAN", (-400, 100), opacity, _LEAST)
     shares = math("MULTIPLY", (-1000, -200), opacity, 1.0 / _LEAST)
     logarithm = math("LOGARITHM", (-800, -200), shares, float(np.e))
     extent = math("SQRT", (-400, -200), math("MULTIPLY", (-600, -200), logarithm, 2.0))
     scale = node("ShaderNodeVectorMath", (-200, -200), operation="SCALE")
-    link(build.named("scale", "FLOAT_VECTOR", (-400, -400)), scale.inputs[0])
+    link(build.attribute("scale", "FLOAT_VECTOR", (-400, -400)), scale.inputs[0])
     link(extent, scale.inputs["Scale"])
-    rotation = build.named("rotation", "QUATERNION", (-1200, -600))
+    rotation = build.attribute("rotation", "QUATERNION", (-1200, -600))
 
     hull = node("GeometryNodeMeshIcoSphere", (-800, 700))
     hull.inputs["Subdivisions"].default_value = 1
@@ -80,8 +80,31 @@ def _hexagons(
     opacity: bpy.types.NodeSocket,
 ) -> bpy.types.NodeSocket:
     """One mesh of hexagons that face the camera."""
-    node, math, link = build.node, build.math, build.link
-    position = node("GeometryNodeInputPosition", (-1200, -1000)).outputs[0]
+    position = build.node("GeometryNodeInputPosition", (-1200, -1000)).outputs[0]
+    away, seen = _camera_from(build, position, rotation, scale)
+    distance = build.dot(seen, seen, (-400, -1000))
+    reach = _reach(build, distance)
+    pose = _hexagon_pose(build, seen, reach, (position, rotation, scale))
+    told = _with_facts(build, points, (reach, distance, opacity), away)
+    disc = build.node("GeometryNodeMeshCircle", (-600, 300), fill_type="NGON")
+    disc.inputs["Vertices"].default_value = _CORNERS
+    disc.inputs["Radius"].default_value = 1.0 / float(np.cos(np.pi / _CORNERS))
+    corners = build.stored(disc.outputs["Mesh"], "corner", "FLOAT_VECTOR", position, "POINT", (-400, 300))
+    instances = build.node("GeometryNodeInstanceOnPoints", (0, 300))
+    build.link(told, instances.inputs["Points"])
+    build.link(visible, instances.inputs["Selection"])
+    build.link(build.dressed(corners, _flat_material(), (-200, 300)), instances.inputs["Instance"])
+    placed = build.node("GeometryNodeSetInstanceTransform", (600, 300))
+    build.link(instances.outputs[0], placed.inputs["Instances"])
+    build.link(pose, placed.inputs["Transform"])
+    return _realized(build, placed.outputs[0])
+
+
+def _camera_from(
+    build: Builder, position: bpy.types.NodeSocket, rotation: bpy.types.NodeSocket, scale: bpy.types.NodeSocket
+) -> tuple[bpy.types.NodeSocket, bpy.types.NodeSocket]:
+    """Where the scene's camera is, from each gaussian in the world's axes, and from inside its unit sphere."""
+    node, link = build.node, build.link
     # The camera seen from inside the unit sphere: back along the rotation, and divided by the sizes.
     camera = node("GeometryNodeObjectInfo", (-1200, -800), transform_space="RELATIVE")
     link(node("GeometryNodeInputActiveCamera", (-1400, -800)).outputs[0], camera.inputs["Object"])
@@ -96,12 +119,29 @@ def _hexagons(
     seen = node("ShaderNodeVectorMath", (-600, -800), operation="DIVIDE")
     link(turned.outputs[0], seen.inputs[0])
     link(scale, seen.inputs[1])
-    distance = build.dot(seen.outputs[0], seen.outputs[0], (-400, -1000))
-    towards = node("FunctionNodeAlignRotationToVector", (-400, -800), axis="Z")
-    link(seen.outputs[0], towards.inputs["Vector"])
-    # The nearer the camera, the more of the sphere's plane its rays cross; from inside the sphere all of it, of which this much is drawn.
+    return away.outputs[0], seen.outputs[0]
+
+
+def _reach(build: Builder, distance: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
+    """The radius of the hexagon in the sphere's plane that the rays of a camera at that squared distance cross.
+
+    The nearer the camera, the more of the plane its rays cross; from inside the sphere all of it, of which a limited part is drawn.
+    """
+    math = build.math
     share = math("MAXIMUM", (0, -1000), math("SUBTRACT", (-200, -1000), 1.0, math("DIVIDE", (-300, -1000), 1.0, distance)), 0.1)
-    reach = math("POWER", (200, -1000), share, -0.5)
+    return math("POWER", (200, -1000), share, -0.5)
+
+
+def _hexagon_pose(
+    build: Builder, seen: bpy.types.NodeSocket, reach: bpy.types.NodeSocket, gaussian: tuple[bpy.types.NodeSocket, ...]
+) -> bpy.types.NodeSocket:
+    """The matrix of each hexagon: turned to the camera and enlarged within the unit sphere, then as the gaussian's position, rotation and
+    scale say.
+    """
+    node, link = build.node, build.link
+    position, rotation, scale = gaussian
+    towards = node("FunctionNodeAlignRotationToVector", (-400, -800), axis="Z")
+    link(seen, towards.inputs["Vector"])
     size = node("ShaderNodeCombineXYZ", (400, -1000))
     for axis in range(3):
         link(reach, size.inputs[axis])
@@ -115,34 +155,36 @@ def _hexagons(
     whole = node("FunctionNodeMatrixMultiply", (800, -500))
     link(put.outputs[0], whole.inputs[0])
     link(turn.outputs[0], whole.inputs[1])
+    return whole.outputs[0]
 
+
+def _with_facts(
+    build: Builder, points: bpy.types.NodeSocket, values: tuple[bpy.types.NodeSocket, ...], away: bpy.types.NodeSocket
+) -> bpy.types.NodeSocket:
+    """Points with what the material needs of each gaussian, of ``values`` reach, squared distance and opacity, and with its color."""
+    node, math, link = build.node, build.math, build.link
+    reach, distance, opacity = values
     facts = node("ShaderNodeCombineXYZ", (400, -1300))
     nearness, logarithm = math("DIVIDE", (200, -1200), 1.0, distance), math("LOGARITHM", (200, -1400), opacity, float(np.e))
     for value, socket in zip((reach, nearness, logarithm), facts.inputs, strict=True):
         link(value, socket)
     told = build.stored(points, "facts", "FLOAT_VECTOR", facts.outputs[0], "POINT", (-600, 0))
-    told = build.stored(told, _LIGHT, "FLOAT_COLOR", _light(build, away.outputs[0]), "POINT", (-400, 0))
+    told = build.stored(told, _LIGHT, "FLOAT_COLOR", _light(build, away), "POINT", (-400, 0))
     # Every corner would get a copy of what is not needed any more.
-    told = build.without(told, "sh_*", (-200, 0))
-    disc = node("GeometryNodeMeshCircle", (-600, 300), fill_type="NGON")
-    disc.inputs["Vertices"].default_value = _CORNERS
-    disc.inputs["Radius"].default_value = 1.0 / float(np.cos(np.pi / _CORNERS))
-    corners = build.stored(disc.outputs["Mesh"], "corner", "FLOAT_VECTOR", position, "POINT", (-400, 300))
-    instances = node("GeometryNodeInstanceOnPoints", (0, 300))
-    link(told, instances.inputs["Points"])
-    link(visible, instances.inputs["Selection"])
-    link(build.dressed(corners, _flat_material(), (-200, 300)), instances.inputs["Instance"])
-    placed = node("GeometryNodeSetInstanceTransform", (600, 300))
-    link(instances.outputs[0], placed.inputs["Instances"])
-    link(whole.outputs[0], placed.inputs["Transform"])
-    thin = placed.outputs[0]
+    return build.without(told, "sh_*", (-200, 0))
+
+
+def _realized(build: Builder, instances: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
+    """Instances of hexagons as one mesh, each corner with where it is in the plane and what its gaussian's opacity falls off by."""
+    node, math, link = build.node, build.math, build.link
+    thin = instances
     for index, name in enumerate(("scale", "rotation", "opacity", RADIUS, PART, CENTER, SOLID, COLOR)):
         thin = build.without(thin, name, (800 + 150 * index, 300))
     one = node("GeometryNodeRealizeInstances", (1800, 300))
     link(thin, one.inputs["Geometry"])
     plane, about = (node("ShaderNodeSeparateXYZ", (1400, place)) for place in (0, -200))
-    link(build.named("corner", "FLOAT_VECTOR", (1200, 0)), plane.inputs[0])
-    link(build.named("facts", "FLOAT_VECTOR", (1200, -200)), about.inputs[0])
+    link(build.attribute("corner", "FLOAT_VECTOR", (1200, 0)), plane.inputs[0])
+    link(build.attribute("facts", "FLOAT_VECTOR", (1200, -200)), about.inputs[0])
     packed = node("FunctionNodeCombineColor", (1800, 0))
     for axis in range(2):
         link(math("MULTIPLY", (1600, 100 * axis), plane.outputs[axis], about.outputs[0]), packed.inputs[axis])
@@ -169,7 +211,7 @@ def _light(build: Builder, away: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
         products[product] = math("MULTIPLY", (-1600, -2000), products[product[:-1]], products[product[-1]])
     total = None
     for number in range(len(FUNCTIONS) + 1):
-        term = build.named(f"sh_{number}", "FLOAT_VECTOR", (-1400, -2000 - 150 * number))
+        term = build.attribute(f"sh_{number}", "FLOAT_VECTOR", (-1400, -2000 - 150 * number))
         if number:
             function = None
             for product, factor in FUNCTIONS[number - 1].items():
@@ -179,7 +221,7 @@ def _light(build: Builder, away: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
             link(term, scaled.inputs[0])
             link(function, scaled.inputs["Scale"])
             term = scaled.outputs[0]
-        total = build.named(COLOR, "FLOAT_COLOR", (-800, -1850)) if total is None else total
+        total = build.attribute(COLOR, "FLOAT_COLOR", (-800, -1850)) if total is None else total
         plus = node("ShaderNodeVectorMath", (-600, -2000 - 150 * number), operation="ADD")
         link(total, plus.inputs[0])
         link(term, plus.inputs[1])

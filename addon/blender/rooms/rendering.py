@@ -39,7 +39,7 @@ def render_picture(
     if file.suffix.lower() != ".png":
         raise UserError(f"The picture {file} does not end in .png.", "Give it a name that ends in .png.")
     results = [item for item in scene.objects if kind_of(item) == "result"]
-    scene.camera = named_camera(scene, settings.camera) if settings.camera else frame_camera(scene, results)
+    scene.camera = find_camera(scene, settings.camera) if settings.camera else frame_camera(scene, results)
     if scene.camera.data.type == "ORTHO":
         # Splats face the place of the camera, which is not where an orthographic one looks from.
         for modifier in filter(None, map(look_modifier, scene.objects)):
@@ -90,7 +90,7 @@ def plain_look(scene: bpy.types.Scene) -> None:
     view.use_curve_mapping = False
 
 
-def named_camera(scene: bpy.types.Scene, name: str) -> bpy.types.Object:
+def find_camera(scene: bpy.types.Scene, name: str) -> bpy.types.Object:
     """A camera of a scene.
 
     Raises:

@@ -9,12 +9,12 @@ from ...engine.contract.errors import UserError
 from ..blender.preferences import engine_python
 from ..core import engine_command
 from ..jobs import running
-from .base import Told
+from .base import Reporting
 
 _doctor: subprocess.Popen | None = None
 
 
-class RECONSTRUCT_OT_check_engine(Told, bpy.types.Operator):
+class RECONSTRUCT_OT_check_engine(Reporting, bpy.types.Operator):
     """Start the engine and show what it finds: its version, the devices, and what will be used"""
 
     bl_idname = "reconstruct.check_engine"

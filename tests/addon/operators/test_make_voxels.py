@@ -10,7 +10,7 @@ import pytest
 from reconstruct.addon import batch
 from reconstruct.addon.blender.results.voxel_objects import is_voxels
 from reconstruct.addon.jobs import running
-from reconstruct.addon.operators import voxels
+from reconstruct.addon.operators import make_voxels
 
 root = sys.modules["reconstruct"]
 
@@ -145,7 +145,7 @@ def test_a_job_that_came_first_is_not_joined_by_another(chosen, tmp_path, fake_e
     fake_engine("slow")
     follow(tmp_path, chosen)
     # As the file browser does, which was opened before.
-    monkeypatch.setattr(voxels.RECONSTRUCT_OT_voxels, "poll", classmethod(lambda cls, context: True))
+    monkeypatch.setattr(make_voxels.RECONSTRUCT_OT_voxels, "poll", classmethod(lambda cls, context: True))
     with pytest.raises(RuntimeError, match="already runs"):
         press(tmp_path, "side.png")
     assert not (tmp_path / "made" / "side").exists()
@@ -173,7 +173,7 @@ def follow(tmp_path, chosen):
 
     out, identity = tmp_path / "made" / "chair", bpy.context.scene.session_uid
     job = stages.start_voxels([tmp_path / "chair.png"], out, VoxelSettings())
-    running.follow(job, "voxels", lambda state: voxels._arrived(state, identity, out))
+    running.follow(job, "voxels", lambda state: make_voxels._arrived(state, identity, out))
     return bpy.context.window_manager.reconstruct
 
 

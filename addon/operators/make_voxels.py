@@ -16,16 +16,16 @@ from ...engine.contract.voxels import VoxelSettings, check_pictures
 from ..blender.image_files import picture_file
 from ..blender.preferences import engine_python
 from ..blender.results.importing import import_result
-from ..blender.scene_folders import absolute, claim, named
+from ..blender.scene_folders import absolute, claim, required_folder
 from ..core.job_state import JobState
 from ..jobs import running, stages
 from ..properties.schema import to_settings, typed
-from .base import Told, no_job_runs, select
+from .base import Reporting, no_job_runs, select
 
 _LEFT = {LOG, EVENTS, CANCEL, stages.LOCK}
 
 
-class _Recognise(Told):
+class _Recognise(Reporting):
     """Mix-in of an operator that gathers pictures: what follows."""
 
     _asked = False
@@ -73,7 +73,7 @@ class RECONSTRUCT_OT_voxels(_Recognise, bpy.types.Operator, ImportHelper):
         if not pictures and self.filepath and not self.filepath.endswith(("/", "\\")):
             pictures = [absolute(self.filepath)]
         check_pictures(len(pictures))
-        self.recognise(context, pictures, _free(named(context.scene.reconstruct.voxels.out, context.scene), pictures[0].stem))
+        self.recognise(context, pictures, _free(required_folder(context.scene.reconstruct.voxels.out, context.scene), pictures[0].stem))
 
 
 class RECONSTRUCT_OT_voxels_of_image(_Recognise, bpy.types.Operator):
@@ -97,7 +97,7 @@ class RECONSTRUCT_OT_voxels_of_image(_Recognise, bpy.types.Operator):
         image = _image(context)
         chosen = context.scene.reconstruct.voxels
         mask = chosen.mask if image == chosen.image else None
-        out = _free(named(chosen.out, context.scene), Path(image.name).stem)
+        out = _free(required_folder(chosen.out, context.scene), Path(image.name).stem)
         masks = [picture_file(mask, _copy(out, "_mask"))] if mask is not None else []
         self.recognise(context, [picture_file(image, _copy(out))], out, masks)
 
