@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where things stand: extents that stray points do not move, and the way to a place in a room. Pure module: no bpy. Metres, Z up."""
+"""Where things stand: extents that stray points do not move, and the way to a place in a room. Pure module: no bpy. Meters, Z up."""
 
 from __future__ import annotations
 
@@ -211,14 +211,14 @@ def viewpoint(positions: np.ndarray, weights: np.ndarray, extent: Extent) -> tup
     grid = [np.linspace(extent.low[axis] + 0.12 * size[axis], extent.high[axis] - 0.12 * size[axis], 15) for axis in range(2)]
     places = np.stack(np.meshgrid(*grid), axis=-1).reshape(-1, 2)
     clear = _clearance(places, positions[near, :2])
-    # Half a metre of air is enough; beyond that, what counts is how much of the room lies in front.
+    # Half a meter of air is enough; beyond that, what counts is how much of the room lies in front.
     score = np.linalg.norm(places - extent.middle[:2], axis=1) + 10 * np.minimum(clear, 0.5)
     eye = np.array([*places[np.argmax(score)], height])
     return eye, np.array([*extent.middle[:2], height - 0.12 * np.linalg.norm(eye[:2] - extent.middle[:2])])
 
 
 def _clearance(places: np.ndarray, obstacles: np.ndarray) -> np.ndarray:
-    """Distance from each place [M, 2] to the nearest tenth-of-a-metre cell that holds obstacles [K, 2]."""
+    """Distance from each place [M, 2] to the nearest tenth-of-a-meter cell that holds obstacles [K, 2]."""
     if not len(obstacles):
         return np.full(len(places), np.inf)
     cells, counts = np.unique(np.round(obstacles * 10).astype(np.int64), axis=0, return_counts=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where the cameras of a capture stand, and where they look. NumPy only; the scene is asked through a :class:`Space`.
 
-All places are metres in the world (Z up), all poses camera-to-world with OpenGL axes, [4, 4] float64.
+All places are meters in the world (Z up), all poses camera-to-world with OpenGL axes, [4, 4] float64.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ def room(
     Args:
         space: the scene.
         views: how many.
-        eye_height: metres above the floor; cameras vary around it.
+        eye_height: meters above the floor; cameras vary around it.
         field_of_view: horizontal, radians.
         aspect: width by height of a picture.
         seed: of the spread.
-        clearance: how far cameras keep from everything, metres.
+        clearance: how far cameras keep from everything, meters.
 
     Returns:
         The poses; empty where no free place between walls is found.
@@ -94,7 +94,7 @@ def orbit(
         field_of_view: horizontal, radians.
         aspect: width by height of a picture.
         seed: of the spread.
-        clearance: how far cameras keep from everything, metres; at most a quarter of their distance.
+        clearance: how far cameras keep from everything, meters; at most a quarter of their distance.
 
     Returns:
         The poses; empty where the object is hidden from everywhere.

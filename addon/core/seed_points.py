@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The seed cloud: points on the surfaces that the views see, in their rendered colours, evenly spread. NumPy only."""
+"""The seed cloud: points on the surfaces that the views see, in their rendered colors, evenly spread. NumPy only."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SeedPoints:
         Args:
             camera: the view.
             picture: [H, W, 4] uint8, straight alpha.
-            depth: [H, W] planar z in metres, 0 where nothing is.
+            depth: [H, W] planar z in meters, 0 where nothing is.
         """
         chosen = np.flatnonzero(_smooth(depth) & (picture[..., 3] == 255))
         if len(chosen) > self._each:
@@ -43,7 +43,7 @@ class SeedPoints:
         self._colors.append(picture[..., :3].reshape(-1, 3)[chosen])
 
     def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Positions [N, 3] float64 in metres and colours [N, 3] uint8; at most the count that was wanted."""
+        """Positions [N, 3] float64 in meters and colors [N, 3] uint8; at most the count that was wanted."""
         if not self._positions:
             return np.empty((0, 3)), np.empty((0, 3), dtype=np.uint8)
         positions, colors = np.concatenate(self._positions), np.concatenate(self._colors)
@@ -88,7 +88,7 @@ def thin(positions: np.ndarray, count: int) -> np.ndarray:
 
 
 def _smooth(depth: np.ndarray) -> np.ndarray:
-    """Pixels that lie with their neighbours on one surface, [H, W] bool. Border pixels do not count as such."""
+    """Pixels that lie with their neighbors on one surface, [H, W] bool. Border pixels do not count as such."""
     near = np.where(depth > 0, 1.0 / np.maximum(depth, 1e-9), np.nan)
     smooth = np.zeros(depth.shape, dtype=bool)
     middle = near[1:-1, 1:-1]

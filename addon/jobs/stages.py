@@ -216,7 +216,7 @@ def start_voxels(
     """Starts the engine on pictures of one object.
 
     Args:
-        pictures: what is recognised. out: folder of the result. settings: with lengths in metres. masks: one a picture, or none.
+        pictures: what is recognized. out: folder of the result. settings: with lengths in meters. masks: one a picture, or none.
         chosen_python: the engine's Python of the preferences. overwrite: replace a result that is there.
 
     Raises:

@@ -63,7 +63,7 @@ def select(objects: Sequence[bpy.types.Object]) -> None:
 
 
 def no_job_runs(cls: type[bpy.types.Operator]) -> bool:
-    """For ``poll``: whether no job runs; else the button says why it is grey."""
+    """For ``poll``: whether no job runs; else the button says why it is gray."""
     if running.current() is not None:
         cls.poll_message_set("A job is running. Wait for its end, or cancel it.")
         return False

@@ -4,7 +4,7 @@
 import bpy
 
 from ...engine.contract.errors import UserError
-from ..blender.results.assets import make_asset, write_catalogue
+from ..blender.results.assets import make_asset, write_catalog
 from ..blender.results.looks import is_lit, looks_of, show, shown_as
 from ..blender.tagging import kind_of
 from ..core.looks import DESCRIPTIONS, LABELS, LOOKS
@@ -78,7 +78,7 @@ class RECONSTRUCT_OT_make_asset(Reporting, bpy.types.Operator):
         for item in results:
             make_asset(item, context.scene.unit_settings.scale_length)
         told = f"{', '.join(item.name for item in results)}: assets once this file is saved in an asset library."
-        if bpy.data.filepath and (file := write_catalogue(bpy.data.filepath)):
+        if bpy.data.filepath and (file := write_catalog(bpy.data.filepath)):
             told += f" {file} lists your own catalogs and was left as it is, so look for them under Unassigned."
         self.report({"INFO"}, told)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Voxels of pictures: the engine recognises one piece of furniture, and it comes to stand on the floor."""
+"""Voxels of pictures: the engine recognizes one piece of furniture, and it comes to stand on the floor."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ from .base import Reporting, no_job_runs, select
 _LEFT = {LOG, EVENTS, CANCEL, stages.LOCK}
 
 
-class _Recognise(Reporting):
+class _Recognize(Reporting):
     """Mix-in of an operator that gathers pictures: what follows."""
 
     _asked = False
@@ -34,7 +34,7 @@ class _Recognise(Reporting):
     def poll(cls, context: bpy.types.Context) -> bool:
         return no_job_runs(cls)
 
-    def recognise(self, context: bpy.types.Context, pictures: Sequence[Path], out: Path, masks: Sequence[Path] = ()) -> None:
+    def recognize(self, context: bpy.types.Context, pictures: Sequence[Path], out: Path, masks: Sequence[Path] = ()) -> None:
         """Has the engine work on pictures; what it makes comes into the scene at its end."""
         # One may have been started while the file browser was open.
         running.refuse_second()
@@ -54,7 +54,7 @@ class _Recognise(Reporting):
             _stand(scene, out)
 
 
-class RECONSTRUCT_OT_voxels(_Recognise, bpy.types.Operator, ImportHelper):
+class RECONSTRUCT_OT_voxels(_Recognize, bpy.types.Operator, ImportHelper):
     """Choose picture files, one or several of the same piece of furniture, and make voxels of them"""
 
     bl_idname = "reconstruct.voxels"
@@ -73,10 +73,10 @@ class RECONSTRUCT_OT_voxels(_Recognise, bpy.types.Operator, ImportHelper):
         if not pictures and self.filepath and not self.filepath.endswith(("/", "\\")):
             pictures = [absolute(self.filepath)]
         check_pictures(len(pictures))
-        self.recognise(context, pictures, _free(required_folder(context.scene.reconstruct.voxels.out, context.scene), pictures[0].stem))
+        self.recognize(context, pictures, _free(required_folder(context.scene.reconstruct.voxels.out, context.scene), pictures[0].stem))
 
 
-class RECONSTRUCT_OT_voxels_of_image(_Recognise, bpy.types.Operator):
+class RECONSTRUCT_OT_voxels_of_image(_Recognize, bpy.types.Operator):
     """Make voxels of the picture, which may be packed, painted on, or not saved yet"""
 
     bl_idname = "reconstruct.voxels_of_image"
@@ -99,7 +99,7 @@ class RECONSTRUCT_OT_voxels_of_image(_Recognise, bpy.types.Operator):
         mask = chosen.mask if image == chosen.image else None
         out = _free(required_folder(chosen.out, context.scene), Path(image.name).stem)
         masks = [picture_file(mask, _copy(out, "_mask"))] if mask is not None else []
-        self.recognise(context, [picture_file(image, _copy(out))], out, masks)
+        self.recognize(context, [picture_file(image, _copy(out))], out, masks)
 
 
 def _image(context: bpy.types.Context) -> bpy.types.Image | None:

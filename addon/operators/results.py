@@ -207,13 +207,13 @@ def _tell(operator: bpy.types.Operator, objects: list[bpy.types.Object]) -> None
 
 
 def _show_colors(objects: list[bpy.types.Object]) -> list[str]:
-    """Has the view that the button was pressed in show materials, if it would show points without their colours; says so."""
+    """Has the view that the button was pressed in show materials, if it would show points without their colors; says so."""
     space = bpy.context.space_data
-    grey = any(looks_of(item) and shown_as(item, "Viewport") in ("points", "splats") for item in objects)
-    if not grey or space is None or space.type != "VIEW_3D" or space.shading.type != "SOLID":
+    gray = any(looks_of(item) and shown_as(item, "Viewport") in ("points", "splats") for item in objects)
+    if not gray or space is None or space.type != "VIEW_3D" or space.shading.type != "SOLID":
         return []
     space.shading.type = "MATERIAL"
-    return ["The view was switched to Material Preview, because Solid shows points in grey."]
+    return ["The view was switched to Material Preview, because Solid shows points in gray."]
 
 
 CLASSES = (RECONSTRUCT_OT_import_result, RECONSTRUCT_OT_make_proxy, RECONSTRUCT_OT_import_file, RECONSTRUCT_OT_export_camera_path)

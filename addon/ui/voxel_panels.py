@@ -13,7 +13,7 @@ _ADVICE = "One piece of furniture, whole, before a plain or transparent backgrou
 
 
 class RECONSTRUCT_PT_voxels(Step, bpy.types.Panel):
-    """Make a rough piece of furniture of a catalogue picture, or of a few"""
+    """Make a rough piece of furniture of a catalog picture, or of a few"""
 
     bl_label = "Voxels from Pictures"
 

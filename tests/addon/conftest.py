@@ -37,7 +37,7 @@ def data_home(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def fake_engine(tmp_path, monkeypatch):
-    """Has ``python -m engine`` run an engine that only pretends; returns a function that sets its behaviour."""
+    """Has ``python -m engine`` run an engine that only pretends; returns a function that sets its behavior."""
     from reconstruct.addon.core import engine_command
 
     root = tmp_path / "fake root"
@@ -45,4 +45,4 @@ def fake_engine(tmp_path, monkeypatch):
     shutil.copy(Path(__file__).parent / "jobs" / "fake_engine.py", root / "engine" / "__main__.py")
     monkeypatch.setattr(engine_command, "ROOT", root)
     monkeypatch.setenv("RECONSTRUCT_PYTHON", sys.executable)
-    return lambda behaviour: monkeypatch.setenv("FAKE_ENGINE", behaviour)
+    return lambda behavior: monkeypatch.setenv("FAKE_ENGINE", behavior)

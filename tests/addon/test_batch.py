@@ -164,9 +164,9 @@ def test_captures_trains_and_saves(tmp_path, capsys, scene, fake_engine):
     assert kinds[0] == "started" and kinds[-1] == "done" and "progress" in kinds
 
 
-@pytest.mark.parametrize("behaviour, said", [("fail", "The disk is full."), ("die", "stopped unexpectedly"), ("die_at_once", "log.txt")])
-def test_a_training_that_fails_gives_1(tmp_path, capsys, fake_engine, behaviour, said):
-    fake_engine(behaviour)
+@pytest.mark.parametrize("behavior, said", [("fail", "The disk is full."), ("die", "stopped unexpectedly"), ("die_at_once", "log.txt")])
+def test_a_training_that_fails_gives_1(tmp_path, capsys, fake_engine, behavior, said):
+    fake_engine(behavior)
     (tmp_path / "taken").mkdir()
     code, last = walk(capsys, job(tmp_path, '[train]\ncapture = "taken"\n'))
     assert code == 1

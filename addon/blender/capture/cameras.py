@@ -19,7 +19,7 @@ from . import space
 
 COLLECTION = "Reconstruct cameras"
 _RIG = "rig"
-# How far room cameras keep from everything, metres; small or low rooms leave less.
+# How far room cameras keep from everything, meters; small or low rooms leave less.
 CLEARANCES = (0.35, 0.2, 0.1)
 
 
@@ -60,7 +60,7 @@ def add_cameras(scene: bpy.types.Scene, settings: CaptureSettings) -> list[bpy.t
 
 
 def plan(scene: bpy.types.Scene, settings: CaptureSettings) -> list[tuple[str, np.ndarray]]:
-    """Names and poses (camera-to-world in metres, [4, 4]) of a rig's cameras, without adding them.
+    """Names and poses (camera-to-world in meters, [4, 4]) of a rig's cameras, without adding them.
 
     A scene without a room around it, such as a single object, is circled instead.
 
@@ -152,7 +152,7 @@ def read_camera(scene: bpy.types.Scene, thing: bpy.types.Object) -> Camera:
         thing: the camera object.
 
     Returns:
-        The camera in metres. A sheared or mirrored one is made rigid, see ``rigid_pose``.
+        The camera in meters. A sheared or mirrored one is made rigid, see ``rigid_pose``.
 
     Raises:
         UserError: the camera is not a perspective one, is not in the view layer, or its matrix is flat.
@@ -190,7 +190,7 @@ def read_camera(scene: bpy.types.Scene, thing: bpy.types.Object) -> Camera:
 
 
 def in_units(pose: np.ndarray, scene: bpy.types.Scene) -> np.ndarray:
-    """A pose in metres as one in the scene's own unit."""
+    """A pose in meters as one in the scene's own unit."""
     matrix = pose.copy()
     matrix[:3, 3] /= scene.unit_settings.scale_length
     return matrix

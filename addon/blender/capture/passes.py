@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rendering one view after another: colour with alpha, depth, and the colours of surfaces without light.
+"""Rendering one view after another: color with alpha, depth, and the colors of surfaces without light.
 
 Everything happens in a copy of the scene that shares its objects and is removed at the end, so there is nothing of the user's to put
 back, whatever goes wrong.
@@ -68,7 +68,7 @@ class Studio:
         """Points the camera.
 
         Args:
-            pose: camera-to-world in metres, [4, 4], rigid.
+            pose: camera-to-world in meters, [4, 4], rigid.
             lens: the camera's data; its depth of field is left out.
 
         Returns:
@@ -86,11 +86,11 @@ class Studio:
         Args:
             pose, lens: as for :meth:`aim`.
             seed: of Cycles' noise.
-            picture: PNG that receives the colours: 8-bit sRGB with straight alpha.
-            albedo: PNG that receives the diffuse colours, in the same way; None where they are not wanted.
+            picture: PNG that receives the colors: 8-bit sRGB with straight alpha.
+            albedo: PNG that receives the diffuse colors, in the same way; None where they are not wanted.
 
         Returns:
-            The camera as rendered, and the depth: [H, W] float32, planar z in metres at the pixels' centres, 0 where nothing is.
+            The camera as rendered, and the depth: [H, W] float32, planar z in meters at the pixels' centers, 0 where nothing is.
 
         Raises:
             UserError: Blender cannot render the view or write the picture.
@@ -237,7 +237,7 @@ def _prepare(scene: bpy.types.Scene, settings: CaptureSettings) -> None:
         # The other prefilters denoise albedo and normals in passes of their own: a second a view more, for 1 dB at 8 samples.
         cycles.denoising_input_passes, cycles.denoising_prefilter = "RGB_ALBEDO_NORMAL", "FAST"
     cycles.film_transparent_glass, cycles.film_exposure = False, 1.0
-    # Depth is the first sample's, which this pattern puts at the pixel's centre.
+    # Depth is the first sample's, which this pattern puts at the pixel's center.
     cycles.sampling_pattern = "AUTOMATIC"
 
     view = scene.view_settings
@@ -245,7 +245,7 @@ def _prepare(scene: bpy.types.Scene, settings: CaptureSettings) -> None:
         scene.display_settings.display_device = "sRGB"
         view.view_transform, view.look = "Standard", "None"
     except TypeError:
-        message = "Blender's colour configuration has no view transform Standard."
+        message = "Blender's color configuration has no view transform Standard."
         raise UserError(message, "Start Blender without the environment variable OCIO.") from None
     view.exposure, view.gamma, view.use_curve_mapping = settings.exposure, 1.0, False
     if hasattr(view, "use_white_balance"):

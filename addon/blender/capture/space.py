@@ -38,7 +38,7 @@ def read_space(scene: bpy.types.Scene, members: Set[bpy.types.Object] | None = N
         members: objects whose geometry, instances included, is all there is; None takes all objects.
 
     Returns:
-        Distances in metres.
+        Distances in meters.
 
     Raises:
         UserError: nothing in the scene renders.
@@ -47,7 +47,7 @@ def read_space(scene: bpy.types.Scene, members: Set[bpy.types.Object] | None = N
     if len(triangles) == 0:
         raise nothing_renders(scene)
     low, high = points.min(axis=0), points.max(axis=0)
-    # The tree holds 32-bit numbers: about its own middle they are exact enough, kilometres from the origin they are not.
+    # The tree holds 32-bit numbers: about its own middle they are exact enough, kilometers from the origin they are not.
     middle = (low + high) / 2
     tree = BVHTree.FromPolygons((points - middle).tolist(), triangles.tolist(), all_triangles=True)
 
@@ -133,7 +133,7 @@ def subject(scene: bpy.types.Scene, name: str) -> frozenset[bpy.types.Object]:
 
 
 def bounds(scene: bpy.types.Scene, members: Set[bpy.types.Object]) -> tuple[np.ndarray, np.ndarray]:
-    """The bounds of what renders of some objects and their instances: low [3] and high [3], in metres."""
+    """The bounds of what renders of some objects and their instances: low [3] and high [3], in meters."""
     points, _ = world_triangles(scene, members)
     return points.min(axis=0), points.max(axis=0)
 
@@ -173,7 +173,7 @@ def _all_layers(layer: bpy.types.LayerCollection) -> Iterator[bpy.types.LayerCol
 
 
 def world_triangles(scene: bpy.types.Scene, members: Set[bpy.types.Object] | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """World points [N, 3] float64 in metres and triangles [M, 3] of what renders, or of some objects and what they instance."""
+    """World points [N, 3] float64 in meters and triangles [M, 3] of what renders, or of some objects and what they instance."""
     unit = scene.unit_settings.scale_length
     all_points, all_triangles, count = [], [], 0
     local: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}

@@ -27,7 +27,7 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class View:
-    """A view to be captured: its name, its pose (camera-to-world in metres, [4, 4], rigid), and the camera data that it is seen through."""
+    """A view to be captured: its name, its pose (camera-to-world in meters, [4, 4], rigid), and the camera data that it is seen through."""
 
     name: str
     pose: np.ndarray

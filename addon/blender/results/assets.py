@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Results as assets: they stand in the asset browser's catalogue "Reconstruct", and are dragged into rooms of other files."""
+"""Results as assets: they stand in the asset browser's catalog "Reconstruct", and are dragged into rooms of other files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .measuring import extent_of, has_known_scale, size_of
 from .parts import PART, POINTS, PROXY, values_of
 from .splats import raise_transparent_bounces
 
-CATALOGUE = "2f7f1c4e-6c0e-4d0b-9a35-7f5d0c1b8e52"
+CATALOG = "2f7f1c4e-6c0e-4d0b-9a35-7f5d0c1b8e52"
 _FILE = "blender_assets.cats.txt"
 _NAME = "Reconstruct"
 _HEAD = """\
@@ -56,11 +56,11 @@ render_preview({file!r}, {picture!r})
 def make_asset(item: bpy.types.Object, unit: float) -> None:
     """Makes a result an asset, with tags, its real size, and a picture that takes a few seconds.
 
-    The catalogue gets its name when the file is saved, see :func:`write_catalogue`.
+    The catalog gets its name when the file is saved, see :func:`write_catalog`.
 
     Args:
         item: an imported result.
-        unit: metres in a Blender unit.
+        unit: meters in a Blender unit.
 
     Raises:
         UserError: no picture can be rendered, or nothing is left of the result.
@@ -69,7 +69,7 @@ def make_asset(item: bpy.types.Object, unit: float) -> None:
     pixels = _picture(item)
     item.asset_mark()
     about = item.asset_data
-    about.catalog_id = CATALOGUE
+    about.catalog_id = CATALOG
     describe(item, unit)
     for name in (_NAME, *looks_of(item)):
         about.tags.new(name, skip_if_exists=True)
@@ -107,24 +107,24 @@ def describe(item: bpy.types.Object, unit: float) -> None:
     item.asset_data.description = "; ".join(parts)
 
 
-def write_catalogue(blend: str) -> Path | None:
-    """Writes our catalogue where Blender looks for it, in the asset library that a .blend lies in, else beside it.
+def write_catalog(blend: str) -> Path | None:
+    """Writes our catalog where Blender looks for it, in the asset library that a .blend lies in, else beside it.
 
-    A list of catalogues that is there already is somebody else's, and stays as it is; assets are listed as Unassigned then.
+    A list of catalogs that is there already is somebody else's, and stays as it is; assets are listed as Unassigned then.
 
     Args:
         blend: path of the .blend.
 
     Returns:
-        The list that is there and does not have our catalogue, None where the catalogue is known.
+        The list that is there and does not have our catalog, None where the catalog is known.
     """
     file = _library(Path(blend).parent) / _FILE
-    line = f"{CATALOGUE}:{_NAME}:{_NAME}"
+    line = f"{CATALOG}:{_NAME}:{_NAME}"
     try:
         with open(file, "x", encoding="utf-8") as made:
             made.write(f"{_HEAD}{line}\n")
     except FileExistsError:
-        return None if CATALOGUE in file.read_text(encoding="utf-8", errors="replace") else file
+        return None if CATALOG in file.read_text(encoding="utf-8", errors="replace") else file
     return None
 
 
@@ -227,12 +227,12 @@ def _stage(aim: mathutils.Vector, radius: float) -> list[bpy.types.ID]:
 
 @bpy.app.handlers.persistent
 def after_saving(file: str, *_: object) -> None:
-    """Enters the catalogue where a saved file has assets of its own from us: Blender saves no names of catalogues in a .blend. Not for
+    """Enters the catalog where a saved file has assets of its own from us: Blender saves no names of catalogs in a .blend. Not for
     copies, such as that which a capture is made from.
     """
     own = (item.asset_data for item in bpy.data.objects if item.library is None)
-    if file and Path(file) == Path(bpy.data.filepath) and any(data and data.catalog_id == CATALOGUE for data in own):
-        write_catalogue(file)
+    if file and Path(file) == Path(bpy.data.filepath) and any(data and data.catalog_id == CATALOG for data in own):
+        write_catalog(file)
 
 
 @bpy.app.handlers.persistent

@@ -100,7 +100,7 @@ def show(item: bpy.types.Object, viewport: str = "", render: str = "", lit: bool
 
 
 def _set_rays(item: bpy.types.Object) -> None:
-    """Colours that hold the light they were captured in neither light nor shade the room; what is lit does both."""
+    """Colors that hold the light they were captured in neither light nor shade the room; what is lit does both."""
     look = shown_as(item, "Render")
     real = look == "box" or look in ("mesh", "proxy") and is_lit(item)
     for ray in ("diffuse", "glossy", "transmission", "volume_scatter", "shadow"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Materials of results. Those of surfaces glow in the colours that were captured, or are lit, as the attribute LIT says."""
+"""Materials of results. Those of surfaces glow in the colors that were captured, or are lit, as the attribute LIT says."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def points_material() -> bpy.types.Material:
 
 
 def mesh_material() -> bpy.types.Material:
-    """The material of meshes with coloured vertices; one for all of them."""
+    """The material of meshes with colored vertices; one for all of them."""
     material = known_material("mesh")
     if material is None:
         material, build = new_material("mesh", "Reconstruct Mesh")
@@ -74,7 +74,7 @@ def proxy_material(name: str, captured: bytes, albedo: bytes | None, normal_map:
 
     Args:
         name: of the result.
-        captured, albedo, normal_map: PNG or JPEG; without an albedo the captured colours are lit.
+        captured, albedo, normal_map: PNG or JPEG; without an albedo the captured colors are lit.
     """
     material, build = new_material("proxy", f"{name} Proxy")
     color = _texture(build, _picture(f"{name} Captured", captured), (-600, 300))

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Nodes that show points as their gaussians.
 
-Each gaussian is a unit sphere, turned and scaled to where its alpha falls to 1/100. Where a ray passes its centre at distance d, in the
+Each gaussian is a unit sphere, turned and scaled to where its alpha falls to 1/100. Where a ray passes its center at distance d, in the
 sphere's own space, alpha = opacity · (100 · opacity)^(−d²), which is opacity · exp(−½ (distance in sigmas)²): the gaussian's peak along
 the ray, right in perspective. There are two shapes:
 
-In renders a hexagon through the centre faces the camera, all of them one mesh. A ray meets it once, at the depth that trainers sort by,
-which brings pictures up to 2 dB nearer to what was captured than sorting by the ellipsoid's front does, in half of Cycles' time. Its colour
+In renders a hexagon through the center faces the camera, all of them one mesh. A ray meets it once, at the depth that trainers sort by,
+which brings pictures up to 2 dB nearer to what was captured than sorting by the ellipsoid's front does, in half of Cycles' time. Its color
 is what the harmonics show to the camera.
-In the viewport, or with "Face Camera" switched off, an instanced icosphere in the mean colour stands there, right from everywhere.
+In the viewport, or with "Face Camera" switched off, an instanced icosphere in the mean color stands there, right from everywhere.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def _realized(build: Builder, instances: bpy.types.NodeSocket) -> bpy.types.Node
 
 
 def _light(build: Builder, away: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
-    """The colour that the harmonics show to a camera; where points have none, each is nothing, and the mean colour remains."""
+    """The color that the harmonics show to a camera; where points have none, each is nothing, and the mean color remains."""
     node, math, link = build.node, build.math, build.link
     direction = node("ShaderNodeVectorMath", (-2400, -2000), operation="NORMALIZE")
     link(away, direction.inputs[0])
@@ -259,7 +259,7 @@ def _round_material() -> bpy.types.Material:
 
 
 def _flat_material() -> bpy.types.Material:
-    """For hexagons: how far from the centre a ray passes follows from where it meets the hexagon and how far the camera is."""
+    """For hexagons: how far from the center a ray passes follows from where it meets the hexagon and how far the camera is."""
     material = known_material("flat splats")
     if material is not None:
         return material

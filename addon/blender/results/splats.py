@@ -25,7 +25,7 @@ MINIMUM_ALPHA = 1.0 / 255.0
 TRANSPARENT_BOUNCES = 1024
 # Gaussians less opaque than this are fog at most, and are left out of the points that stand for the splats.
 _SOLID = 0.1
-# Views that colours are averaged over, at most.
+# Views that colors are averaged over, at most.
 _VIEWS = 64
 
 
@@ -33,11 +33,11 @@ def splat_part(splats: Splats, blend: str, frames: Sequence[Frame], origin: np.n
     """The points of gaussians.
 
     Args:
-        splats: the gaussians, in metres.
-        blend: linear or srgb: what their colours are.
+        splats: the gaussians, in meters.
+        blend: linear or srgb: what their colors are.
         frames: the views that they were trained on; may be empty.
-        origin: [3] metres, the place of the object's origin.
-        unit: metres in a Blender unit.
+        origin: [3] meters, the place of the object's origin.
+        unit: meters in a Blender unit.
     """
     sh = to_blend(replace(splats, blend=blend), "linear").sh.astype(np.float64)
     opacities = opacities_of(splats)
@@ -53,7 +53,7 @@ def splat_part(splats: Splats, blend: str, frames: Sequence[Frame], origin: np.n
     if has_native_splats():
         attributes |= radiance(splats, blend)
     elif splats.degree:
-        # What is missing from the mean colour to the harmonics' own middle, and the harmonics.
+        # What is missing from the mean color to the harmonics' own middle, and the harmonics.
         attributes["sh_0"] = ("FLOAT_VECTOR", _middle(sh) - colors)
         attributes |= {f"sh_{number}": ("FLOAT_VECTOR", sh[:, number]) for number in range(1, sh.shape[1])}
     return Part(POINTS, (splats.means - np.asarray(origin, dtype=np.float64)) / unit, colors, attributes=attributes)
@@ -65,7 +65,7 @@ def opacities_of(splats: Splats) -> np.ndarray:
 
 
 def radiance(splats: Splats, blend: str) -> dict[str, tuple[str, np.ndarray]]:
-    """What Blender's own gaussians take their colour from, as attributes of :class:`~.parts.Part`: harmonics of sRGB codes (it makes light
+    """What Blender's own gaussians take their color from, as attributes of :class:`~.parts.Part`: harmonics of sRGB codes (it makes light
     of what they sum to, and half), the lowest together with the opacity.
     """
     sh = to_blend(replace(splats, blend=blend), "srgb").sh.astype(np.float64)
@@ -78,7 +78,7 @@ def mean_colors(means: np.ndarray, sh: np.ndarray, degree: int, frames: Sequence
     """What gaussians look like on average from the views that have them in the picture, from all sides where none has.
 
     Args:
-        means: [N, 3] metres.
+        means: [N, 3] meters.
         sh: [N, K, 3], harmonics of scene-linear light.
         degree: of the harmonics.
         frames: the views.

@@ -12,7 +12,7 @@ from ....engine.formats.proxies import Proxy
 from .materials import mesh_material, proxy_material
 from .parts import MESH, POINTS, PROXY, RADIUS, Part, smooth_normals
 
-_GREY = 0.5
+_GRAY = 0.5
 
 
 def cloud_part(cloud: PointCloud, origin: np.ndarray, unit: float) -> Part:
@@ -23,7 +23,7 @@ def cloud_part(cloud: PointCloud, origin: np.ndarray, unit: float) -> Part:
 
 
 def mesh_part(mesh: Mesh, origin: np.ndarray, unit: float) -> Part:
-    """A mesh with coloured vertices."""
+    """A mesh with colored vertices."""
     positions = (mesh.vertices.positions - origin) / unit
     normals = mesh.vertices.normals
     if normals is None:
@@ -39,7 +39,7 @@ def proxy_part(name: str, proxy: Proxy, origin: np.ndarray, unit: float) -> Part
     return Part(
         PROXY,
         (places @ placement[:3, :3].T + placement[:3, 3] - origin) / unit,
-        np.full((len(places), 3), _GREY),
+        np.full((len(places), 3), _GRAY),
         corner.ravel()[corners].reshape(-1, 3),
         (proxy.normals.astype(np.float64) @ placement[:3, :3].T)[corners],
         proxy.uvs[corners],
@@ -48,7 +48,7 @@ def proxy_part(name: str, proxy: Proxy, origin: np.ndarray, unit: float) -> Part
 
 
 def spacing(positions: np.ndarray) -> float:
-    """A distance between neighbours that makes points of half that radius close up, for points spread over surfaces."""
+    """A distance between neighbors that makes points of half that radius close up, for points spread over surfaces."""
     low, high = np.percentile(positions, (2, 98), axis=0) if len(positions) else (np.zeros(3), np.zeros(3))
     width, depth, height = high - low
     area = 2 * (width * depth + depth * height + height * width)
@@ -56,5 +56,5 @@ def spacing(positions: np.ndarray) -> float:
 
 
 def _light(cloud: PointCloud) -> np.ndarray:
-    """Scene-linear colours [N, 3]."""
-    return np.full((len(cloud), 3), _GREY) if cloud.colors is None else srgb_to_linear(cloud.colors / 255.0)
+    """Scene-linear colors [N, 3]."""
+    return np.full((len(cloud), 3), _GRAY) if cloud.colors is None else srgb_to_linear(cloud.colors / 255.0)

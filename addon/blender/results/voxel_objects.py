@@ -36,8 +36,8 @@ def voxel_object(name: str, voxels: Voxels, shape: VoxelShape, unit: float, **fa
     Args:
         name: of the object.
         voxels: what is kept with its mesh.
-        shape: what is made of them; its length in metres.
-        unit: metres in a Blender unit.
+        shape: what is made of them; its length in meters.
+        unit: meters in a Blender unit.
         facts: what else its tag remembers, see tagging.py.
 
     Raises:
@@ -131,7 +131,7 @@ def _fill(mesh: bpy.types.Mesh, places: np.ndarray, triangles: np.ndarray, codes
     light = srgb_to_linear(codes / 255.0)
     set_values(mesh, COLOR, "FLOAT_COLOR", np.concatenate([light, np.ones((len(light), 1))], axis=1))
     mesh.color_attributes.active_color = mesh.color_attributes[COLOR]
-    # A picture's colours are nearly those of its surface: the room's lights fall on them.
+    # A picture's colors are nearly those of its surface: the room's lights fall on them.
     set_values(mesh, LIT, "FLOAT", np.ones(len(places)))
     mesh.update(calc_edges=True)
     mesh.shade_smooth()

@@ -24,7 +24,7 @@ from ..tagging import is_ours, kind_of, tag
 
 _WALLS, _FLOOR, _TRIM = (0.78, 0.76, 0.72), (0.32, 0.19, 0.10), (0.85, 0.85, 0.84)
 _SKIRTING = 0.08
-# Watts a square metre; white walls give most of it back.
+# Watts a square meter; white walls give most of it back.
 _LIGHT_PER_AREA = 5.5
 # Cameras in a room that are compared, and points of results that they are compared by.
 _VIEWS, _TARGETS = 12, 400
@@ -37,7 +37,7 @@ def build_room(scene: bpy.types.Scene, size: tuple[float, float, float]) -> list
 
     Args:
         scene: receives the room, in a collection of its own.
-        size: width, depth and height in metres.
+        size: width, depth and height in meters.
 
     Returns:
         The objects of the room.
@@ -205,7 +205,7 @@ def _mesh(name: str, corners: list, faces: list, material: bpy.types.Material) -
 
 
 def _skirting(ground: list, unit: float, sides: list) -> bpy.types.Object:
-    """Boards along the walls, a centimetre and a half thick."""
+    """Boards along the walls, a centimeter and a half thick."""
     high, thick = _SKIRTING / unit, 0.015 / unit
     inner = [(x - np.sign(x) * thick, y - np.sign(y) * thick) for x, y in ground]
     corners = [(*corner, 0.0) for corner in inner] + [(*corner, high) for corner in inner] + [(*corner, high) for corner in ground]

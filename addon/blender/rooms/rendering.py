@@ -83,7 +83,7 @@ def empty_scene(source: bpy.types.Scene) -> bpy.types.Scene:
 
 
 def plain_look(scene: bpy.types.Scene) -> None:
-    """Shows colours as they were captured: view transform Standard, no look, no exposure."""
+    """Shows colors as they were captured: view transform Standard, no look, no exposure."""
     scene.display_settings.display_device = "sRGB"
     view = scene.view_settings
     view.view_transform, view.look, view.exposure, view.gamma = "Standard", "None", 0.0, 1.0

@@ -27,7 +27,7 @@ def floor_view(place, direction):
     return camera, picture, depth
 
 
-def test_points_lie_on_the_surfaces_in_their_colours():
+def test_points_lie_on_the_surfaces_in_their_colors():
     seeds = SeedPoints(500, 2, 0)
     for place, direction in (((0, 0, 1.5), (1, 0, -0.4)), ((0, 1, 1.2), (1, -0.3, -0.2))):
         seeds.add(*floor_view(place, direction))

@@ -18,8 +18,8 @@ from reconstruct.engine.contract.errors import UserError
 FAKE = Path(__file__).with_name("fake_engine.py")
 
 
-def start(folder, behaviour="good", **options):
-    environment = {**engine_command.clean_environment(os.environ), "FAKE_ENGINE": behaviour}
+def start(folder, behavior="good", **options):
+    environment = {**engine_command.clean_environment(os.environ), "FAKE_ENGINE": behavior}
     return process.start([sys.executable, FAKE, "train", "capture", "--out", folder], folder, environment=environment, **options)
 
 

@@ -54,7 +54,7 @@ def test_pictures_become_an_object_under_the_cursor(chosen, tmp_path):
     assert (tmp_path / "made" / "chair_2" / "voxels.npz").is_file(), "no result is written over"
 
 
-def test_lengths_reach_the_engine_in_metres(chosen, tmp_path):
+def test_lengths_reach_the_engine_in_meters(chosen, tmp_path):
     bpy.context.scene.unit_settings.scale_length = 0.01
     chosen.settings.length = 80.0
     press(tmp_path, "chair.png")

@@ -60,7 +60,7 @@ def test_corners_of_a_cube_land_where_blender_puts_them(scene, add_camera, fit, 
     scene.render.resolution_percentage = percentage
     scene.render.pixel_aspect_x, scene.render.pixel_aspect_y = aspect
     scene.unit_settings.scale_length = unit
-    # Blender keeps 32 bits of it, which is a tenth of a millimetre in 5 km.
+    # Blender keeps 32 bits of it, which is a tenth of a millimeter in 5 km.
     unit = scene.unit_settings.scale_length
     camera = cameras.read_camera(scene, thing)
     points = np.array(thing.matrix_world.translation) * unit + CUBE - 6.0 * np.array(thing.matrix_world.col[2][:3]) / 2.5

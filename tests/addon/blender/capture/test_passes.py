@@ -79,7 +79,7 @@ def pose_of(thing):
     return np.array(thing.matrix_world, dtype=float)
 
 
-def test_colour_alpha_and_depth_are_the_same_whatever_the_user_has_set(scene, card, tmp_path):
+def test_color_alpha_and_depth_are_the_same_whatever_the_user_has_set(scene, card, tmp_path):
     wild(scene)
     with passes.studio(scene, CaptureSettings(width=64, height=48, samples=4)) as studio:
         camera, depth = studio.shoot(pose_of(card), card.data, 0, tmp_path / "view.png")
@@ -101,7 +101,7 @@ def test_colour_alpha_and_depth_are_the_same_whatever_the_user_has_set(scene, ca
 
 
 @pytest.mark.parametrize("strength", [0.2, 5.0])
-def test_albedo_is_the_diffuse_colour_whatever_the_light(scene, card, tmp_path, strength):
+def test_albedo_is_the_diffuse_color_whatever_the_light(scene, card, tmp_path, strength):
     linear = np.array([0.5, 0.002, 0.8])
     world = scene.world = bpy.data.worlds.new("Light")
     if world.node_tree is None:  # Blender 4.5; later ones always have a tree
@@ -289,7 +289,7 @@ def test_a_depth_that_was_not_written_is_a_full_disk(scene, card, tmp_path, monk
     assert caught.value.code == "disk_full"
 
 
-def test_depth_is_in_metres_at_the_centres_of_pixels(scene, add_camera, add_mesh, tmp_path):
+def test_depth_is_in_meters_at_the_centers_of_pixels(scene, add_camera, add_mesh, tmp_path):
     scene.unit_settings.scale_length = 0.01
     add_mesh("Floor", [(-900, -900, 0), (900, -900, 0), (900, 900, 0), (-900, 900, 0)], [(0, 1, 2, 3)])
     thing = add_camera(location=(10.0, 20.0, 150.0), turn=(math.radians(60), 0.0, 0.3), shift_x=0.1, lens=24.0, clip_end=1e5)

@@ -64,7 +64,7 @@ def test_a_room_of_single_walls_without_a_ceiling(scene, add_mesh):
 
 
 @pytest.mark.parametrize("unit, offset", [(0.01, (0, 0, 0)), (1.0, (3000.0, -4000.0, 100.0))], ids=["centimeters", "5 km"])
-def test_a_room_in_centimetres_or_far_away(scene, add_mesh, unit, offset):
+def test_a_room_in_centimeters_or_far_away(scene, add_mesh, unit, offset):
     scene.unit_settings.scale_length = unit
     for name, faces in (("Shell", CLOSED),):
         add_mesh(name, scaled((3.0 / unit, 2.0 / unit, 2.7 / unit)), faces, location=offset)

@@ -46,7 +46,7 @@ def test_an_asset_has_a_picture_tags_and_its_real_size(scene, folder):
     before = len(bpy.data.scenes), len(bpy.data.worlds)
     (made,) = import_result(scene, folder, ImportSettings(asset=True))
     about = made.asset_data
-    assert about.catalog_id == assets.CATALOGUE and "1.00 × 2.00 × 0.50 m" in about.description
+    assert about.catalog_id == assets.CATALOG and "1.00 × 2.00 × 0.50 m" in about.description
     assert {tag.name for tag in about.tags} == {"Reconstruct", *looks_of(made)}
     picture = pixels(made)
     inside = picture[..., 3] > 0.9
@@ -99,7 +99,7 @@ def test_an_asset_keeps_its_size_where_units_are_others(scene, quick, folder, tm
     assert found.location[0] == pytest.approx(100, abs=0.5)
 
 
-def test_the_catalogue_is_in_the_library_or_beside_the_file(scene, quick, folder, tmp_path):
+def test_the_catalog_is_in_the_library_or_beside_the_file(scene, quick, folder, tmp_path):
     assets.register()
     try:
         import_result(scene, folder, ImportSettings(asset=True))
@@ -110,14 +110,14 @@ def test_the_catalogue_is_in_the_library_or_beside_the_file(scene, quick, folder
             bpy.ops.wm.save_as_mainfile(filepath=str(shelf / "sofas" / "sofa.blend"))
         bpy.context.preferences.filepaths.asset_libraries.remove(library)
         text = (shelf / "blender_assets.cats.txt").read_text(encoding="utf-8")
-        assert text.count(f"{assets.CATALOGUE}:Reconstruct:Reconstruct") == 1 and "VERSION 1" in text
+        assert text.count(f"{assets.CATALOG}:Reconstruct:Reconstruct") == 1 and "VERSION 1" in text
         assert not (shelf / "sofas" / "blender_assets.cats.txt").exists(), "a library has one list"
-        assert assets.write_catalogue(str(shelf / "things.blend")) is None
+        assert assets.write_catalog(str(shelf / "things.blend")) is None
     finally:
         assets.unregister()
 
 
-def test_a_list_of_catalogues_that_the_user_has_stays_as_it_is(scene, quick, folder, tmp_path):
+def test_a_list_of_catalogs_that_the_user_has_stays_as_it_is(scene, quick, folder, tmp_path):
     own = b"VERSION 1\r\n\r\n11111111-2222-3333-4444-555555555555:Lamps:Lamps\r\n"
     (tmp_path / "blender_assets.cats.txt").write_bytes(own)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "things.blend"))
@@ -130,7 +130,7 @@ def test_a_list_of_catalogues_that_the_user_has_stays_as_it_is(scene, quick, fol
     finally:
         root.unregister()
     assert (tmp_path / "blender_assets.cats.txt").read_bytes() == own
-    assert assets.write_catalogue(bpy.data.filepath) == tmp_path / "blender_assets.cats.txt"
+    assert assets.write_catalog(bpy.data.filepath) == tmp_path / "blender_assets.cats.txt"
 
 
 def slots(tmp_path):
@@ -222,7 +222,7 @@ def test_a_preview_without_a_denoiser_takes_more_samples(scene, tmp_path, monkey
     assert tuple(image.size) == (256, 256)
 
 
-def test_a_file_without_assets_gets_no_catalogue(scene, folder, tmp_path):
+def test_a_file_without_assets_gets_no_catalog(scene, folder, tmp_path):
     assets.register()
     try:
         import_result(scene, folder, ImportSettings())

@@ -124,7 +124,7 @@ def test_a_radiance_field_comes_back_as_its_mesh(scene, tmp_path, unit, offset):
     assert shown_as(points, "Render") == shown_as(points, "Viewport") == "points" and len(values(points, "radius")) == 5
 
 
-def test_a_mesh_shows_its_colours_in_a_render_and_is_placed(scene, picture, tmp_path):
+def test_a_mesh_shows_its_colors_in_a_render_and_is_placed(scene, picture, tmp_path):
     (made,) = import_result(scene, pyramid(tmp_path), ImportSettings())
     made.location.z = -0.5
     rendered = picture()
@@ -153,7 +153,7 @@ def test_a_bad_mesh_is_refused_and_leaves_nothing_behind(scene, tmp_path, damage
     assert not bpy.data.meshes and not bpy.data.collections
 
 
-def test_a_mesh_without_colours_is_grey_and_the_camera_frames_it(scene, tmp_path):
+def test_a_mesh_without_colors_is_grey_and_the_camera_frames_it(scene, tmp_path):
     (made,) = import_result(scene, pyramid(tmp_path, colors=None), ImportSettings())
     gray = values_of(made.data, "base_color")[values_of(made.data, PART) == MESH]
     np.testing.assert_allclose(gray, [(0.5, 0.5, 0.5, 1)] * 5)
@@ -181,7 +181,7 @@ def test_splats_come_as_what_is_asked_for(scene, nodes, splats, result, look, vi
     assert (shown_as(made, "Viewport"), shown_as(made, "Render")) == (viewport, render)
 
 
-def test_points_show_their_colours_in_a_render(scene, picture, splats, result):
+def test_points_show_their_colors_in_a_render(scene, picture, splats, result):
     made_of = splats([(0, 0, 0), (0, -1, 0)], [(0.5, 0.5, 0.5)] * 2, [ROUND] * 2, [0.9, 0.05], [(0.2, 0.5, 1.4), (9, 9, 9)])
     import_result(scene, result(made_of), ImportSettings(look="points"))
     rendered = picture()

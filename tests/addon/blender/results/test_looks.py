@@ -273,7 +273,7 @@ def test_a_lit_proxy_takes_the_light_and_casts_a_shadow_and_a_captured_one_does_
     assert np.median(picture()[changed][:, 1]) < 0.5 * body[1]
 
 
-def test_without_an_albedo_the_captured_colours_are_lit_and_said_so(scene, chair):
+def test_without_an_albedo_the_captured_colors_are_lit_and_said_so(scene, chair):
     complete(chair, box_proxy(albedo=None))
     (made,) = import_result(scene, chair, ImportSettings(look="proxy"))
     assert "albedo" in tagged(made)["note"] and len(bpy.data.images) == 1

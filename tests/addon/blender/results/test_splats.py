@@ -98,7 +98,7 @@ def test_gaussians_composite_front_to_back(scene, alike, picture, rays, splats, 
 
 
 @pytest.mark.parametrize("unit", [1.0, 0.01])
-def test_colours_are_exact_and_scale_length_changes_nothing_but_numbers(scene, alike, picture, rays, splats, result, unit):
+def test_colors_are_exact_and_scale_length_changes_nothing_but_numbers(scene, alike, picture, rays, splats, result, unit):
     scene.unit_settings.scale_length = unit
     scene.camera.location = np.array(scene.camera.location) / unit
     scene.camera.data.clip_end = 100 / unit
@@ -108,7 +108,7 @@ def test_colours_are_exact_and_scale_length_changes_nothing_but_numbers(scene, a
     alike(picture(), composite(rays, [(mean, (0.3, 0.2, 0.1), ROUND, 0.9)], [color]), atol=2e-3)
 
 
-def test_srgb_colours_become_light(scene, picture, splats, result):
+def test_srgb_colors_become_light(scene, picture, splats, result):
     import_result(scene, result(splats([(0, 0, 0)], [(1, 0.1, 1)], [ROUND], [0.99], [(0.5, 0.02, 1.0)], "srgb")), ImportSettings())
     pixel = picture()[16, 16]
     np.testing.assert_allclose(pixel[:3] / pixel[3], (0.21404, 0.02 / 12.92, 1.0), atol=1e-3)
@@ -142,7 +142,7 @@ def colorful(blend="linear"):
 
 
 @pytest.mark.parametrize("blend", ["linear", "srgb"])
-def test_colour_depends_on_where_the_camera_is(scene, alike, picture, result, blend):
+def test_color_depends_on_where_the_camera_is(scene, alike, picture, result, blend):
     made_of, color = colorful(blend)
     made = import_result(scene, result(made_of), ImportSettings())[0]
     # Codes that are turned into light, or light into codes, which Blender's own gaussians take, are no harmonics any more, only nearly so.
@@ -163,7 +163,7 @@ def test_colour_depends_on_where_the_camera_is(scene, alike, picture, result, bl
 
 
 @pytest.mark.parametrize("up", [(0.0, 0.0, 1.0), (0.6, -0.8, 0.0)])
-def test_the_colour_for_all_sides_is_the_mean_of_the_training_views(scene, result, tmp_path, up):
+def test_the_color_for_all_sides_is_the_mean_of_the_training_views(scene, result, tmp_path, up):
     made_of, color = colorful()
     eyes = np.array([(4.0, 0.1, 0.2), (3.0, 3.0, 0.5), (3.0, 0.0, 4.0), (-5.0, 0.0, 0.0)])
     frames = []
