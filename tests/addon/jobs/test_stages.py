@@ -9,9 +9,7 @@ import time
 from pathlib import Path
 
 import bpy
-import numpy as np
 import pytest
-from reconstruct.addon.blender.scene_copy import missing_in_copy
 from reconstruct.addon.core import private_folders
 from reconstruct.addon.jobs import process, stages
 from reconstruct.engine.contract.errors import UserError
@@ -95,34 +93,6 @@ def test_the_job_names_the_scene_and_every_setting(scene, tmp_path, monkeypatch)
     assert (job.scene_name, job.capture.out, job.capture.overwrite) == (scene.name, str(tmp_path / "out 🛏"), True)
     assert (job.capture.rig, job.capture.width, job.capture.samples) == ("scene", 16, 1)
     assert job.path(job.scene).is_file()
-
-
-def test_what_the_copy_lacks_is_said(scene):
-    assert missing_in_copy() == ""
-    image = bpy.data.images.new("Painted", 8, 8)
-    image.use_fake_user = True
-    image.pixels = np.ones(8 * 8 * 4, np.float32)
-    image.update()
-    assert "Painted" in missing_in_copy()
-    bpy.data.images.remove(image)
-    cube = bpy.data.objects["Cube"]
-    modifier = cube.modifiers.new("Cloth", "CLOTH")
-    assert missing_in_copy() == ""
-    modifier.point_cache.use_disk_cache = True
-    assert "Cube" in missing_in_copy()
-    modifier.point_cache.use_disk_cache = False
-    assert missing_in_copy() == ""
-
-
-def test_an_image_in_use_that_is_saved_is_not_said_to_be_lost(scene, tmp_path):
-    image = bpy.data.images.new("Wood", 8, 8)
-    image.filepath_raw, image.file_format = str(tmp_path / "wood.png"), "PNG"
-    image.save()
-    image.use_fake_user = True
-    assert missing_in_copy() == ""
-    image.pixels = np.ones(8 * 8 * 4, np.float32)
-    image.update()
-    assert "Wood" in missing_in_copy()
 
 
 @pytest.mark.slow
