@@ -2,7 +2,7 @@
 """Where the captures and results of scenes lie.
 
 Every scene has a home folder, which the default paths begin with: ``//reconstruct/FILE/SCENE`` beside the .blend file, and a private one in
-the user's data folder before the first save, see carrying.py. ``Scene.reconstruct.home`` keeps it once something is written there and
+the user's data folder before the first save, see jobs/carrying.py. ``Scene.reconstruct.home`` keeps it once something is written there and
 whenever the file is saved, so that a renamed scene or file still finds its data.
 """
 

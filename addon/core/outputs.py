@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which files jobs wrote, so that a later run may replace its own and no others. Pure module: no bpy.
+"""Which files jobs wrote, so that a later run may replace its own and no others.
 
 A list in the user's data folder holds path, size and time of each. A file that changed since is the user's. Of a file that only Blender
 itself can put in its place, the list also says when that began, so that a job that is killed before it can note the file can be run again.

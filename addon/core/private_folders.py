@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Private folders of jobs, in the user's data folder. Pure module: no bpy.
+"""Private folders of jobs, in the user's data folder.
 
 A folder holds what only one job needs, and a file that names its owner. The owner removes it; where the owner died first, the next
 :func:`sweep` does.

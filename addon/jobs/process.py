@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start, follow, cancel and find again a process that writes events into a folder. Pure module: no bpy.
+"""Start, follow, cancel and find again a process that writes events into a folder. Knows no bpy.
 
 The folder is the truth: a job is followed in the same way by who started it and by a Blender that was opened later.
 """

@@ -15,7 +15,7 @@ import numpy as np
 
 from ....engine.contract.errors import UserError
 from ...core import private_folders
-from ...core.layouts import measure
+from ...core.extents import measure
 from ..compat import set_picture_format, use_cycles
 from ..noise import use_clean_samples
 from ..tagging import kind_of, tagged, update_tag

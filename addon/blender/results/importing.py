@@ -30,7 +30,7 @@ from ....engine.formats.splats.spz import NO_ZSTANDARD
 from ....engine.formats.splats.transform import moved
 from ....engine.formats.voxels import read_voxels
 from ...core import engine_command, private_folders
-from ...core.layouts import Extent, measure
+from ...core.extents import Extent, measure
 from ...core.looks import BEST
 from ..compat import has_native_splats
 from ..tagging import tag

@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 
 from ....engine.contract.errors import UserError
-from ...core.layouts import Extent, measure
+from ...core.extents import Extent, measure
 from ..tagging import tagged
 from .edits import applied_transform, captured_pose, follow_edits
 from .parts import MESH, PART, POINTS, PROXY, RADIUS, values_of

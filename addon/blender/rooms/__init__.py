@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rooms, and where results stand in them. Geometry is in layouts.py, which knows no bpy."""
+"""Rooms, and where results stand in them."""

@@ -11,7 +11,8 @@ import numpy as np
 
 from ....engine.contract.errors import UserError
 from ...core import rigs
-from ...core.layouts import EYE_HEIGHT, Extent, viewpoint
+from ...core.extents import Extent
+from ...core.placement import EYE_HEIGHT, viewpoint
 from ..capture.cameras import CLEARANCES, in_units
 from ..capture.space import in_shown_collections, read_space
 from ..compat import material_tree
@@ -74,7 +75,7 @@ def frame_camera(scene: bpy.types.Scene, objects: Sequence[bpy.types.Object]) ->
     """The scene's camera, else the first camera in it, those of a capture included, else a new one.
 
     Between walls the new one is inside the room, where it sees most of the objects. Elsewhere it looks at them, see
-    :func:`~.layouts.viewpoint`.
+    :func:`~...core.placement.viewpoint`.
 
     Args:
         scene: the scene; the camera becomes its camera.

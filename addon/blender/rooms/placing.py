@@ -12,7 +12,8 @@ import numpy as np
 
 from ....engine.contract.errors import UserError
 from ....engine.contract.settings import PlaceSettings
-from ...core.layouts import Extent, placement
+from ...core.extents import Extent
+from ...core.placement import placement
 from ..results.assets import describe
 from ..results.edits import applied_transform, captured_pose
 from ..results.measuring import extent_of, has_known_scale, length_of
