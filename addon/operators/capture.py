@@ -13,7 +13,7 @@ from .base import Reporting, no_job_runs
 
 
 class RECONSTRUCT_OT_add_cameras(Reporting, bpy.types.Operator):
-    """Add the cameras that would be captured to the scene, to look at them or move them. Cameras added before are replaced"""
+    """Add the cameras of the capture to the scene, so that you can check or move them. Replaces cameras added earlier"""
 
     bl_idname = "reconstruct.add_cameras"
     bl_label = "Add Cameras"
@@ -31,12 +31,12 @@ class RECONSTRUCT_OT_add_cameras(Reporting, bpy.types.Operator):
 
 
 class RECONSTRUCT_OT_capture(Reporting, bpy.types.Operator):
-    """Render the views of the scene into the capture folder. A second Blender does it, so you can go on working"""
+    """Render the views of the scene into the capture folder. Runs in a second Blender in the background"""
 
     bl_idname = "reconstruct.capture"
     bl_label = "Capture"
 
-    replace: bpy.props.BoolProperty(name="Replace", description="Replace the capture that is in the folder", options={"SKIP_SAVE"})
+    replace: bpy.props.BoolProperty(name="Replace", description="Replace the existing capture", options={"SKIP_SAVE"})
     _asked = False
 
     @classmethod
@@ -52,7 +52,7 @@ class RECONSTRUCT_OT_capture(Reporting, bpy.types.Operator):
                 self,
                 event,
                 title="Replace the capture?",
-                message=f"The views in {as_property(folder)} are rendered again.",
+                message=f"This renders the views in {as_property(folder)} again.",
                 confirm_text="Replace",
                 icon="WARNING",
             )

@@ -10,7 +10,7 @@ from .base import Reporting
 
 
 class RECONSTRUCT_OT_cancel(Reporting, bpy.types.Operator):
-    """Stop the job. What it reached is saved first; a second press ends it at once"""
+    """Stop the job after it has saved its progress. Press again to stop it at once"""
 
     bl_idname = "reconstruct.cancel"
     bl_label = "Cancel"
@@ -27,7 +27,7 @@ class RECONSTRUCT_OT_cancel(Reporting, bpy.types.Operator):
 
 
 class RECONSTRUCT_OT_new_folder(Reporting, bpy.types.Operator):
-    """Write into a new folder beside the chosen one, which stays as it is"""
+    """Write to a new folder beside the chosen one, which is not changed"""
 
     bl_idname = "reconstruct.new_folder"
     bl_label = "Use Another Folder"

@@ -17,7 +17,7 @@ _CHOICES = (
 
 
 class RECONSTRUCT_OT_show_as(Reporting, bpy.types.Operator):
-    """Show other results as the active one is shown. Where one does not hold that, the nearest lighter look stands in"""
+    """Show other results the way the active one is shown. Results without that look use the nearest lighter one"""
 
     bl_idname = "reconstruct.show_as"
     bl_label = "Show As"
@@ -53,14 +53,14 @@ class RECONSTRUCT_OT_show_as(Reporting, bpy.types.Operator):
         exact = [show(item, viewport, render, lit) for item in results if item.is_editable]
         told = f"{len(exact)} results are shown as {viewport} in the viewport and as {render} in renders."
         if not all(exact):
-            told += f" {exact.count(False)} of them do not hold that, and show the nearest that they hold."
+            told += f" {exact.count(False)} of them do not have that look and show the nearest one."
         if linked:
-            told += f" {len(linked)} are linked from other files and stay as they are; make a library override to change them."
+            told += f" {len(linked)} are linked from other files and were not changed; make a library override to change them."
         self.report({"INFO"}, told)
 
 
 class RECONSTRUCT_OT_make_asset(Reporting, bpy.types.Operator):
-    """Make the selected results assets: with a picture, tags and real sizes, to be dragged into rooms of other files"""
+    """Make the selected results assets with a preview image, tags and real sizes, ready to drag into other files"""
 
     bl_idname = "reconstruct.make_asset"
     bl_label = "Make Asset"

@@ -55,7 +55,7 @@ class _Recognize(Reporting):
 
 
 class RECONSTRUCT_OT_voxels(_Recognize, bpy.types.Operator, ImportHelper):
-    """Choose picture files, one or several of the same piece of furniture, and make voxels of them"""
+    """Choose one or more images of the same piece of furniture and make voxels from them"""
 
     bl_idname = "reconstruct.voxels"
     bl_label = "Make Voxels"
@@ -77,7 +77,7 @@ class RECONSTRUCT_OT_voxels(_Recognize, bpy.types.Operator, ImportHelper):
 
 
 class RECONSTRUCT_OT_voxels_of_image(_Recognize, bpy.types.Operator):
-    """Make voxels of the picture, which may be packed, painted on, or not saved yet"""
+    """Make voxels from the image, which may be packed, painted or unsaved"""
 
     bl_idname = "reconstruct.voxels_of_image"
     bl_label = "Make Voxels of the Picture"

@@ -14,7 +14,7 @@ from .base import Reporting
 
 
 class RECONSTRUCT_OT_place(Reporting, bpy.types.Operator):
-    """Move the selected results to where the settings say"""
+    """Place the selected results as set above"""
 
     bl_idname = "reconstruct.place"
     bl_label = "Place"
@@ -44,8 +44,8 @@ class RECONSTRUCT_OT_place(Reporting, bpy.types.Operator):
 
 
 class RECONSTRUCT_OT_set_length(Reporting, bpy.types.Operator):
-    """Scale the selected result so that its longest side has a given length. In Edit Mode: the distance of two selected points, or the
-    longest side of more
+    """Scale the selected result to a known length of its longest side. In Edit Mode: the distance between two selected points, or the
+    longest side of the selection
     """
 
     bl_idname = "reconstruct.set_length"

@@ -27,7 +27,7 @@ _NO_RESULT = "There is no result yet. Train first, or choose the folder of a res
 
 
 class RECONSTRUCT_OT_import_result(Reporting, bpy.types.Operator):
-    """Bring the trained result into the scene, at the place and size where it was captured"""
+    """Import the trained result at the position and size at which it was captured"""
 
     bl_idname = "reconstruct.import_result"
     bl_label = "Import Result"
@@ -47,7 +47,7 @@ class RECONSTRUCT_OT_import_result(Reporting, bpy.types.Operator):
 
 
 class RECONSTRUCT_OT_make_proxy(Reporting, bpy.types.Operator):
-    """Have the engine make a light, closed, textured mesh that stands for the result. It takes a minute or two; import the result then"""
+    """Make a light, closed, textured mesh from the result, which takes a minute or two. Import the result again to use it"""
 
     bl_idname = "reconstruct.make_proxy"
     bl_label = "Make Proxy"
@@ -77,7 +77,7 @@ class RECONSTRUCT_OT_make_proxy(Reporting, bpy.types.Operator):
 
 
 class RECONSTRUCT_OT_import_file(Reporting, bpy.types.Operator, ImportHelper):
-    """Bring in a file of splats or points that another program made (PLY, SPZ, .splat, or GLB with splats)"""
+    """Import a file of splats or points from another program (PLY, SPZ, .splat, or GLB with splats)"""
 
     bl_idname = "reconstruct.import_file"
     bl_label = "Import File"
@@ -86,7 +86,7 @@ class RECONSTRUCT_OT_import_file(Reporting, bpy.types.Operator, ImportHelper):
     filter_glob: bpy.props.StringProperty(default="*.ply;*.spz;*.splat;*.glb", options={"HIDDEN"})
     axes: bpy.props.EnumProperty(
         name="Axes",
-        description="Which way is up in the file. Try another where what comes in lies on its side or stands on its head",
+        description="Which way is up in the file. Choose another if the import lies on its side or is upside down",
         items=(
             ("auto", "As the Format", "Y up for SPZ and GLB, Z up for points, Y down for .splat and for splats in PLY that name no axes"),
             ("z-up", "Z Up", "As Blender"),
@@ -102,7 +102,7 @@ class RECONSTRUCT_OT_import_file(Reporting, bpy.types.Operator, ImportHelper):
 
 
 class RECONSTRUCT_OT_export_camera_path(Reporting, bpy.types.Operator, ExportHelper):
-    """Write the animated camera to a file that the engine renders along. It is told from the imported result, wherever that stands now"""
+    """Write the animated camera to a file that the engine renders along. The path is relative to the imported result, wherever it is now"""
 
     bl_idname = "reconstruct.export_camera_path"
     bl_label = "Export Camera Path"
@@ -142,7 +142,7 @@ class RECONSTRUCT_OT_export_camera_path(Reporting, bpy.types.Operator, ExportHel
             )
         finally:
             manager.progress_end()
-        told = "where the scene was captured, as no result is imported" if result is None else f"told from {result.name}"
+        told = "relative to the capture, because no result is imported" if result is None else f"relative to {result.name}"
         command = f"python -m engine render RESULT --cameras {file.name} --out film.mp4"
         self.report({"INFO"}, f"{file}: {count} views, {told}. For a film: {command}")
 

@@ -14,7 +14,7 @@ from .base import Reporting, no_job_runs
 
 
 class RECONSTRUCT_OT_train(Reporting, bpy.types.Operator):
-    """Train splats or a radiance field from the capture. The engine runs beside Blender, and goes on when Blender is closed"""
+    """Train splats or a radiance field from the capture. Runs in the background and continues after you close Blender"""
 
     bl_idname = "reconstruct.train"
     bl_label = "Train"
@@ -22,9 +22,9 @@ class RECONSTRUCT_OT_train(Reporting, bpy.types.Operator):
     mode: bpy.props.EnumProperty(
         name="Mode",
         items=(
-            ("NEW", "New", "Train into a folder that holds no result"),
-            ("RESUME", "Continue", "Go on with the result that is there, for the chosen time or steps"),
-            ("REPLACE", "Start Over", "Replace the result that is there"),
+            ("NEW", "New", "Train into a folder without a result"),
+            ("RESUME", "Continue", "Continue the existing result for the chosen time or steps"),
+            ("REPLACE", "Start Over", "Replace the existing result"),
         ),
         options={"SKIP_SAVE"},
     )
@@ -44,8 +44,8 @@ class RECONSTRUCT_OT_train(Reporting, bpy.types.Operator):
     def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         return {
             "NEW": cls.__doc__,
-            "RESUME": "Go on training the result that is there, for the chosen time or number of steps",
-            "REPLACE": "Train anew, and replace the result that is there",
+            "RESUME": "Continue training the existing result for the chosen time or number of steps",
+            "REPLACE": "Train again and replace the existing result",
         }[properties.mode]
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -56,7 +56,7 @@ class RECONSTRUCT_OT_train(Reporting, bpy.types.Operator):
                 self,
                 event,
                 title="Replace the result?",
-                message=f"What was trained into {as_property(folder)} is lost.",
+                message=f"The result in {as_property(folder)} will be lost.",
                 confirm_text="Replace",
                 icon="WARNING",
             )

@@ -82,7 +82,7 @@ class RECONSTRUCT_PG_object(bpy.types.PropertyGroup):
     render: _look("Render")
     lit: bpy.props.BoolProperty(
         name="Lit by the Room",
-        description="Let the room's lights fall on its mesh and proxy, which then cast shadows; off shows the light they were captured in",
+        description="Light the mesh and the proxy by the room's lights, so that they cast shadows; off shows the captured light",
         get=lambda self: bool(looks_of(self.id_data)) and is_lit(self.id_data),
         set=_light,
         options=set(),

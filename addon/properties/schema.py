@@ -29,8 +29,8 @@ _DEFAULTS = {
 _FOLDERS = {"out", "result", "capture"}
 _VOXELS = {"threshold": "FACTOR", "smoothness": "FACTOR", "length": "DISTANCE", "weights": "FILE_PATH"}
 _BUDGETS = (
-    ("minutes", "Minutes", "Train for a time; the number of steps is fitted to it"),
-    ("steps", "Steps", "Train for a number of steps; the result is then the same on every run"),
+    ("minutes", "Minutes", "Train for a fixed time; the number of steps adapts to it"),
+    ("steps", "Steps", "Train for a fixed number of steps; every run gives the same result"),
 )
 
 
@@ -209,17 +209,17 @@ class RECONSTRUCT_PG_pictures(bpy.types.PropertyGroup):
     image: bpy.props.PointerProperty(
         type=bpy.types.Image,
         name="Picture",
-        description="A picture of one piece of furniture, whole, before a plain or transparent background, or with a mask",
+        description="An image of one complete piece of furniture in front of a plain or transparent background, or with a mask",
         update=_forget_mask,
     )
     mask: bpy.props.PointerProperty(
         type=bpy.types.Image,
         name="Mask",
-        description="An image of the picture's shape, bright where the piece is, where the background is neither plain nor transparent",
+        description="An image that is bright where the furniture is, for backgrounds that are neither plain nor transparent",
     )
     out: bpy.props.StringProperty(
         name="Folder",
-        description="Folder that receives a folder for each result",
+        description="Folder with a subfolder for each result",
         default=f"{HOME}/{VOXELS}",
         subtype="DIR_PATH",
         options={"PATH_SUPPORTS_BLEND_RELATIVE"},

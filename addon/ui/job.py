@@ -19,7 +19,7 @@ _ENDS = {"done": ("finished", "CHECKMARK"), "cancelled": ("cancelled", "CANCEL")
 # What a job that was stopped at once leaves.
 _LEFT = {
     "capture": "Finished views are kept. Capture with the same settings continues",
-    "train": "What was saved last is kept. Continue goes on from there",
+    "train": "The last checkpoint is kept. Continue resumes from it",
     "proxy": "The result stays as it was",
     "voxels": "There is no result",
 }

@@ -35,7 +35,7 @@ class RECONSTRUCT_PT_place(Step, bpy.types.Panel):
         if selected:
             draw_text(layout, f"Edit Mode: only the {selected:,} selected points are measured", context, icon="INFO")
         elif any(item.mode == "EDIT" for item in results):
-            draw_text(layout, "Select two points to set their distance, or what is to stand on the floor", context, icon="INFO")
+            draw_text(layout, "Select two points to set their distance, or the points that rest on the floor", context, icon="INFO")
 
     def _optional(self, column: bpy.types.UILayout, settings: bpy.types.PropertyGroup, use: str, name: str, heading: str) -> None:
         row = column.row(heading=heading)

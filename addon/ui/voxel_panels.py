@@ -9,7 +9,7 @@ from .base import Advanced, Step, draw_advanced, draw_button, draw_folder, setti
 from .job import draw_job
 from .text import draw_text
 
-_ADVICE = "One piece of furniture, whole, before a plain or transparent background; from one side or several"
+_ADVICE = "One complete piece of furniture in front of a plain or transparent background, from one or more sides"
 
 
 class RECONSTRUCT_PT_voxels(Step, bpy.types.Panel):
@@ -58,9 +58,9 @@ class RECONSTRUCT_PT_voxels_object(Step, bpy.types.Panel):
         elif not item.data.is_editable:
             draw_text(layout, "Its mesh is linked from another file. Make it local to change this", context, icon="INFO")
         elif not item.data.polygons:
-            draw_text(layout, "No voxel is as probable as that. Lower the threshold", context, icon="ERROR")
+            draw_text(layout, "No voxel reaches this threshold. Lower it", context, icon="ERROR")
         else:
-            draw_text(layout, "The mesh is made anew with each change, and what was edited in it is lost", context, icon="INFO")
+            draw_text(layout, "Each change rebuilds the mesh and discards edits to it", context, icon="INFO")
 
 
 class RECONSTRUCT_PT_voxels_advanced(Advanced, bpy.types.Panel):

@@ -201,7 +201,7 @@ def test_the_button(scene, registered, add_camera, tmp_path, capfd):
         export(filepath=str(tmp_path / "path.json"))
     bpy.context.view_layer.objects.active = first
     assert export(filepath=str(tmp_path / "path.json")) == {"FINISHED"}
-    assert f"told from {first.name}" in capfd.readouterr().out
+    assert f"relative to {first.name}" in capfd.readouterr().out
     scene.camera.data.type = "ORTHO"
     with pytest.raises(RuntimeError, match="orthographic"):
         export(filepath=str(tmp_path / "path.json"))
