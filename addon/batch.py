@@ -29,6 +29,7 @@ from .core import engine_command, outputs, private_folders
 from .core.job_state import JobState
 from .core.journal import made_here
 from .jobs import process, stages
+from .jobs.result_folders import check_result_folder
 
 USAGE = "use: blender -b -P scripts/batch.py -- JOB.toml, python scripts/batch.py JOB.toml, or blender --command reconstruct JOB.toml"
 
@@ -173,7 +174,7 @@ def _check_stages(job: Job, scene: bpy.types.Scene, chosen_python: str) -> None:
             if (out / RESULT).exists() and not stage.overwrite:
                 hint = f"Choose another folder, or add overwrite = true to [{name}]."
                 raise UserError(f"{out} already holds a result.", hint, "exists")
-            stages.check_result_folder(out, stage.overwrite)
+            check_result_folder(out, stage.overwrite)
     if job.train is not None and job.train.capture and not job.capture_folder.is_dir():
         raise UserError(f"There is no capture in {job.capture_folder}.", "Correct capture of [train].")
     for folder in (job.proxy is not None and job.proxy_folder, job.import_ is not None and job.import_folder):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import sys
 import time
@@ -26,14 +25,13 @@ from ..blender.capture.export import export_capture
 from ..blender.scene_copy import copy_scene, missing_in_copy
 from ..core import engine_command, private_folders
 from ..core.job_state import JobState
-from ..core.journal import UNFINISHED, unwritable
+from ..core.journal import unwritable
 from . import process
 from .process import JobProcess
+from .result_folders import check_result_folder
 
 # Follows the job file on the command line of scripts/batch.py: the file lies in a private folder, which the job owns and removes.
 PRIVATE = "--private"
-# The engine's lock on a result.
-LOCK = "lock"
 _BATCH = Path(__file__).resolve().parents[2] / "scripts" / "batch.py"
 
 
@@ -229,43 +227,6 @@ def start_voxels(
     check_result_folder(out, overwrite)
     command = engine_command.voxels_command(python, pictures, out, settings, masks=masks, overwrite=(out / RESULT).exists())
     return process.start_engine(command, out, anew=True)
-
-
-def check_result_folder(out: Path, overwrite: bool) -> None:
-    """Refuses a folder that a new result cannot be written to.
-
-    Args:
-        out: folder of the result.
-        overwrite: whether a result of ours that is there is replaced.
-
-    Raises:
-        UserError: it holds a capture, a result that is not to be replaced, or files of others.
-    """
-    if any((out / name).exists() for name in (TRANSFORMS, UNFINISHED)):
-        raise UserError(f"{out} holds a capture, so no result is written there.", "Choose another folder for the result.", "exists")
-    if (out / RESULT).exists() and not overwrite:
-        raise UserError(f"{out} already holds a result.", "Choose another folder, continue that result, or replace it.", "exists")
-    if holds_others(out) or (out / RESULT).exists() and not is_replaceable(out):
-        raise UserError(f"{out} holds other files, so no result is written there.", "Choose another folder.", "exists")
-
-
-def holds_others(folder: Path) -> bool:
-    """Whether a folder holds anything, and nothing that tells that a training wrote it: no new result goes there."""
-    if (folder / RESULT).exists() or (folder / EVENTS).exists():
-        return False
-    try:
-        with os.scandir(folder) as items:
-            return any(item.name not in (LOG, CANCEL, LOCK) for item in items)
-    except OSError:
-        return False
-
-
-def is_replaceable(folder: Path) -> bool:
-    """Whether the result in a folder, readable or not, is one that the engine wrote."""
-    with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
-        if "schema" in json.loads((folder / RESULT).read_text(encoding="utf-8")):
-            return True
-    return process.has_events(folder)
 
 
 def check_images(files: Sequence[Path]) -> None:

@@ -2,7 +2,6 @@
 """Voxels of pictures: the engine recognizes one piece of furniture, and it comes to stand on the floor."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import bpy
 from bpy_extras.io_utils import ImportHelper
 
 from ...engine.contract.errors import UserError
-from ...engine.contract.result import CANCEL, EVENTS, LOG
 from ...engine.contract.settings import ImportSettings
 from ...engine.contract.voxels import VoxelSettings, check_pictures
 from ..blender.image_files import picture_file
@@ -19,10 +17,9 @@ from ..blender.results.importing import import_result
 from ..blender.scene_folders import absolute, claim, required_folder
 from ..core.job_state import JobState
 from ..jobs import running, stages
+from ..jobs.result_folders import free_folder, image_copy
 from ..properties.schema import to_settings, typed
 from .base import Reporting, no_job_runs, select
-
-_LEFT = {LOG, EVENTS, CANCEL, stages.LOCK}
 
 
 class _Recognize(Reporting):
@@ -73,7 +70,8 @@ class RECONSTRUCT_OT_voxels(_Recognize, bpy.types.Operator, ImportHelper):
         if not pictures and self.filepath and not self.filepath.endswith(("/", "\\")):
             pictures = [absolute(self.filepath)]
         check_pictures(len(pictures))
-        self.recognize(context, pictures, _free(required_folder(context.scene.reconstruct.voxels.out, context.scene), pictures[0].stem))
+        out = _free_folder(context.scene, pictures[0].stem)
+        self.recognize(context, pictures, out)
 
 
 class RECONSTRUCT_OT_voxels_of_image(_Recognize, bpy.types.Operator):
@@ -97,9 +95,9 @@ class RECONSTRUCT_OT_voxels_of_image(_Recognize, bpy.types.Operator):
         image = _image(context)
         chosen = context.scene.reconstruct.voxels
         mask = chosen.mask if image == chosen.image else None
-        out = _free(required_folder(chosen.out, context.scene), Path(image.name).stem)
-        masks = [picture_file(mask, _copy(out, "_mask"))] if mask is not None else []
-        self.recognize(context, [picture_file(image, _copy(out))], out, masks)
+        out = _free_folder(context.scene, Path(image.name).stem)
+        masks = [picture_file(mask, image_copy(out, "_mask"))] if mask is not None else []
+        self.recognize(context, [picture_file(image, image_copy(out))], out, masks)
 
 
 def _image(context: bpy.types.Context) -> bpy.types.Image | None:
@@ -107,32 +105,9 @@ def _image(context: bpy.types.Context) -> bpy.types.Image | None:
     return getattr(context, "edit_image", None) or context.scene.reconstruct.voxels.image
 
 
-def _free(folder: Path, stem: str) -> Path:
-    """A folder for a new result, named after its picture; what a run of ours left that came to no result is no loss."""
-    name = bpy.path.clean_name(stem) or "voxels"
-    number = 1
-    while True:
-        out = folder / (name if number == 1 else f"{name}_{number}")
-        if (not out.exists() or out.is_dir() and _is_left(out)) and not _copy(out).exists() and not _copy(out, "_mask").exists():
-            return out
-        number += 1
-
-
-def _is_left(out: Path) -> bool:
-    """Whether a folder is empty, or holds only what a run of the engine left; files of the user may have the same names."""
-    names = {item.name for item in out.iterdir()}
-    if not names:
-        return True
-    try:
-        first = json.loads((out / EVENTS).read_text(encoding="utf-8").splitlines()[0])
-    except (OSError, ValueError, IndexError):
-        return False
-    return names <= _LEFT and isinstance(first, dict) and "event" in first
-
-
-def _copy(out: Path, what: str = "") -> Path:
-    """Where a picture that has no file is written, beside its result."""
-    return out.with_name(f"{out.name}{what}.png")
+def _free_folder(scene: bpy.types.Scene, stem: str) -> Path:
+    """A folder for a new result, named after its picture."""
+    return free_folder(required_folder(scene.reconstruct.voxels.out, scene), bpy.path.clean_name(stem) or "voxels")
 
 
 def _stand(scene: bpy.types.Scene, out: Path) -> bpy.types.Object:

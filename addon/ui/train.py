@@ -7,7 +7,7 @@ from ...engine.contract.methods import METHODS
 from ...engine.contract.settings import TrainSettings
 from ..blender.scene_folders import capture_folder, own_result
 from ..core import folder_facts
-from ..jobs.stages import holds_others, is_replaceable
+from ..jobs.result_folders import holds_others, is_replaceable
 from ..properties.labels import in_panel_words
 from .base import Advanced, Step, draw_advanced, draw_button, draw_folder, settings_column
 from .job import draw_job
