@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import bpy
 
 from ...engine.contract.errors import UserError
+from ..core.job_state import JobState
 from ..jobs import running
 from ..jobs.process import JobProcess
 from ..properties.labels import in_panel_words
@@ -40,15 +41,31 @@ class Reporting:
             return {"CANCELLED"}
         return {"FINISHED"}
 
-    def wait(self, job: JobProcess) -> None:
-        """Waits for a job's end.
+
+class StartsJob(Reporting):
+    """Mix-in of an operator that starts a job: it is followed where a button was pressed, and waited for in a script."""
+
+    # Set by ``invoke``. It stays so after a dialog was confirmed.
+    _invoked = False
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return no_job_runs(cls)
+
+    def follow_or_wait(self, job: JobProcess, kind: str, after: Callable[[JobState], None] | None = None) -> None:
+        """Follows a job without blocking the window, see :func:`~...jobs.running.follow`, or waits for its end.
 
         Raises:
-            UserError: it failed.
+            UserError: a job that was waited for failed.
         """
+        if self._invoked:
+            running.follow(job, kind, after)
+            return
         state = job.wait()
         if state.status == "failed":
             raise UserError(state.message, state.hint, state.code)
+        if after is not None:
+            after(state)
 
 
 def select(objects: Sequence[bpy.types.Object]) -> None:

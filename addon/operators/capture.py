@@ -7,9 +7,9 @@ from ...engine.contract.settings import CaptureSettings
 from ..blender.capture.cameras import add_cameras
 from ..blender.scene_folders import as_property, claim, own_capture, required_folder
 from ..core.journal import made_here
-from ..jobs import process, running, stages
+from ..jobs import process, stages
 from ..properties.schema import to_settings
-from .base import Reporting, no_job_runs
+from .base import Reporting, StartsJob
 
 
 class RECONSTRUCT_OT_add_cameras(Reporting, bpy.types.Operator):
@@ -30,21 +30,16 @@ class RECONSTRUCT_OT_add_cameras(Reporting, bpy.types.Operator):
         add_cameras(context.scene, to_settings(context.scene.reconstruct.capture, CaptureSettings))
 
 
-class RECONSTRUCT_OT_capture(Reporting, bpy.types.Operator):
+class RECONSTRUCT_OT_capture(StartsJob, bpy.types.Operator):
     """Render the views of the scene into the capture folder. Runs in a second Blender in the background"""
 
     bl_idname = "reconstruct.capture"
     bl_label = "Capture"
 
     replace: bpy.props.BoolProperty(name="Replace", description="Replace the existing capture", options={"SKIP_SAVE"})
-    _asked = False
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return no_job_runs(cls)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._asked = True
+        self._invoked = True
         folder = own_capture(context.scene)
         if made_here(folder):
             self.replace = True
@@ -66,12 +61,7 @@ class RECONSTRUCT_OT_capture(Reporting, bpy.types.Operator):
             process.clear_cancel(folder)
             stages.capture_here(context.scene, folder, settings, replace=self.replace)
             return
-        job = stages.start_capture(context.scene, folder, settings, replace=self.replace)
-        if self._asked:
-            # Also after a dialog was confirmed; the window must not wait.
-            running.follow(job, "capture")
-        else:
-            self.wait(job)
+        self.follow_or_wait(stages.start_capture(context.scene, folder, settings, replace=self.replace), "capture")
 
 
 CLASSES = (RECONSTRUCT_OT_add_cameras, RECONSTRUCT_OT_capture)

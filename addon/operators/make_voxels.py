@@ -19,17 +19,11 @@ from ..core.job_state import JobState
 from ..jobs import running, stages
 from ..jobs.result_folders import free_folder, image_copy
 from ..properties.schema import to_settings, typed
-from .base import Reporting, no_job_runs, select
+from .base import StartsJob, select
 
 
-class _Recognize(Reporting):
+class _Recognize(StartsJob):
     """Mix-in of an operator that gathers pictures: what follows."""
-
-    _asked = False
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return no_job_runs(cls)
 
     def recognize(self, context: bpy.types.Context, pictures: Sequence[Path], out: Path, masks: Sequence[Path] = ()) -> None:
         """Has the engine work on pictures; what it makes comes into the scene at its end."""
@@ -42,13 +36,9 @@ class _Recognize(Reporting):
         weights = str(absolute(chosen.weights)) if chosen.weights else ""
         settings = dataclasses.replace(chosen, weights=weights, length=typed(chosen.length * unit))
         job = stages.start_voxels(pictures, out, settings, masks=masks, chosen_python=engine_python())
-        if self._asked:
-            # Also after the file browser; the window must not wait.
-            identity = scene.session_uid
-            running.follow(job, "voxels", lambda state: _arrived(state, identity, out))
-        else:
-            self.wait(job)
-            _stand(scene, out)
+        identity = scene.session_uid
+        after = (lambda state: _arrived(state, identity, out)) if self._invoked else (lambda state: _stand(scene, out))
+        self.follow_or_wait(job, "voxels", after)
 
 
 class RECONSTRUCT_OT_voxels(_Recognize, bpy.types.Operator, ImportHelper):
@@ -62,7 +52,7 @@ class RECONSTRUCT_OT_voxels(_Recognize, bpy.types.Operator, ImportHelper):
     files: bpy.props.CollectionProperty(type=bpy.types.OperatorFileListElement, options={"HIDDEN", "SKIP_SAVE"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._asked = True
+        self._invoked = True
         return super().invoke(context, event)
 
     def run(self, context: bpy.types.Context) -> None:
@@ -88,7 +78,7 @@ class RECONSTRUCT_OT_voxels_of_image(_Recognize, bpy.types.Operator):
         return super().poll(context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._asked = True
+        self._invoked = True
         return self.execute(context)
 
     def run(self, context: bpy.types.Context) -> None:

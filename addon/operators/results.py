@@ -19,9 +19,9 @@ from ..blender.rooms.rendering import empty_scene
 from ..blender.scene_folders import absolute, as_property, chosen_folders, result_folder
 from ..blender.tagging import kind_of, tagged
 from ..core import folder_facts
-from ..jobs import running, stages
+from ..jobs import stages
 from ..properties.schema import to_settings
-from .base import Reporting, no_job_runs, select
+from .base import Reporting, StartsJob, select
 
 _NO_RESULT = "There is no result yet. Train first, or choose the folder of a result."
 
@@ -46,16 +46,15 @@ class RECONSTRUCT_OT_import_result(Reporting, bpy.types.Operator):
         _bring(self, context, settings, lambda scene: import_result(scene, folder, settings))
 
 
-class RECONSTRUCT_OT_make_proxy(Reporting, bpy.types.Operator):
+class RECONSTRUCT_OT_make_proxy(StartsJob, bpy.types.Operator):
     """Make a light, closed, textured mesh from the result, which takes a minute or two. Import the result again to use it"""
 
     bl_idname = "reconstruct.make_proxy"
     bl_label = "Make Proxy"
-    _asked = False
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not no_job_runs(cls):
+        if not super().poll(context):
             return False
         result = folder_facts.result_in(result_folder(context.scene))
         if result is None or result.method == VOXELS:
@@ -65,15 +64,12 @@ class RECONSTRUCT_OT_make_proxy(Reporting, bpy.types.Operator):
         return True
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._asked = True
+        self._invoked = True
         return self.execute(context)
 
     def run(self, context: bpy.types.Context) -> None:
         job = stages.start_proxy(result_folder(context.scene), ProxySettings(), chosen_python=engine_python())
-        if self._asked:
-            running.follow(job, "proxy")
-        else:
-            self.wait(job)
+        self.follow_or_wait(job, "proxy")
 
 
 class RECONSTRUCT_OT_import_file(Reporting, bpy.types.Operator, ImportHelper):

@@ -8,12 +8,12 @@ from ...engine.contract.result import RESULT
 from ..blender.preferences import engine_python
 from ..blender.scene_folders import absolute, as_property, capture_folder, claim, own_result, required_folder
 from ..core import folder_facts
-from ..jobs import process, running, stages
+from ..jobs import stages
 from ..properties.schema import to_settings
-from .base import Reporting, no_job_runs
+from .base import StartsJob
 
 
-class RECONSTRUCT_OT_train(Reporting, bpy.types.Operator):
+class RECONSTRUCT_OT_train(StartsJob, bpy.types.Operator):
     """Train splats or a radiance field from the capture. Runs in the background and continues after you close Blender"""
 
     bl_idname = "reconstruct.train"
@@ -28,11 +28,10 @@ class RECONSTRUCT_OT_train(Reporting, bpy.types.Operator):
         ),
         options={"SKIP_SAVE"},
     )
-    _asked = False
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not no_job_runs(cls):
+        if not super().poll(context):
             return False
         chosen = context.scene.reconstruct.train.capture
         if not (chosen and absolute(chosen, context.scene).is_dir() or folder_facts.is_own_capture(capture_folder(context.scene))):
@@ -49,7 +48,7 @@ class RECONSTRUCT_OT_train(Reporting, bpy.types.Operator):
         }[properties.mode]
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._asked = True
+        self._invoked = True
         folder = own_result(context.scene)
         if self.mode == "REPLACE" and (folder / RESULT).exists():
             return context.window_manager.invoke_confirm(
@@ -63,16 +62,9 @@ class RECONSTRUCT_OT_train(Reporting, bpy.types.Operator):
         return self.execute(context)
 
     def run(self, context: bpy.types.Context) -> None:
-        if self._asked:
-            # Also after a dialog was confirmed; the window must not wait.
-            running.follow(self._start(context), "train")
-        else:
-            self.wait(self._start(context))
-
-    def _start(self, context: bpy.types.Context) -> process.JobProcess:
         stage = to_settings(context.scene.reconstruct.train, TrainStage)
         claim(context.scene)
-        return stages.start_training(
+        job = stages.start_training(
             capture_folder(context.scene),
             required_folder(stage.out, context.scene),
             stage.settings,
@@ -80,6 +72,7 @@ class RECONSTRUCT_OT_train(Reporting, bpy.types.Operator):
             overwrite=self.mode == "REPLACE",
             resume=self.mode == "RESUME",
         )
+        self.follow_or_wait(job, "train")
 
 
 CLASSES = (RECONSTRUCT_OT_train,)
