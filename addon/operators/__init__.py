@@ -3,10 +3,10 @@
 
 import bpy
 
-from . import capture, check_engine, job, looks, make_voxels, place, results, train
+from . import camera_path, capture, check_engine, job, looks, make_voxels, place, results, train
 
 _CLASSES = (
-    *(*capture.CLASSES, *train.CLASSES, *results.CLASSES, *place.CLASSES),
+    *(*capture.CLASSES, *train.CLASSES, *results.CLASSES, *camera_path.CLASSES, *place.CLASSES),
     *(*looks.CLASSES, *make_voxels.CLASSES, *job.CLASSES, *check_engine.CLASSES),
 )
 

@@ -4,20 +4,17 @@
 from collections.abc import Callable
 
 import bpy
-from bpy_extras.io_utils import ExportHelper, ImportHelper
+from bpy_extras.io_utils import ImportHelper
 
-from ...engine.contract.errors import UserError
 from ...engine.contract.result import RESULT
 from ...engine.contract.settings import ImportSettings, ProxySettings
 from ...engine.contract.voxels import METHOD as VOXELS
 from ..blender.preferences import engine_python
-from ..blender.results.camera_path import export_path
 from ..blender.results.importing import import_file, import_result
 from ..blender.results.looks import looks_of, shown_as
-from ..blender.results.voxel_objects import is_voxels
 from ..blender.rooms.rendering import empty_scene
 from ..blender.scene_folders import absolute, as_property, chosen_folders, result_folder
-from ..blender.tagging import kind_of, tagged
+from ..blender.tagging import tagged
 from ..core import folder_facts
 from ..jobs import stages
 from ..properties.schema import to_settings
@@ -97,74 +94,6 @@ class RECONSTRUCT_OT_import_file(Reporting, bpy.types.Operator, ImportHelper):
         _bring(self, context, settings, lambda scene: import_file(scene, absolute(self.filepath), settings, axes, engine_python()))
 
 
-class RECONSTRUCT_OT_export_camera_path(Reporting, bpy.types.Operator, ExportHelper):
-    """Write the animated camera to a file that the engine renders along. The path is relative to the imported result, wherever it is now"""
-
-    bl_idname = "reconstruct.export_camera_path"
-    bl_label = "Export Camera Path"
-
-    filename_ext = ".json"
-    filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
-    first: bpy.props.IntProperty(name="First Frame", description="First frame of the path", options={"SKIP_SAVE"})
-    last: bpy.props.IntProperty(name="Last Frame", description="Last frame of the path", options={"SKIP_SAVE"})
-    step: bpy.props.IntProperty(name="Step", description="Frames from one view to the next", default=1, min=1, options={"SKIP_SAVE"})
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if context.scene.camera is None:
-            cls.poll_message_set("The scene has no active camera. Add one, and animate it.")
-            return False
-        return True
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._fill(context.scene)
-        # Before the first save the file browser knows a better folder than we do.
-        self.filepath = bpy.path.abspath("//camera_path.json") if bpy.data.filepath else "camera_path.json"
-        return super().invoke(context, event)
-
-    def run(self, context: bpy.types.Context) -> None:
-        self._fill(context.scene)
-        file, manager, result = absolute(self.filepath), context.window_manager, _seen_result(context)
-        manager.progress_begin(0, 100)
-        try:
-            count = export_path(
-                context.scene,
-                file,
-                self.first,
-                self.last,
-                self.step,
-                result=result,
-                progress=lambda done, all: manager.progress_update(100 * done // all),
-            )
-        finally:
-            manager.progress_end()
-        told = "relative to the capture, because no result is imported" if result is None else f"relative to {result.name}"
-        command = f"python -m engine render RESULT --cameras {file.name} --out film.mp4"
-        self.report({"INFO"}, f"{file}: {count} views, {told}. For a film: {command}")
-
-    def _fill(self, scene: bpy.types.Scene) -> None:
-        """The scene's own frames where none are given."""
-        for name, own in (("first", scene.frame_start), ("last", scene.frame_end), ("step", scene.frame_step)):
-            if not self.properties.is_property_set(name):
-                setattr(self, name, own)
-
-
-def _seen_result(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The imported result that a path is told from: the active one, else the only one; None where there is none.
-
-    Raises:
-        UserError: there are several, and none is active.
-    """
-    # Voxels were seen by no camera of ours.
-    results = [item for item in context.scene.objects if kind_of(item) == "result" and not is_voxels(item)]
-    active = context.view_layer.objects.active
-    if active in results:
-        return active
-    if len(results) > 1:
-        raise UserError(f"There are {len(results)} imported results.", "Select the one that is to be rendered along the path.")
-    return results[0] if results else None
-
-
 def _bring(
     operator: bpy.types.Operator,
     context: bpy.types.Context,
@@ -212,4 +141,4 @@ def _show_colors(objects: list[bpy.types.Object]) -> list[str]:
     return ["The view was switched to Material Preview, because Solid shows points in gray."]
 
 
-CLASSES = (RECONSTRUCT_OT_import_result, RECONSTRUCT_OT_make_proxy, RECONSTRUCT_OT_import_file, RECONSTRUCT_OT_export_camera_path)
+CLASSES = (RECONSTRUCT_OT_import_result, RECONSTRUCT_OT_make_proxy, RECONSTRUCT_OT_import_file)
