@@ -141,14 +141,14 @@ def test_every_choice_of_training_reads_as_words(enabled):
 
 def test_every_method_is_explained_and_shows_all_its_settings(enabled):
     from reconstruct.addon.properties import advanced_names
-    from reconstruct.addon.ui.train import _METHODS
+    from reconstruct.engine.contract.methods import METHODS
 
     methods = enabled.train.settings.bl_rna.properties["method"].enum_items
-    assert {item.identifier for item in methods} == set(_METHODS)
+    assert {item.identifier for item in methods} == set(METHODS)
     for item in methods:
         assert item.description and not item.description.endswith(".")
-        cls, often = _METHODS[item.identifier]
-        assert sorted([*often, *advanced_names(cls)]) == sorted(field.name for field in dataclasses.fields(cls))
+        cls = METHODS[item.identifier].settings
+        assert sorted([*METHODS[item.identifier].panel, *advanced_names(cls)]) == sorted(field.name for field in dataclasses.fields(cls))
 
 
 def test_every_button_has_a_tooltip(enabled):
