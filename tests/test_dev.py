@@ -111,7 +111,9 @@ def test_an_unknown_profile_is_refused_in_one_sentence(dev, capsys):
 def test_building_the_extension_and_linting_compile_no_kernels(dev, monkeypatch, tmp_path, command):
     """Kernels take minutes, and neither needs them."""
     monkeypatch.setattr(dev, "ROOT", tmp_path)
-    (tmp_path / "blender_manifest.toml").write_bytes((ROOT / "blender_manifest.toml").read_bytes())
+    for name in dev.PACKED:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes() if name == "blender_manifest.toml" else b"")
     monkeypatch.setattr(dev, "environment", lambda *_: Path(sys.executable))
     monkeypatch.setattr(dev, "_extension_tool", lambda _: Path("blender_ext.py"))
     ran = []
