@@ -10,7 +10,7 @@ from reconstruct.addon.properties.labels import in_panel_words
     [
         ("Use --resume to go on with it, or --overwrite to replace it.", "Use Continue to go on with it, or Start Over to replace it."),
         ("Give --ngp.ray-steps 32 or more, or 0.", "Give Ray Steps 32 or more, or 0."),
-        ("Use --nerf.ndc off or --nerf.sampler paper.", "Use Cameras' Perspective off or Samples paper."),
+        ("Use --nerf.ndc off or --nerf.sampler paper.", "Use NDC off or Sampler paper."),
         ("Give either --minutes or --steps, not both.", "Give either Minutes or Steps, not both."),
         ("Use --device auto or cpu.", "Use Device auto or cpu."),
         ("Nothing -- as such - stays --here.", "Nothing -- as such - stays --here."),
