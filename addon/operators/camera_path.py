@@ -53,9 +53,9 @@ class RECONSTRUCT_OT_export_camera_path(Reporting, bpy.types.Operator, ExportHel
             )
         finally:
             manager.progress_end()
-        told = "relative to the capture, because no result is imported" if result is None else f"relative to {result.name}"
+        origin = "relative to the capture, because no result is imported" if result is None else f"relative to {result.name}"
         command = f"python -m engine render RESULT --cameras {file.name} --out film.mp4"
-        self.report({"INFO"}, f"{file}: {count} views, {told}. For a film: {command}")
+        self.report({"INFO"}, f"{file}: {count} views, {origin}. For a film: {command}")
 
     def _fill(self, scene: bpy.types.Scene) -> None:
         """The scene's own frames where none are given."""

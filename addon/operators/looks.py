@@ -51,12 +51,12 @@ class RECONSTRUCT_OT_show_as(Reporting, bpy.types.Operator):
             render = shown_as(active, "Render") if render == "active" else render
             lit = is_lit(active)
         exact = [show(item, viewport, render, lit) for item in results if item.is_editable]
-        told = f"{len(exact)} results are shown as {viewport} in the viewport and as {render} in renders."
+        message = f"{len(exact)} results are shown as {viewport} in the viewport and as {render} in renders."
         if not all(exact):
-            told += f" {exact.count(False)} of them do not have that look and show the nearest one."
+            message += f" {exact.count(False)} of them do not have that look and show the nearest one."
         if linked:
-            told += f" {len(linked)} are linked from other files and were not changed; make a library override to change them."
-        self.report({"INFO"}, told)
+            message += f" {len(linked)} are linked from other files and were not changed; make a library override to change them."
+        self.report({"INFO"}, message)
 
 
 class RECONSTRUCT_OT_make_asset(Reporting, bpy.types.Operator):
@@ -77,10 +77,10 @@ class RECONSTRUCT_OT_make_asset(Reporting, bpy.types.Operator):
         results = [item for item in context.selected_objects if kind_of(item) == "result" and item.is_editable]
         for item in results:
             make_asset(item, context.scene.unit_settings.scale_length)
-        told = f"{', '.join(item.name for item in results)}: assets once this file is saved in an asset library."
+        message = f"{', '.join(item.name for item in results)}: assets once this file is saved in an asset library."
         if bpy.data.filepath and (file := write_catalog(bpy.data.filepath)):
-            told += f" {file} lists your own catalogs and was left as it is, so look for them under Unassigned."
-        self.report({"INFO"}, told)
+            message += f" {file} lists your own catalogs and was left as it is, so look for them under Unassigned."
+        self.report({"INFO"}, message)
 
 
 CLASSES = (RECONSTRUCT_OT_show_as, RECONSTRUCT_OT_make_asset)

@@ -45,8 +45,8 @@ def export_path(
         scene: gives camera, size and frames in a second.
         file: receives the path; each view is called by its frame's number.
         first, last, step: the frames.
-        result: an imported result, which may have been moved, turned and scaled since: the path is told from where it was captured.
-            None tells it in the scene's own place.
+        result: an imported result, which may have been moved, turned and scaled since: the path is relative to where it was captured.
+            None gives it in the scene's own axes.
         progress: called with (done, all).
 
     Returns:

@@ -85,13 +85,13 @@ def _hexagons(
     distance = build.dot(seen, seen, (-400, -1000))
     reach = _reach(build, distance)
     pose = _hexagon_pose(build, seen, reach, (position, rotation, scale))
-    told = _with_facts(build, points, (reach, distance, opacity), away)
+    geometry = _with_facts(build, points, (reach, distance, opacity), away)
     disc = build.node("GeometryNodeMeshCircle", (-600, 300), fill_type="NGON")
     disc.inputs["Vertices"].default_value = _CORNERS
     disc.inputs["Radius"].default_value = 1.0 / float(np.cos(np.pi / _CORNERS))
     corners = build.stored(disc.outputs["Mesh"], "corner", "FLOAT_VECTOR", position, "POINT", (-400, 300))
     instances = build.node("GeometryNodeInstanceOnPoints", (0, 300))
-    build.link(told, instances.inputs["Points"])
+    build.link(geometry, instances.inputs["Points"])
     build.link(visible, instances.inputs["Selection"])
     build.link(build.dressed(corners, _flat_material(), (-200, 300)), instances.inputs["Instance"])
     placed = build.node("GeometryNodeSetInstanceTransform", (600, 300))
@@ -168,10 +168,10 @@ def _with_facts(
     nearness, logarithm = math("DIVIDE", (200, -1200), 1.0, distance), math("LOGARITHM", (200, -1400), opacity, float(np.e))
     for value, socket in zip((reach, nearness, logarithm), facts.inputs, strict=True):
         link(value, socket)
-    told = build.stored(points, "facts", "FLOAT_VECTOR", facts.outputs[0], "POINT", (-600, 0))
-    told = build.stored(told, _LIGHT, "FLOAT_COLOR", _light(build, away), "POINT", (-400, 0))
+    geometry = build.stored(points, "facts", "FLOAT_VECTOR", facts.outputs[0], "POINT", (-600, 0))
+    geometry = build.stored(geometry, _LIGHT, "FLOAT_COLOR", _light(build, away), "POINT", (-400, 0))
     # Every corner would get a copy of what is not needed any more.
-    return build.without(told, "sh_*", (-200, 0))
+    return build.without(geometry, "sh_*", (-200, 0))
 
 
 def _realized(build: Builder, instances: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
@@ -190,8 +190,8 @@ def _realized(build: Builder, instances: bpy.types.NodeSocket) -> bpy.types.Node
         link(math("MULTIPLY", (1600, 100 * axis), plane.outputs[axis], about.outputs[0]), packed.inputs[axis])
     link(about.outputs[1], packed.inputs[2])
     link(about.outputs[2], packed.inputs[3])
-    told = build.stored(one.outputs[0], _GAUSSIAN, "FLOAT_COLOR", packed.outputs[0], "POINT", (2000, 300))
-    return build.without(build.without(told, "corner", (2050, 200)), "facts", (2050, 100))
+    geometry = build.stored(one.outputs[0], _GAUSSIAN, "FLOAT_COLOR", packed.outputs[0], "POINT", (2000, 300))
+    return build.without(build.without(geometry, "corner", (2050, 200)), "facts", (2050, 100))
 
 
 def _light(build: Builder, away: bpy.types.NodeSocket) -> bpy.types.NodeSocket:
