@@ -15,8 +15,13 @@ if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace")
     try:
         from .cli import main
+
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        # While libraries load.
+        print("Stopped.", file=sys.stderr)
+        code = 1
     except ModuleNotFoundError as error:
         print(f"{sys.executable} has no module {error.name}; choose the Python that the engine was set up in.", file=sys.stderr)
-        sys.exit(2)
-
-    sys.exit(main(sys.argv[1:]))
+        code = 2
+    sys.exit(code)

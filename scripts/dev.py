@@ -7,7 +7,7 @@ python3 scripts/dev.py lint       style and unused code
 python3 scripts/dev.py package    the extension's zip, in dist/
 python3 scripts/dev.py bench      the operations, timed on named fixtures
 python3 scripts/dev.py benchmarks the first part of docs/benchmarks.md, measured anew in about two hours   (a part: --only lego-90s)
-python3 scripts/dev.py setup      only the setting up   (setup ipex: into .venv-ipex, with Intel's extension and INT8, see docs/development.md)
+python3 scripts/dev.py setup      only the environment   (setup ipex: into .venv-ipex, with Intel's extension and INT8)
 """
 
 from __future__ import annotations

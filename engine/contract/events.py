@@ -24,6 +24,7 @@ STAGES = {
     "compile": "Compiling kernels, the first time only",
     "load": "Loading views",
     "train": "Training",
+    "write": "Writing the result",
     "evaluate": "Scoring held-out views",
     "capture": "Rendering views",
     "render": "Rendering",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of a capture's camera poses that need no image: they come before anything is loaded or compiled."""
+"""Checks of a capture's cameras that need no image: they come before anything is loaded or compiled."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from ..contract.errors import UserError
 
 # Positions are the same up to this share of the largest coordinate: many files keep no more than float32.
 _ROUNDING = 1e-7
+# Shorter focal lengths, as a share of the image's side, see more than 170 degrees.
+_MIN_FOCAL_SHARE = 0.04
 # Digits to which poses are compared, positions in units of the cameras' extent.
 _DIGITS = 6
 
@@ -41,12 +43,29 @@ def check_poses(capture: Capture) -> tuple[str, ...]:
             hint,
             "bad_input",
         )
+    warnings = _implausible_lenses(capture)
     seen = set(_keys(train, positions))
     again = sum(key in seen for key in _keys(test, positions))
-    if not again:
+    if again:
+        what = "view has the pose of a training view" if again == 1 else "views have the poses of training views"
+        warnings += (f"{again} of {len(test)} held-out {what}, so the scores say little about new views.",)
+    return warnings
+
+
+def _implausible_lenses(capture: Capture) -> tuple[str, ...]:
+    """A warning where intrinsics can hardly be those of the images, as if they were normalized or of another size."""
+    wrong = [frame for frame in capture.frames if not _is_plausible(frame)]
+    if not wrong:
         return ()
-    what = "view has the pose of a training view" if again == 1 else "views have the poses of training views"
-    return (f"{again} of {len(test)} held-out {what}, so the scores say little about new views.",)
+    first = wrong[0]
+    lens = f"focal length {first.fl_x:.6g}, principal point {first.cx:.6g}, {first.cy:.6g} for {first.w} × {first.h} pixels"
+    count = f"{len(wrong)} of {len(capture.frames)} views"
+    return (f"The lens of {count} is implausible ({first.name}: {lens}). Intrinsics have to be in pixels of the image.",)
+
+
+def _is_plausible(frame: Frame) -> bool:
+    inside = -frame.w <= frame.cx <= 2 * frame.w and -frame.h <= frame.cy <= 2 * frame.h
+    return inside and min(frame.fl_x / frame.w, frame.fl_y / frame.h) >= _MIN_FOCAL_SHARE
 
 
 def _positions(frames: Sequence[Frame]) -> np.ndarray:

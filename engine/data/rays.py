@@ -13,7 +13,6 @@ from torch import Tensor
 
 from ..cameras import Camera, ray_matrix
 from ..contract.checkpoints import FieldFacts
-from ..contract.errors import UserError
 from .views import View
 
 # Fields' coordinates that differ by less than this are the same.
@@ -90,8 +89,6 @@ class RayBank:
             masks = [np.ones(view.image.shape[:2], bool) if view.mask is None else view.mask > 0 for view in views]
             self._mask = np.concatenate([mask.ravel() for mask in masks])
             self._known = np.flatnonzero(self._mask)
-            if not len(self._known):
-                raise UserError("The masks of the training views leave no pixel to learn from.", "Masks are 0 where pixels are left out.")
 
     def pick(
         self, rng: np.random.Generator, count: int, *, one_view: bool = False, share: float = 1.0

@@ -57,7 +57,7 @@ def load_views(
         progress: called with (done, all) after each picture.
 
     Raises:
-        UserError: a picture is missing, damaged, or does not fit its camera.
+        UserError: a picture is missing, damaged, or does not fit its camera, or masks leave no pixel to train on.
     """
     frames = capture.split(split)
     maps: dict[tuple, tuple[Camera, torch.Tensor]] = {}
@@ -66,6 +66,8 @@ def load_views(
         views.append(_load(frame, scale, max_side, maps))
         if progress is not None:
             progress(index + 1, len(frames))
+    if split == "train" and views and all(view.mask is not None and not view.mask.any() for view in views):
+        raise UserError("The masks of the training views leave no pixel to train on.", "Masks are 0 where pixels are ignored.", "bad_input")
     if alpha is None:
         alpha = any(view.image.shape[2] == 4 and view.image[..., 3].min() < 255 for view in views)
         alpha = alpha or any(is_transparent(frame.image) for frame in capture.split("test" if split == "train" else "train"))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -193,7 +194,7 @@ class CaptureFiles:
         relative = len(parts) > 1 and not name.startswith(("/", "\\")) and not parts[0].endswith(":")
         ranked = []
         for below in candidates[:_MAX_SAME_NAMES]:
-            own, path = below.lower().split("/"), joined(str(self.folder), below)
+            own, path = _comparable(below).split("/"), joined(str(self.folder), below)
             shared = 0
             while shared + 1 < min(len(own), len(parts)) and own[-2 - shared] == parts[-2 - shared]:
                 shared += 1
@@ -214,7 +215,7 @@ class CaptureFiles:
         """The files below with a name, or a name without an image's suffix; in a folder of a name, or in any."""
         if not self._index:
             for path in self.below():
-                *_, folder, name = ("", *path.lower().rsplit("/", 2))
+                *_, folder, name = ("", *_comparable(path).rsplit("/", 2))
                 for called in {name, _stem(name)} if is_image(name) else {name}:
                     self._index.setdefault((folder, called), []).append(path)
                     self._index.setdefault((None, called), []).append(path)
@@ -231,15 +232,17 @@ def _listed(folder: str | Path) -> list[str]:
 
 def _walk(folder: Path) -> Iterator[str]:
     waiting = deque([("", 0)])
+    top = os.path.realpath(folder)
+    linked: set[str] = set()
     entries = 0
     while waiting:
         below, depth = waiting.popleft()
         try:
             with os.scandir(folder / below) as found:
-                listed = sorted((entry.name, entry.is_dir()) for entry in found if not entry.name.startswith("."))
+                listed = sorted((entry.name, entry.is_dir(), entry.is_symlink()) for entry in found if not entry.name.startswith("."))
         except OSError:
             continue
-        for name, is_folder in listed:
+        for name, is_folder, is_link in listed:
             entries += 1
             if entries > _MAX_ENTRIES:
                 return
@@ -247,15 +250,26 @@ def _walk(folder: Path) -> Iterator[str]:
             if not is_folder:
                 yield path
             elif depth < _MAX_DEPTH:
+                if is_link:
+                    # Each folder that is linked is walked once, and none that holds the capture.
+                    real = os.path.realpath(folder / path)
+                    if real in linked or top == real or top.startswith(real.rstrip(os.sep) + os.sep):
+                        continue
+                    linked.add(real)
                 waiting.append((path, depth + 1))
 
 
 def _parts(name: str) -> list[str]:
     """The parts of a name in lower case, whatever system wrote it."""
-    return [part for part in name.replace("\\", "/").lower().split("/") if part not in ("", ".", "..")]
+    return [part for part in _comparable(name.replace("\\", "/")).split("/") if part not in ("", ".", "..")]
+
+
+def _comparable(name: str) -> str:
+    """A name in lower case and in one Unicode form: macOS decomposes accented letters."""
+    return unicodedata.normalize("NFC", name).lower()
 
 
 def _stem(name: str) -> str:
-    name = name.lower()
+    name = _comparable(name)
     stem, suffix = os.path.splitext(name)
     return stem if suffix in IMAGE_SUFFIXES or suffix in _CONVERTED else name

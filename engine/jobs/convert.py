@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ def convert(request: ConvertRequest, say: Callable[[str], None]) -> None:
     _check(request)
     # A target that cannot be written is refused before the work is done.
     check_target(request.target)
-    if request.target.exists() and not request.overwrite:
+    if os.path.lexists(request.target) and not request.overwrite:
         raise UserError(f"{request.target} is already there.", "Add --overwrite to replace it, or choose another OUT.", "exists")
     splats = read_splats(request.source, None if request.from_axes == "auto" else request.from_axes, say)
     splats = _edited(splats, request, say)

@@ -15,7 +15,6 @@ from ..contract.errors import UserError
 from ..contract.methods import METHODS
 from ..contract.result import MESH
 from ..contract.settings import SurfaceSettings
-from ..contract.voxels import METHOD as VOXELS
 from ..data.extent import captured_extent
 from ..data.scene import seed_positions
 from ..data.views import View, load_views
@@ -24,7 +23,7 @@ from ..formats.meshes import Mesh, write_mesh
 from ..formats.points import PointCloud
 from ..kernels import use_threads
 from ..kernels.fusion.cpu import UNKNOWN
-from ..methods import load_model
+from ..methods import check_method, load_model
 from ..methods.interface import Model
 from ..runs.context import RunContext, run_context
 from ..runs.reporter import Reporter
@@ -77,8 +76,7 @@ def capture_of(context: RunContext) -> Capture:
         UserError: it is not there any more, or damaged; or the result is of voxels.
     """
     folder = Path(context.result.capture)
-    if context.result.method == VOXELS:
-        raise UserError(f"{context.path} is of voxels, which are a closed mesh already.", "Import it as it is.", "of_voxels")
+    check_method(context.path, context.result)
     if not folder.exists():
         message = f"The capture {folder}, which {context.path} was made from, is not there any more."
         raise UserError(message, "Put it back there.", "no_capture")

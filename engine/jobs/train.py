@@ -25,7 +25,7 @@ from ..runs.cancel import Cancelled
 from ..runs.checkpoint import write_checkpoint
 from ..runs.context import RunContext, run_context
 from ..runs.loop import Hooks, run_steps
-from ..runs.reporter import Reporter
+from ..runs.reporter import Reporter, stage_progress
 from ..runs.resume import TrainRequest, continue_from, new_budget, saved_state, starting_point
 from ..runs.scoring import affordable_pixels, background, ending_seconds, record, scorable, score, target, which_views
 
@@ -212,10 +212,16 @@ def _write_artifacts(context: RunContext, trainer: Trainer, extent: Box | None, 
     # What an earlier end of this result left does not belong to what is there now: a mesh that is not made this time, scores.
     folder.write(replace(context.result, artifacts=(), metrics={}, dimensions=None, bounds=None, step=trainer.steps_done))
     lost: UserError | None = None
+    progress = stage_progress(context.report, "write", context.clock.seconds)
+    files = len(METHODS[context.result.method].artifacts)
+    progress(0, files)
     try:
         for kind, path in trainer.artifacts(context.path):
             context.made(kind, path, context.result)
+            progress(len(context.result.artifacts), files)
             if context.cancel.requested and not complete:
+                context.cancelled = True
+                context.report("warning", message="Some files of the result were not written. Resume the training to write them.")
                 break
     except UserError as error:
         if error.code != "disk_full":

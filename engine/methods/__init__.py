@@ -14,6 +14,7 @@ from ..contract.errors import UserError
 from ..contract.methods import METHODS
 from ..contract.result import Result
 from ..contract.settings import TrainSettings
+from ..contract.voxels import METHOD as VOXELS
 from ..data.views import View
 from ..fields.cost import Cost
 from .interface import Model, Trainer
@@ -30,14 +31,25 @@ def training_cost(settings: TrainSettings) -> Cost | None:
     return _code(cost)(settings) if cost else None
 
 
+def check_method(folder: Path, result: Result) -> None:
+    """Refuses a result that holds no model to render.
+
+    Raises:
+        UserError: it is of voxels, or of a method that this engine does not have.
+    """
+    if result.method == VOXELS:
+        raise UserError(f"{folder} is of voxels, which are a closed mesh already.", "Import it as it is.", "of_voxels")
+    if result.method not in METHODS:
+        raise UserError(f"{folder} was made by method {result.method}, which this engine does not have.", "Use the engine that made it.")
+
+
 def load_model(folder: Path, result: Result, workers: int) -> Model:
     """The trained model of a result.
 
     Raises:
         UserError: nothing was trained yet, a file is damaged, or the method is unknown.
     """
-    if result.method not in METHODS:
-        raise UserError(f"{folder} was made by method {result.method}, which this engine does not have.", "Use the engine that made it.")
+    check_method(folder, result)
     return _code(METHODS[result.method].loader)(folder, result, workers)
 
 

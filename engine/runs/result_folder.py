@@ -181,7 +181,8 @@ def _ours(path: Path) -> set[str]:
             ours |= {name for name in _NAMES if json.dumps(name).encode() in content}
             if b'"files"' not in content:
                 ours.add(CHECKPOINT)
-    return {name for name in ours if (path / name).is_file()}
+    # A link is the user's, whatever it leads to.
+    return {name for name in ours if (path / name).is_file() and not (path / name).is_symlink()}
 
 
 def _is_result(content: bytes) -> bool:
@@ -196,7 +197,7 @@ def _is_result(content: bytes) -> bool:
 def refuse_foreign(path: Path, names: tuple[str, ...]) -> None:
     ours = _ours(path)
     for name in names:
-        if (path / name).exists() and not (name in ours or _is_lock(path / name)):
+        if os.path.lexists(path / name) and not (name in ours or _is_lock(path / name)):
             raise _foreign(path / name)
 
 

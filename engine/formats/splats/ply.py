@@ -57,8 +57,9 @@ def read_ply(file: Path, note: Note | None = None) -> Splats:
     rest = 0
     while f"f_rest_{rest}" in columns:
         rest += 1
-    if rest not in (0, 9, 24, 45):
-        raise UserError(f"{file} has {rest} harmonics f_rest; splats have 0, 9, 24 or 45.", "Export it with degree 0 to 3.")
+    named = sum(name.startswith("f_rest_") for name in columns)
+    if rest not in (0, 9, 24, 45) or named != rest:
+        raise UserError(f"{file} has {named} harmonics f_rest; splats have 0, 9, 24 or 45.", "Export it with degree 0 to 3.")
     needed = ["x", "y", "z", "f_dc_0", "f_dc_1", "f_dc_2", "opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
     missing = [name for name in needed if name not in columns]
     if missing:

@@ -2,7 +2,13 @@
 """The command line: bad input is one plain sentence on stderr and an exit code, and nothing is left behind."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +16,10 @@ from PIL import Image
 
 from engine import cli
 from engine.contract.errors import UserError
+from engine.contract.result import Result, write_result
 from engine.formats.splats import read_splats
+
+ROOT = Path(__file__).parents[3]
 
 
 def complain(capsys, *arguments):
@@ -243,3 +252,45 @@ def test_render_along_a_path_without_pictures(capsys, small_capture, tmp_path):
     (tmp_path / "path.json").write_text(json.dumps(path))
     assert cli.main(["render", str(tmp_path / "result"), "--cameras", str(tmp_path / "path.json"), "--out", str(tmp_path / "out")]) == 0
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["00000.png", "00001.png", "00002.png"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_links_of_the_user_are_refused_and_stay(capsys, tmp_path, small_capture, shared_data):
+    (tmp_path / "loop").symlink_to("loop")
+    for arguments in (
+        ["train", small_capture, "--out", tmp_path / "loop"],
+        ["eval", tmp_path / "loop"],
+        ["render", tmp_path / "loop", "--out", tmp_path / "x"],
+        ["surface", tmp_path / "loop"],
+    ):
+        code, said = complain(capsys, *arguments)
+        assert code and str(tmp_path / "loop") in said.replace("\n", ""), said
+    source = shared_data("splats") / "inria_ply" / "pc_short.ply"
+    (tmp_path / "dangling.ply").symlink_to("gone.ply")
+    assert complain(capsys, "convert", source, tmp_path / "dangling.ply")[0] == 2
+    assert not (tmp_path / "gone.ply").exists() and (tmp_path / "dangling.ply").is_symlink()
+    assert cli.main(["train", str(small_capture), "--out", str(tmp_path / "r"), "--steps", "3"]) == 0
+    (tmp_path / "r" / "splats.ply").rename(tmp_path / "kept.ply")
+    (tmp_path / "r" / "splats.ply").symlink_to(tmp_path / "kept.ply")
+    before = (tmp_path / "kept.ply").read_bytes()
+    assert "outside its folder" in complain(capsys, "train", "--resume", tmp_path / "r", "--steps", 5)[1]
+    assert (tmp_path / "kept.ply").read_bytes() == before and (tmp_path / "r" / "splats.ply").is_symlink()
+
+
+@pytest.mark.parametrize("command", [["eval"], ["render", "--out", "y"], ["surface"], ["proxy"]])
+def test_results_of_voxels_are_no_model(capsys, tmp_path, command):
+    write_result(tmp_path, Result("done", "r2n2", str(tmp_path)))
+    assert "of voxels" in complain(capsys, command[0], tmp_path, *command[1:])[1]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGINT") or os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_while_libraries_load_is_no_traceback(tmp_path):
+    for wait in (0.05, 0.3, 0.8):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "engine", "doctor"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        time.sleep(wait)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=120)[0]
+        # Before Python has read the first line it ends by itself.
+        assert "Traceback" not in said or "engine" not in said, said

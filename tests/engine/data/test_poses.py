@@ -89,3 +89,15 @@ def test_every_method_refuses_views_without_parallax_before_it_compiles(small_ca
     assert cli.main(["train", str(folder), "--out", str(tmp_path / "out"), "--method", method, "--steps", "5"]) == 1
     said = capsys.readouterr().err
     assert ("single training view" if count == 1 else "one position") in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"fl_x": 1.2, "fl_y": 1.2, "cx": 0.5, "cy": 0.5}, {"cx": 9e8}, {"cy": 5000.0}, {"cx": -100.0}],
+    ids=["normalized", "far", "below", "left"],
+)
+def test_lenses_that_are_hardly_in_pixels_are_warned_of(wrong):
+    frames = orbit(9)
+    assert check_poses(capture(frames)) == ()
+    (warning,) = check_poses(capture([replace(frames[0], **wrong), *frames[1:]]))
+    assert "1 of 9 views is implausible" in warning and "pixels" in warning

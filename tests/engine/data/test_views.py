@@ -249,3 +249,13 @@ def test_published_captures(shared_data):
     assert 0.05 < (lego[0].image[..., 3] > 0).mean() < 0.7 and shown[0] > shown[2] + 30
     fox = load_views(read_capture(shared_data("fox_colmap")), "test", scale=0.25)
     assert len(fox) == 7 and fox[0].image.shape[2] == 3 and abs(fox[0].image.shape[0] - 240) < 3
+
+
+def test_masks_that_leave_nothing_are_refused_for_every_method(tmp_path_factory):
+    pictures = [noise(seed) for seed in range(3)]
+    black = np.zeros((48, 64), np.uint8)
+    with pytest.raises(UserError, match="no pixel to train on"):
+        load_views(capture_of(tmp_path_factory.mktemp("a"), pictures, masks=black), "train")
+    one = black.copy()
+    one[0, 0] = 255
+    assert load_views(capture_of(tmp_path_factory.mktemp("b"), pictures, masks=one), "train")

@@ -3,12 +3,14 @@
 
 import os
 import shutil
+import unicodedata
 
 import numpy as np
 import pytest
 
 from engine.contract.errors import UserError
 from engine.formats.capture import read_capture
+from engine.formats.layouts import CaptureFiles
 from engine.formats.points import write_points
 
 
@@ -271,3 +273,22 @@ def test_links_that_lead_nowhere_are_named(tmp_path, captures):
     with pytest.raises(UserError, match="None of the 9 photos") as refused:
         read_capture(tmp_path)
     assert refused.value.hint == f"{tmp_path / 'images'} is a link to /gone/images, which is not there; mend it."
+
+
+@pytest.mark.parametrize("written, named", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_are_found_in_either_unicode_form(tmp_path, written, named):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / unicodedata.normalize(written, "é.png")).write_bytes(b"")
+    (found,) = CaptureFiles(tmp_path).images([unicodedata.normalize(named, "images/é.png")])
+    assert found is not None and found.endswith(".png")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_folders_that_link_to_themselves_are_walked_once(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.png").write_bytes(b"")
+    for number in range(12):
+        (tmp_path / f"loop{number}").symlink_to(".")
+    (tmp_path / "all").symlink_to("/")
+    (tmp_path / "again").symlink_to("deep")
+    assert sorted(CaptureFiles(tmp_path).below()) == ["again/a.png", "deep/a.png"]
