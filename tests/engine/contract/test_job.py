@@ -1,15 +1,30 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+import dataclasses
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from engine.contract import job as stages
 from engine.contract.errors import UserError
 from engine.contract.job import check_job, job_from_mapping, read_job, write_toml
 from engine.contract.presets import PRESETS, with_preset
 from engine.contract.schema import from_mapping
-from engine.contract.settings import TrainSettings
+from engine.contract.settings import ImportSettings, PlaceSettings, ProxySettings, TrainSettings
+from engine.contract.voxels import VoxelSettings
+
+STAGES = {
+    "capture": [stages.CaptureStage],
+    "train": [stages.TrainStage, TrainSettings],
+    "proxy": [stages.ProxyStage, ProxySettings],
+    "voxels": [stages.VoxelStage, VoxelSettings],
+    "import": [ImportSettings],
+    "place": [PlaceSettings],
+    "render": [stages.RenderStage],
+    "save": [stages.SaveStage],
+}
 
 
 def written(folder, text):
@@ -187,3 +202,13 @@ def test_voxels_have_their_settings_beside_the_stages_own_keys(tmp_path):
 def test_bad_voxels_are_named(tmp_path, table, named):
     with pytest.raises(UserError, match=named):
         job_from_mapping({"voxels": table}, tmp_path)
+
+
+def test_the_documentation_names_every_key():
+    text = (Path(__file__).parents[3] / "docs" / "batch.md").read_text(encoding="utf-8")
+    for name, stages in STAGES.items():
+        table = text.split(f"### [{name}]")[1].split("###")[0]
+        for stage in stages:
+            for field in dataclasses.fields(stage):
+                if field.name != "settings" and not dataclasses.is_dataclass(field.default_factory):
+                    assert f"| `{field.name}` |" in table, f"[{name}] {field.name}"
