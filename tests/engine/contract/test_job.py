@@ -206,9 +206,9 @@ def test_bad_voxels_are_named(tmp_path, table, named):
 
 def test_the_documentation_names_every_key():
     text = (Path(__file__).parents[3] / "docs" / "batch.md").read_text(encoding="utf-8")
-    for name, stages in STAGES.items():
+    for name, settings_of_stage in STAGES.items():
         table = text.split(f"### [{name}]")[1].split("###")[0]
-        for stage in stages:
+        for stage in settings_of_stage:
             for field in dataclasses.fields(stage):
                 if field.name != "settings" and not dataclasses.is_dataclass(field.default_factory):
                     assert f"| `{field.name}` |" in table, f"[{name}] {field.name}"
