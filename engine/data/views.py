@@ -8,18 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import torch
 from PIL import Image
-from torch.nn.functional import grid_sample
 
-from ..cameras import Camera, distort, undistorted_camera
+from ..cameras import Camera
 from ..contract.capture import Capture, Frame
 from ..contract.errors import UserError
 from ..formats.pictures import same_shape
 from .pictures import is_transparent, read_depth, read_mask, read_normals, read_picture, unit_normals
-
-# Undistortion maps that are kept: as many lenses as a rig has.
-_MAX_MAPS = 4
+from .undistortion import Undistortion, resampled
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +56,9 @@ def load_views(
         UserError: a picture is missing, damaged, or does not fit its camera, or masks leave no pixel to train on.
     """
     frames = capture.split(split)
-    maps: dict[tuple, tuple[Camera, torch.Tensor]] = {}
-    views = []
+    undistortion, views = Undistortion(), []
     for index, frame in enumerate(frames):
-        views.append(_load(frame, scale, max_side, maps))
+        views.append(_load(frame, scale, max_side, undistortion))
         if progress is not None:
             progress(index + 1, len(frames))
     if split == "train" and views and all(view.mask is not None and not view.mask.any() for view in views):
@@ -98,7 +93,7 @@ def view_scale(width: int, height: int, scale: float, max_side: int) -> float:
     return min(scale, max_side / max(width, height)) if max_side else scale
 
 
-def _load(frame: Frame, scale: float, max_side: int, maps: dict[tuple, tuple[Camera, torch.Tensor]]) -> View:
+def _load(frame: Frame, scale: float, max_side: int, undistortion: Undistortion) -> View:
     image = read_picture(frame.image, frame.w, frame.h)
     height, width = image.shape[:2]
     scale = view_scale(width, height, scale, max_side)
@@ -115,47 +110,15 @@ def _load(frame: Frame, scale: float, max_side: int, maps: dict[tuple, tuple[Cam
         if other is not None and not same_shape(other.shape[:-3:-1], width, height):
             raise UserError(f"{name.title()} and picture of {frame.image} have different shapes.", "Export the capture again.")
     if frame.fisheye or any(frame.distortion):
-        key = (frame.fisheye, *frame.distortion, width, height, camera.fx, camera.fy, camera.cx, camera.cy)
-        if key not in maps:
-            # Solvers may give each photo a lens of its own, and a map is larger than the photo.
-            if len(maps) >= _MAX_MAPS:
-                del maps[next(iter(maps))]
-            maps[key] = _undistortion(camera, frame)
-        ideal, grid = maps[key]
+        ideal, grid = undistortion.of(camera, frame)
         camera = replace(ideal, camera_to_world=camera.camera_to_world)
-        image = _sample_picture(image, grid)
-        depth = None if depth is None else _sample(depth[..., None], grid, "nearest")[..., 0].numpy()
-        mask = None if mask is None else _sample(mask[..., None], grid, "nearest")[..., 0].numpy().astype(np.uint8)
-        normals = None if normals is None else _sample(normals.transpose(1, 2, 0), grid, "nearest").permute(2, 0, 1).numpy()
+        image = _straight(resampled(_premultiplied(image), grid, "bilinear").numpy())
+        depth = None if depth is None else resampled(depth[..., None], grid, "nearest")[..., 0].numpy()
+        mask = None if mask is None else resampled(mask[..., None], grid, "nearest")[..., 0].numpy().astype(np.uint8)
+        normals = None if normals is None else resampled(normals.transpose(1, 2, 0), grid, "nearest").permute(2, 0, 1).numpy()
     size = image.shape[:2]
     view = View(frame.name, camera, image, _nearest(depth, size), _nearest(mask, size), _nearest(normals, size))
     return shrunk(view, scale) if scale != 1.0 else view
-
-
-def _undistortion(camera: Camera, frame: Frame) -> tuple[Camera, torch.Tensor]:
-    """The undistorted camera, and where each of its pixels lies in the picture: [1, H, W, 2] in grid_sample's coordinates."""
-    try:
-        ideal = undistorted_camera(camera, frame.distortion, frame.fisheye)
-    except ValueError as error:
-        hint = "Calibrate the lens again, or undistort the images."
-        raise UserError(f"The camera of {frame.image} is not usable: {error}.", hint) from None
-    x = (np.arange(ideal.width) + 0.5 - ideal.cx) / ideal.fx
-    y = (np.arange(ideal.height) + 0.5 - ideal.cy) / ideal.fy
-    lens = distort(np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1), frame.distortion, frame.fisheye)
-    pixels = lens * (camera.fx, camera.fy) + (camera.cx, camera.cy)
-    grid = pixels * (2 / camera.width, 2 / camera.height) - 1
-    return ideal, torch.from_numpy(grid.astype(np.float32))[None]
-
-
-def _sample(picture: np.ndarray, grid: torch.Tensor, mode: Literal["bilinear", "nearest"]) -> torch.Tensor:
-    """[H, W, C] looked up at the grid, float32."""
-    channels = torch.from_numpy(np.array(picture, dtype=np.float32)).permute(2, 0, 1)[None]
-    return grid_sample(channels, grid, mode=mode, padding_mode="border", align_corners=False)[0].permute(1, 2, 0)
-
-
-def _sample_picture(image: np.ndarray, grid: torch.Tensor) -> np.ndarray:
-    sampled = _sample(_premultiplied(image), grid, "bilinear").numpy()
-    return _straight(sampled)
 
 
 def _shrink(image: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -17,9 +17,10 @@ from ..contract.capture import Capture, Frame, check_frame, hold_out
 from ..contract.errors import UserError
 from .colmap import ColmapCamera, ColmapImage, read_model
 from .layouts import POINT_FILES, CaptureFiles, enclosing, image_folders, model_folders, shown
-from .leftovers import below, finished, no_capture, no_folder
 from .llff import POSES, read_llff
+from .no_capture import no_capture, no_folder
 from .transforms import TRANSFORMS, read_transforms, replaced_notes
+from .unused_files import below, finished
 
 _TRAIN, _TEST, _VAL = "transforms_train.json", "transforms_test.json", "transforms_val.json"
 # Poses are the same up to this share of the rotation, and of the extent of the cameras: files round them.

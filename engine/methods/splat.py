@@ -32,11 +32,9 @@ from ..splats.exposure import Exposure
 from ..splats.gaussians import Gaussians
 from ..splats.loss import PhotometricLoss, depth_loss, normal_loss
 from ..splats.relocation import Relocation
-from ..splats.renderer import Renderer
+from ..splats.renderer import NEAR_SHARE, Renderer
 from .interface import WRITE_AGAIN
 
-# The near plane's distance, as a share of the scene's radius.
-_NEAR = 0.01
 # Share of the run on smaller views that is made on quarters, and the least size of one, px.
 _QUARTER_SHARE = 0.3
 _LEAST_SIZE = 100
@@ -122,7 +120,7 @@ class SplatTrainer(SplatModel):
         gaussians = Gaussians.from_points(positions, colors, center, self.radius, degree)
         self.start = min(len(gaussians), most)
         antialias = self.settings.antialias == "on" or (self.settings.antialias == "auto" and blend == "linear")
-        super().__init__(gaussians, blend, antialias, 0, _NEAR * self.radius, workers)
+        super().__init__(gaussians, blend, antialias, 0, NEAR_SHARE * self.radius, workers)
         self.adc = DensityControl(self.settings, self.radius, len(gaussians)) if self.settings.strategy == "adc" else None
         self.mcmc = Relocation(self.settings, len(gaussians)) if self.settings.strategy == "mcmc" else None
         # Behind opaque views a random background costs 0.8 dB (measured on the demo room), and closes little.

@@ -13,6 +13,9 @@ from ..kernels.tiles import cpu as tiles
 from .gaussians import Gaussians
 from .normals import depth_slopes, facing_axes, facing_axes_backward
 
+# The near plane's distance, as a share of the scene's radius.
+NEAR_SHARE = 0.01
+
 
 class Renderer:
     """Renders one picture at a time, keeping what its gradient needs.

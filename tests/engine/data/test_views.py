@@ -9,7 +9,7 @@ from PIL import Image
 
 from engine import cameras
 from engine.contract.errors import UserError
-from engine.data import views
+from engine.data import undistortion
 from engine.data.views import frame_camera, load_views
 from engine.formats.capture import read_capture
 
@@ -178,8 +178,8 @@ def test_a_lens_for_each_photo_does_not_fill_the_memory(tmp_path, monkeypatch):
         alive.append(sum(map_() is not None for map_ in made))
         return ideal, grid
 
-    original = views._undistortion
-    monkeypatch.setattr(views, "_undistortion", counted)
+    original = undistortion._map
+    monkeypatch.setattr(undistortion, "_map", counted)
     capture = capture_of(tmp_path, [noise()] * 12, k1=0.01)
     frames = [replace(frame, fl_x=60.0 + index) for index, frame in enumerate(capture.frames)]
     assert len(load_views(replace(capture, frames=tuple(frames)), "train")) == 10
