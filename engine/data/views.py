@@ -13,8 +13,8 @@ from PIL import Image
 from ..cameras import Camera
 from ..contract.capture import Capture, Frame
 from ..contract.errors import UserError
-from ..formats.pictures import same_shape
-from .pictures import is_transparent, read_depth, read_mask, read_normals, read_picture, unit_normals
+from ..formats.image_sizes import same_shape
+from .image_files import is_transparent, read_depth, read_mask, read_normals, read_picture, unit_normals
 from .undistortion import Undistortion, resampled
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..data.saved import saved_array
+from ..data.checkpoint_arrays import saved_array
 from ..kernels import radiance
 from ..kernels.hashgrid import Layout
 from ..kernels.hashgrid.reference import BETA1, BETA2, EPSILON

@@ -13,8 +13,8 @@ import numpy as np
 from ..cameras import llff_to_pose
 from ..contract.capture import Frame, check_frame
 from ..contract.errors import UserError
+from .image_sizes import picture_size
 from .layouts import image_folders, images_in
-from .pictures import picture_size
 
 POSES = "poses_bounds.npy"
 _HINT = "Make it again with LLFF's imgs2poses.py."

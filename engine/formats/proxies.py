@@ -17,8 +17,8 @@ import numpy as np
 from ..cameras import WORLD_AXES
 from ..contract.errors import UserError
 from .gltf import HINT, INDICES, TRIANGLES, Damaged, Glb, Writer, index, opened
+from .image_sizes import size_in
 from .memory import check_memory
-from .pictures import size_in
 
 CAPTURED, LIT = "As captured", "Lit"
 

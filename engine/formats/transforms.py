@@ -17,8 +17,8 @@ from ..contract.capture import Frame, check_frame
 from ..contract.errors import UserError
 from ..contract.parsing import escaped
 from ..contract.result import replacing
+from .image_sizes import picture_size
 from .layouts import CaptureFiles, shown
-from .pictures import picture_size
 
 TRANSFORMS = "transforms.json"
 # What our own files say about who made the images.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..contract.capture import Capture, Frame
 from ..contract.errors import UserError
+from .image_sizes import picture_size, same_shape
 from .layouts import (
     IMAGE_SUFFIXES,
     MASK_FOLDERS,
@@ -21,7 +22,6 @@ from .layouts import (
     joined,
     shown,
 )
-from .pictures import picture_size, same_shape
 
 
 def finished(capture: Capture, notes: list[str]) -> Capture:

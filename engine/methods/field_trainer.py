@@ -19,7 +19,7 @@ from ..contract.errors import UserError, lacks_memory
 from ..contract.parsing import parse_json
 from ..contract.result import FIELD, MESH, POINTS, Result, replacing
 from ..contract.schema import from_mapping
-from ..data.saved import reason
+from ..data.checkpoint_arrays import reason
 from ..formats.meshes import Mesh, write_mesh
 from ..formats.points import write_points
 from .interface import WRITE_AGAIN

@@ -22,8 +22,8 @@ from ..contract.schema import from_mapping, to_mapping
 from ..contract.settings import TrainSettings
 from ..data.bounds import Bounds, facing_points, find_bounds
 from ..data.carving import object_box
+from ..data.checkpoint_arrays import check_same_views, saved_array
 from ..data.rays import RayBank, Space, picture_rays
-from ..data.saved import check_same_views, saved_array
 from ..data.scene import scene_box, seed_positions
 from ..data.views import View
 from ..fields import light

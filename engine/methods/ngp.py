@@ -25,8 +25,8 @@ from ..contract.schema import from_mapping
 from ..contract.settings import TrainSettings
 from ..data.bounds import facing_points
 from ..data.carving import object_box
+from ..data.checkpoint_arrays import check_same_views, saved_array
 from ..data.rays import RayBank, Space, picture_rays
-from ..data.saved import check_same_views, saved_array
 from ..data.scene import near_distance, scene_box, seed_positions
 from ..data.views import View
 from ..fields import light

@@ -19,7 +19,7 @@ from ..contract.methods.splat import SplatFacts
 from ..contract.result import SPLATS, SPLATS_LINEAR, Result
 from ..contract.schema import from_mapping
 from ..contract.settings import TrainSettings
-from ..data.saved import check_same_views, saved_array
+from ..data.checkpoint_arrays import check_same_views, saved_array
 from ..data.scene import near_distance, scene_box, seed_cloud
 from ..data.views import View, shrunk
 from ..formats.memory import TOO_LARGE

@@ -19,7 +19,7 @@ from ..contract.errors import UserError
 from ..contract.parsing import parse_json
 from ..contract.result import CHECKPOINT, replacing
 from ..contract.schema import from_mapping
-from ..data.saved import reason
+from ..data.checkpoint_arrays import reason
 
 _RESTART = "Train from the start again, which replaces the result."
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..contract.errors import UserError
-from ..data.saved import saved_array
+from ..data.checkpoint_arrays import saved_array
 from ..kernels.adam.reference import BETA1, BETA2, EPSILON
 from ..kernels.photometric import cpu as photometric
 

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 from ..contract.errors import UserError
-from ..data.pictures import DAMAGED_HINT, read_upright
+from ..data.image_files import DAMAGED_HINT, read_upright
 from .views import PICTURE
 
 # Share of the picture's side that the object's longer side takes.

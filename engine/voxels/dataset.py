@@ -30,7 +30,7 @@ from PIL import Image
 
 from ..contract.errors import UserError
 from ..contract.result import replacing
-from ..data.pictures import read_upright
+from ..data.image_files import read_upright
 from ..formats.binvox import VoxelGrid, read_binvox, write_binvox
 from .cutout import framed
 from .shapes import SIDE

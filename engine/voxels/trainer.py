@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ..contract.checkpoints import VoxelFacts
 from ..contract.schema import from_mapping
 from ..contract.voxels import VoxelTrainSettings
-from ..data.saved import saved_array
+from ..data.checkpoint_arrays import saved_array
 from .batches import scoring_batch, training_batch
 from .dataset import Shapes
 from .muon import Muon, matrices

@@ -14,7 +14,7 @@ from torch import nn
 from ..contract.errors import UserError, lacks_memory
 from ..contract.parsing import parse_json
 from ..contract.result import WEIGHTS, replacing
-from ..data.saved import reason
+from ..data.checkpoint_arrays import reason
 from .networks import new_network
 
 # The weights that come with the program; docs/voxels.md says how they were made.

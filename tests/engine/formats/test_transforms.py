@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from engine.contract.capture import Frame
 from engine.contract.errors import UserError
 from engine.formats.capture import read_capture
-from engine.formats.pictures import picture_size
+from engine.formats.image_sizes import picture_size
 from engine.formats.transforms import read_transforms, write_transforms
 
 relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -9,7 +9,7 @@ from engine.contract.errors import UserError
 from engine.contract.result import Result
 from engine.contract.settings import TrainSettings, trained_settings
 from engine.contract.voxels import VoxelTrainSettings
-from engine.data.saved import reason
+from engine.data.checkpoint_arrays import reason
 from engine.methods import load_model
 from engine.runs.errors import explain
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from engine.contract.errors import UserError
-from engine.data.pictures import read_depth, read_mask, read_picture, read_upright
+from engine.data.image_files import read_depth, read_mask, read_picture, read_upright
 
 relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 RAMP = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20

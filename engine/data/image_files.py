@@ -15,7 +15,7 @@ import psutil
 from PIL import Image, ImageOps
 
 from ..contract.errors import UserError
-from ..formats.pictures import same_shape
+from ..formats.image_sizes import same_shape
 
 MAX_MEGAPIXELS = "RECONSTRUCT_MAX_MEGAPIXELS"
 # For files of captures.
