@@ -118,7 +118,11 @@ def _prepare(job: Job, chosen_python: str, own: Path | None) -> bpy.types.Scene:
     if own is not None:
         private_folders.remove(own)
     scene = _scene(job)
-    _check_stages(job, scene, chosen_python)
+    try:
+        _check_stages(job, scene, chosen_python)
+    except OSError as error:
+        hint = "Correct it in the job file, or check its permissions."
+        raise UserError(f"The path {error.filename} cannot be used: {error.strerror or error}.", hint) from None
     return scene
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A job file without a window: exit code and last line tell the outcome, and stages hand on to each other."""
 
+import errno
 import json
 import os
 import shutil
@@ -100,6 +101,33 @@ def test_what_the_job_file_alone_tells_is_refused_with_2(tmp_path, capsys, text,
     code, last = walk(capsys, job(tmp_path, text))
     assert code == 2
     assert last.startswith("reconstruct: refused: ") and said in last
+
+
+@pytest.mark.parametrize("out", ["loop/x", "loop", "x" * 300, f"{'x' * 300}/x"])
+@pytest.mark.parametrize("stage", ['capture]\nout = "{}"', 'train]\ncapture = "{}"', 'import]\nresult = "{}"', 'save]\nout = "{}.blend"'])
+def test_a_path_that_the_system_refuses_is_refused_with_2(tmp_path, capsys, stage, out):
+    for name in ("loop", "loop.blend"):
+        (tmp_path / name).symlink_to(name)
+    code, last = walk(capsys, job(tmp_path, "[" + stage.format(out)))
+    assert code == 2
+    assert last.startswith("reconstruct: refused: ") and "cannot be used: " in last and out[:30] in last
+
+
+@pytest.mark.parametrize("stage", ['[train]\ncapture = "photos"\nout', "[capture]\nout"])
+def test_a_folder_that_may_not_be_read_is_refused_with_2(tmp_path, capsys, monkeypatch, scene, stage):
+    locked, stat = tmp_path / "locked", Path.stat
+    (tmp_path / "photos").mkdir()
+    locked.mkdir()
+
+    def refuse(path, **options):
+        if locked in path.parents:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    code, last = walk(capsys, job(tmp_path, f'scene = "{scene.name}"\n{stage} = "locked"\n'))
+    assert code == 2
+    assert last.startswith("reconstruct: refused: ") and str(locked) in last and "Permission denied" in last
 
 
 def files(folder):
