@@ -120,7 +120,7 @@ def read_result(folder: Path) -> Result:
     except UnicodeDecodeError as error:
         raise UserError(f"{file} is damaged: it is not UTF-8 text from byte {error.start} on.", hint, "damaged") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read: {error}.", hint, "damaged") from None
+        raise UserError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.", hint, "damaged") from None
     try:
         values = parse_json(text, str(file))
     except UserError:
