@@ -6,6 +6,7 @@ Reached by scripts/batch.py and by ``blender --command reconstruct``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -19,10 +20,12 @@ from ..engine.contract.errors import UserError
 from ..engine.contract.job import OVERWRITE, Job, check_job, read_job
 from ..engine.contract.result import PROXY, RESULT, read_result, replacing
 from ..engine.contract.settings import PlaceSettings
+from ..engine.formats.capture import read_capture
 from ..engine.formats.transforms import TRANSFORMS
 from .blender import console
+from .blender.capture.space import find_subject
 from .blender.results import assets
-from .blender.results.importing import import_result
+from .blender.results.importing import files_of, import_result
 from .blender.rooms.placing import place
 from .blender.rooms.rendering import empty_scene, find_camera, render_picture
 from .core import engine_command, outputs, private_folders
@@ -118,7 +121,11 @@ def _prepare(job: Job, chosen_python: str, own: Path | None) -> bpy.types.Scene:
     if own is not None:
         private_folders.remove(own)
     scene = _scene(job)
-    _check_stages(job, scene, chosen_python)
+    try:
+        _check_stages(job, scene, chosen_python)
+    except OSError as error:
+        hint = "Correct it in the job file, or check its permissions."
+        raise UserError(f"The path {error.filename} cannot be used: {error.strerror or error}.", hint) from None
     return scene
 
 
@@ -165,6 +172,8 @@ def _check_stages(job: Job, scene: bpy.types.Scene, chosen_python: str) -> None:
     if (stage := job.capture) is not None:
         if not bpy.data.filepath:
             raise UserError("[capture] has no scene.", 'Add scene = "FILE.blend" at the top of the job, or open the file first.')
+        if stage.rig in ("orbit", "both"):
+            find_subject(scene, stage.orbit_object)
         folder = job.path(stage.out)
         if (folder / TRANSFORMS).exists() and not (stage.overwrite and made_here(folder)):
             raise UserError(f"{folder} already holds a capture.", "Choose another folder, or add overwrite = true to [capture].", "exists")
@@ -177,9 +186,10 @@ def _check_stages(job: Job, scene: bpy.types.Scene, chosen_python: str) -> None:
             check_result_folder(out, stage.overwrite)
     if job.train is not None and job.train.capture and not job.capture_folder.is_dir():
         raise UserError(f"There is no capture in {job.capture_folder}.", "Correct capture of [train].")
-    for folder in (job.proxy is not None and job.proxy_folder, job.import_ is not None and job.import_folder):
-        if folder and folder not in written:
-            read_result(folder)
+    if job.proxy is not None and job.proxy_folder not in written:
+        read_result(job.proxy_folder)
+    if job.import_ is not None:
+        _check_import(job, written)
     if job.voxels is not None:
         stages.check_images([job.path(name) for name in (*job.voxels.images, *job.voxels.masks)])
     if job.train is not None or job.proxy is not None or job.voxels is not None:
@@ -189,6 +199,29 @@ def _check_stages(job: Job, scene: bpy.types.Scene, chosen_python: str) -> None:
     for stage in (job.render, job.save):
         if stage is not None and (file := job.path(stage.out)).exists() and not (stage.overwrite or outputs.is_ours(file)):
             raise UserError(f"{file} already exists, and no job wrote it.", OVERWRITE, "exists")
+
+
+def _check_import(job: Job, written: list[Path]) -> None:
+    """Finds what the imported result lacks, as far as it or the capture that it is trained from is there.
+
+    Args:
+        job: has a stage [import].
+        written: the results that its other stages write.
+    """
+    folder, scale = job.import_folder, "metric"
+    if folder not in written:
+        result = read_result(folder)
+        scale = result.scale
+        if job.proxy is None or job.proxy_folder != folder:
+            files_of(folder, result, job.import_.look)
+    elif job.train is not None and folder == job.path(job.train.out) and job.train.capture and job.place is not None:
+        # What is wrong with a capture is said by the training, as in other jobs.
+        with contextlib.suppress(UserError):
+            scale = read_capture(job.capture_folder).scale
+    if job.place is not None and scale == "unknown" and not job.place.known_length:
+        raise UserError(
+            f"The scale of the result in {folder} is not known.", "Add the length of its longest side to [place]: known_length."
+        )
 
 
 def _open(file: Path) -> None:

@@ -41,7 +41,7 @@ def absolute(path: str, scene: bpy.types.Scene | None = None) -> Path:
         path = path.replace("{blend_name}", safe_name(stem)).replace("{scene_name}", safe_name(scene.name))
     unsaved = path.startswith("//") and not bpy.data.filepath
     found = Path(os.path.abspath(session_folder() / path[2:] if unsaved else bpy.path.abspath(path)))
-    return _renamed[path] if path in _renamed and not found.exists() else found
+    return _renamed[path] if path in _renamed and not os.path.exists(found) else found
 
 
 def required_folder(path: str, scene: bpy.types.Scene | None = None) -> Path:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,22 @@ def result_error(folder: Path) -> UserError | None:
     return found if isinstance(found, UserError) else None
 
 
+def folder_error(folder: Path) -> str:
+    """Why a folder of ours or of the user cannot be looked into, "" where it can or there is none."""
+    try:
+        (folder / TRANSFORMS).stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return ""
+    except OSError as error:
+        return f"{folder} cannot be read: {error.strerror or error}. Choose another folder, or check its permissions"
+    return ""
+
+
+def is_folder(folder: Path) -> bool:
+    """Whether there is a folder that can be looked into."""
+    return os.path.isdir(folder) and not folder_error(folder)
+
+
 def _capture_in(folder: Path) -> tuple[str, int]:
     return _cached(folder / TRANSFORMS, _read_capture) or ("", 0)
 
@@ -46,8 +63,11 @@ def _capture_in(folder: Path) -> tuple[str, int]:
 def _cached(file: Path, read: Callable[[Path], Any]) -> Any:
     try:
         found = file.stat()
-    except (OSError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
+    except OSError:
+        # The reader says why.
+        return read(file)
     state = found.st_mtime_ns, found.st_size
     known = _known.get(file)
     if known is None or known[0] != state:

@@ -11,12 +11,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import glob
+import io
 import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ...engine.contract.errors import UserError
 from ...engine.contract.result import replacing
@@ -29,6 +32,8 @@ _OLD_HEAD = "A capture is being made here, or was broken off."
 _FOLDERS = (IMAGES, DEPTH, ALBEDO)
 _KEYS = ("file_path", "depth_file_path", "albedo_file_path")
 _HINT = "Choose an empty folder."
+# How the files of views begin and end.
+_PNG, _PNG_END, _NPY = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82", b"\x93NUMPY"
 
 
 @dataclass
@@ -59,7 +64,9 @@ class Journal:
         Raises:
             UserError: one of them is there, and is not ours.
         """
-        _refuse_foreign(self._folder, names)
+        # Of a view that lost one of its files, the others are made again, too.
+        _refuse_foreign(self._folder, set(names) - self.complete)
+        self.complete -= set(names)
         self._append({"begin": list(names)})
 
     def end(self, names: Sequence[str]) -> None:
@@ -98,9 +105,10 @@ def open_journal(folder: Path, key: Any, names: Iterable[str], replace: bool) ->
     if finished and not (replace and made_here(folder)):
         raise UserError(f"{folder} already holds a capture.", "Choose another folder, or delete it first.", "exists")
     record = _read_record(folder)
-    # A file that changed its size was edited, and is the user's.
+    # A file that changed its size was edited, and is the user's; but not what remains of one that was cut short.
     complete = {name for name, size in record.sizes.items() if _sizes(folder, [name]).get(name) == size}
-    owned = complete | record.begun - record.sizes.keys()
+    cut = {name for name, size in record.sizes.items() if _is_cut(folder / name, size)}
+    owned = complete | cut | record.begun - record.sizes.keys()
     if finished:
         owned |= _listed(folder)
     kept = complete if record.key == key and not finished else set()
@@ -165,7 +173,11 @@ def _read_record(folder: Path) -> _Record:
         # The last line of an interrupted capture may be cut short.
         with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
             line = json.loads(text)
-            record.begun |= _ours(line.get("begin", ()))
+            begun = _ours(line.get("begin", ()))
+            record.begun |= begun
+            for name in begun:
+                # It is being made again.
+                record.sizes.pop(name, None)
             record.sizes |= {name: line["end"][name] for name in _ours(line.get("end", ()))}
             record.kept |= line.get("keep", {})
     return record
@@ -196,6 +208,25 @@ def _holds_something(path: Path) -> bool:
 
 def _sizes(folder: Path, names: Iterable[str]) -> dict[str, int]:
     return {name: (folder / name).stat().st_size for name in names if (folder / name).is_file()}
+
+
+def _is_cut(file: Path, size: int) -> bool:
+    """Whether a file is what remains of one of ours, of ``size`` bytes: it begins as that did, and is not complete."""
+    try:
+        held = file.read_bytes() if file.stat().st_size < size else None
+    except OSError:
+        return False
+    if held is None:
+        return False
+    if file.suffix == ".png":
+        return _PNG.startswith(held[: len(_PNG)]) and not held.endswith(_PNG_END)
+    if not _NPY.startswith(held[: len(_NPY)]):
+        return False
+    try:
+        np.load(io.BytesIO(held), allow_pickle=False)
+    except (ValueError, EOFError):
+        return True
+    return False
 
 
 def _delete_parts(file: Path) -> None:

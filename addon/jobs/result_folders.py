@@ -39,9 +39,9 @@ def check_result_folder(out: Path, overwrite: bool) -> None:
 
 def holds_others(folder: Path) -> bool:
     """Whether a folder holds anything, and nothing that tells that a training wrote it: no new result goes there."""
-    if (folder / RESULT).exists() or (folder / EVENTS).exists():
-        return False
     try:
+        if (folder / RESULT).exists() or (folder / EVENTS).exists():
+            return False
         with os.scandir(folder) as items:
             return any(item.name not in (LOG, CANCEL, _LOCK) for item in items)
     except OSError:

@@ -100,7 +100,11 @@ def find_running(first: bpy.types.Scene) -> None:
             if folder in looked:
                 continue
             looked.add(folder)
-            if (job := process.attach(folder)) is not None:
+            job = None
+            # The panels say why a folder cannot be read.
+            with contextlib.suppress(OSError):
+                job = process.attach(folder)
+            if job is not None:
                 follow(job, "proxy" if job.state.task else kind, _name_voxels(folder) if kind == "voxels" else None)
                 return
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import bpy
 from bpy_extras.io_utils import ImportHelper
 
-from ...engine.contract.result import RESULT
 from ...engine.contract.settings import ImportSettings, ProxySettings
 from ...engine.contract.voxels import METHOD as VOXELS
 from ..blender.preferences import engine_python
@@ -32,7 +31,8 @@ class RECONSTRUCT_OT_import_result(Reporting, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not (result_folder(context.scene) / RESULT).is_file():
+        folder = result_folder(context.scene)
+        if folder_facts.result_in(folder) is None and folder_facts.result_error(folder) is None:
             cls.poll_message_set(_NO_RESULT)
             return False
         return True

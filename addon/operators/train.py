@@ -6,7 +6,7 @@ import bpy
 from ...engine.contract.job import TrainStage
 from ...engine.contract.result import RESULT
 from ..blender.preferences import engine_python
-from ..blender.scene_folders import absolute, as_property, capture_folder, claim, own_result, required_folder
+from ..blender.scene_folders import as_property, capture_folder, claim, own_result, required_folder
 from ..core import folder_facts
 from ..jobs import stages
 from ..properties.schema import to_settings
@@ -33,9 +33,10 @@ class RECONSTRUCT_OT_train(StartsJob, bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if not super().poll(context):
             return False
-        chosen = context.scene.reconstruct.train.capture
-        if not (chosen and absolute(chosen, context.scene).is_dir() or folder_facts.is_own_capture(capture_folder(context.scene))):
-            cls.poll_message_set("There is no capture yet. Capture the scene first, or choose the folder of a capture.")
+        folder = capture_folder(context.scene)
+        if not (context.scene.reconstruct.train.capture and folder_facts.is_folder(folder) or folder_facts.is_own_capture(folder)):
+            missing = "There is no capture yet. Capture the scene first, or choose the folder of a capture."
+            cls.poll_message_set(folder_facts.folder_error(folder) or missing)
             return False
         return True
 

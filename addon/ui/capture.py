@@ -46,7 +46,9 @@ class RECONSTRUCT_PT_capture(Step, bpy.types.Panel):
                 draw_text(layout, "Settings changed: the shown cameras are not used", context, icon="ERROR")
         folder = own_capture(context.scene)
         views = folder_facts.view_count(folder)
-        if (folder / TRANSFORMS).exists() and not folder_facts.is_own_capture(folder):
+        if error := folder_facts.folder_error(folder):
+            draw_text(layout, error, context, icon="ERROR")
+        elif (folder / TRANSFORMS).exists() and not folder_facts.is_own_capture(folder):
             draw_text(layout, f"{folder} holds a capture of another program, which is kept", context, icon="ERROR")
             draw_button(layout, "reconstruct.new_folder", "Use Another Folder", "NEWFOLDER").step = "capture"
         else:
@@ -54,7 +56,7 @@ class RECONSTRUCT_PT_capture(Step, bpy.types.Panel):
         draw_job(layout, context, "capture")
         if context.window_manager.reconstruct.status == "running":
             return
-        if is_unfinished(folder):
+        if not error and is_unfinished(folder):
             draw_text(layout, "An interrupted capture is here. Capture with the same settings continues it", context, icon="INFO")
         elif views:
             layout.label(text=f"{views} views captured. Next: Train", icon="CHECKMARK")

@@ -29,6 +29,8 @@ class RECONSTRUCT_PT_train(Step, bpy.types.Panel):
             layout.label(text="or choose a capture here:", icon="BLANK1")
         column = settings_column(layout)
         column.prop(stage, "capture", text="Capture", placeholder="From step 1")
+        if stage.capture and (reason := folder_facts.folder_error(capture_folder(context.scene))):
+            draw_text(column, reason, context, icon="ERROR")
         column.prop(settings, "method")
         draw_text(column, settings.bl_rna.properties["method"].enum_items[settings.method].description, context, icon="INFO")
         row = column.row()

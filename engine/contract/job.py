@@ -33,6 +33,7 @@ from typing import Any
 from .errors import UserError
 from .methods import METHODS
 from .parsing import parse_toml
+from .paths import resolved
 from .presets import with_preset
 from .schema import SCHEMA, check_version, from_mapping, setting
 from .settings import CaptureSettings, ImportSettings, PlaceSettings, ProxySettings, RenderSettings, TrainSettings, check_method
@@ -117,12 +118,9 @@ class Job:
         """An absolute path from one of the job's.
 
         Raises:
-            UserError: it is no path.
+            UserError: it cannot be used, see :func:`resolved`.
         """
-        try:
-            return (self.folder / relative).resolve()
-        except (OSError, ValueError):
-            raise UserError(f"The job file names the path {relative[:80]!r}, which cannot be used.", "Correct it.") from None
+        return resolved(self.folder / relative)
 
     @property
     def capture_folder(self) -> Path | None:

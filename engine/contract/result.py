@@ -16,6 +16,7 @@ from typing import Any, Literal
 from .alive import writer_runs
 from .errors import UserError, is_full_disk
 from .parsing import escaped, parse_json
+from .paths import resolved
 from .schema import SCHEMA, bounded, check_version, from_mapping
 
 Status = Literal["running", "cancelled", "failed", "done"]
@@ -119,7 +120,7 @@ def read_result(folder: Path) -> Result:
     except UnicodeDecodeError as error:
         raise UserError(f"{file} is damaged: it is not UTF-8 text from byte {error.start} on.", hint, "damaged") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read: {error}.", hint, "damaged") from None
+        raise UserError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.", hint, "damaged") from None
     try:
         values = parse_json(text, str(file))
     except UserError:
@@ -141,13 +142,13 @@ def inside(folder: Path, relative: str, named_by: str) -> Path:
     """The absolute path of a file that ``named_by`` names; every path read from a file has to stay in its folder.
 
     Raises:
-        UserError: the path leaves the folder.
+        UserError: the path leaves the folder, or cannot be used.
     """
-    base = folder.resolve()
+    base = resolved(folder)
     try:
-        path = (base / relative.replace("\\", "/")).resolve()
-    except ValueError:  # a NUL in the name
-        raise UserError(f"{named_by} names {relative!r}, which is no file name.") from None
+        path = resolved(base / relative.replace("\\", "/"))
+    except UserError as error:
+        raise UserError(f"{named_by} names a file that cannot be used. {error.message}", error.hint) from None
     if path != base and base not in path.parents:
         raise UserError(
             f"{named_by} names {relative!r}, which lies outside its folder.", "Move the file inside and name it by a relative path."

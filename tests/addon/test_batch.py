@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A job file without a window: exit code and last line tell the outcome, and stages hand on to each other."""
 
+import errno
 import json
 import os
 import shutil
@@ -102,6 +103,33 @@ def test_what_the_job_file_alone_tells_is_refused_with_2(tmp_path, capsys, text,
     assert last.startswith("reconstruct: refused: ") and said in last
 
 
+@pytest.mark.parametrize("out", ["loop/x", "loop", "x" * 300, f"{'x' * 300}/x"])
+@pytest.mark.parametrize("stage", ['capture]\nout = "{}"', 'train]\ncapture = "{}"', 'import]\nresult = "{}"', 'save]\nout = "{}.blend"'])
+def test_a_path_that_the_system_refuses_is_refused_with_2(tmp_path, capsys, stage, out):
+    for name in ("loop", "loop.blend"):
+        (tmp_path / name).symlink_to(name)
+    code, last = walk(capsys, job(tmp_path, "[" + stage.format(out)))
+    assert code == 2
+    assert last.startswith("reconstruct: refused: ") and "cannot be used: " in last and out[:30] in last
+
+
+@pytest.mark.parametrize("stage", ['[train]\ncapture = "photos"\nout', "[capture]\nout"])
+def test_a_folder_that_may_not_be_read_is_refused_with_2(tmp_path, capsys, monkeypatch, scene, stage):
+    locked, stat = tmp_path / "locked", Path.stat
+    (tmp_path / "photos").mkdir()
+    locked.mkdir()
+
+    def refuse(path, **options):
+        if locked in path.parents:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    code, last = walk(capsys, job(tmp_path, f'scene = "{scene.name}"\n{stage} = "locked"\n'))
+    assert code == 2
+    assert last.startswith("reconstruct: refused: ") and str(locked) in last and "Permission denied" in last
+
+
 def files(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -136,6 +164,34 @@ def test_what_a_stage_lacks_is_refused_with_2_before_any_is_run(tmp_path, capsys
     assert code == 2
     assert last.startswith("reconstruct: refused: ") and said in last
     assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ('rig = "orbit"\norbit_object = "Sofa"\n', "no object or collection named Sofa"),
+        ('rig = "both"\norbit_object = "Sofa"\n', "no object or collection named Sofa"),
+        ('[import]\nresult = "chair"\nlook = "proxy"\n', "holds no proxy"),
+        ('[import]\nresult = "empty"\n', "holds no splats, mesh or points"),
+        ('[import]\nresult = "chair"\n[place]\nroom = true\n', "known_length"),
+        ('[train]\ncapture = "photos"\n[import]\n[place]\n', "known_length"),
+    ],
+)
+def test_what_the_scene_or_a_result_lacks_is_refused_with_2_before_any_is_run(tmp_path, capsys, scene, fake_engine, text, said):
+    points = (Artifact("points", "points.ply"),)
+    for name, artifacts in (("chair", points), ("empty", ())):
+        (tmp_path / name).mkdir()
+        write_result(tmp_path / name, Result("done", "ngp", "capture", artifacts=artifacts, scale="unknown"))
+    write_points(tmp_path / "chair" / "points.ply", np.zeros((2, 3), np.float32), None)
+    (tmp_path / "photos").mkdir()
+    bpy.data.images.new("a", 8, 8).save(filepath=str(tmp_path / "photos" / "a.png"))
+    camera = {"file_path": "a.png", "w": 8, "h": 8, "fl_x": 8, "fl_y": 8, "cx": 4, "cy": 4, "transform_matrix": np.eye(4).tolist()}
+    (tmp_path / "photos" / "transforms.json").write_text(json.dumps({"frames": [camera]}))
+    start = CAPTURE.replace('rig = "scene"\n', "") if text.startswith("rig") else CAPTURE
+    code, last = walk(capsys, job(tmp_path, f'scene = "{scene.name}"\n{start}{text}'))
+    assert code == 2
+    assert last.startswith("reconstruct: refused: ") and said in last
+    assert not (tmp_path / "capture").exists()
 
 
 def test_no_engine_is_said_before_the_capture(tmp_path, capsys, monkeypatch, scene):
@@ -192,7 +248,7 @@ def test_a_result_becomes_an_asset_of_another_file(tmp_path, capsys):
     write_result(chair, Result("done", "ngp", "capture", artifacts=(Artifact("points", "points.ply"),)))
     text = '[import]\nresult = "chair"\nnew_scene = true\nasset = true\nlook = "{}"\n[save]\nout = "shelf/chair.blend"\n'
     code, last = walk(capsys, job(tmp_path, text.format("proxy")))
-    assert code == 1 and "holds no proxy" in last
+    assert code == 2 and "holds no proxy" in last
     code, last = walk(capsys, job(tmp_path, text.format("points")))
     assert code == 0, last
     assert "Reconstruct:Reconstruct" in (tmp_path / "shelf" / "blender_assets.cats.txt").read_text(encoding="utf-8")

@@ -115,14 +115,7 @@ def subject(scene: bpy.types.Scene, name: str) -> frozenset[bpy.types.Object]:
     Raises:
         UserError: there is no such object or collection, or nothing of it renders.
     """
-    if name:
-        found = scene.objects.get(name) or next((c for c in scene.collection.children_recursive if c.name == name), None)
-        if found is None:
-            raise UserError(f"The scene has no object or collection named {name}.", "Choose the object that the cameras circle.")
-    else:
-        found = render_layer(scene).objects.active
-        if found is None:
-            raise UserError("There is no active object for the cameras to circle.", "Select an object, or name one.")
+    found = find_subject(scene, name)
     members = frozenset(found.all_objects if isinstance(found, bpy.types.Collection) else (found, *found.children_recursive))
     if len(world_triangles(scene, members)[0]) == 0:
         hint = "Choose an object with a surface, or switch on its visibility in renders and that of its collections."
@@ -130,6 +123,23 @@ def subject(scene: bpy.types.Scene, name: str) -> frozenset[bpy.types.Object]:
             hint = "Include its collection in the view layer."
         raise UserError(f"Nothing of {found.name} shows in renders.", hint)
     return members
+
+
+def find_subject(scene: bpy.types.Scene, name: str) -> bpy.types.Object | bpy.types.Collection:
+    """The object or collection of a name; the active object where it is empty.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name:
+        found = scene.objects.get(name) or next((c for c in scene.collection.children_recursive if c.name == name), None)
+        if found is None:
+            raise UserError(f"The scene has no object or collection named {name}.", "Choose the object that the cameras circle.")
+        return found
+    found = render_layer(scene).objects.active
+    if found is None:
+        raise UserError("There is no active object for the cameras to circle.", "Select an object, or name one.")
+    return found
 
 
 def bounds(scene: bpy.types.Scene, members: Set[bpy.types.Object]) -> tuple[np.ndarray, np.ndarray]:

@@ -63,8 +63,11 @@ def make_asset(item: bpy.types.Object, unit: float) -> None:
         unit: meters in a Blender unit.
 
     Raises:
-        UserError: no picture can be rendered, or nothing is left of the result.
+        UserError: no picture can be rendered, nothing is left of the result, or it belongs to another file.
     """
+    if item.library is not None or item.override_library is not None:
+        hint = "Open that file, and make it an asset there."
+        raise UserError(f"{item.name} is linked from another file, so it cannot be an asset of this one.", hint)
     check_pictures()
     pixels = _picture(item)
     item.asset_mark()
@@ -272,7 +275,11 @@ def _settle(item: bpy.types.Object) -> None:
     Blender drops the box of all vertices, strays and reflections below a floor included, and cannot be given another one.
     """
     applied = applied_transform(item)
-    solid = extent_of(item).turned(applied[:3, :3]).moved(applied[:3, 3])
+    try:
+        extent = extent_of(item)
+    except UserError:
+        return
+    solid = extent.turned(applied[:3, :3]).moved(applied[:3, 3])
     shift = measure(values_of(item.data, "position")).foot - solid.foot
     # Its matrix_world is that from before the drop until the scene is evaluated.
     item.location += item.matrix_basis.to_3x3() @ mathutils.Vector(shift)

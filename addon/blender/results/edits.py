@@ -57,7 +57,9 @@ def follow_edits(mesh: bpy.types.Mesh) -> None:
         set_values(mesh, CENTER, "FLOAT_VECTOR", positions)
         return
     centers = values_of(mesh, CENTER).astype(np.float64)
-    rest = np.flatnonzero((positions != centers).any(axis=1))
+    # A position that is not finite is on no map.
+    known = np.isfinite(positions).all(axis=1) & np.isfinite(centers).all(axis=1)
+    rest = np.flatnonzero(known & (positions != centers).any(axis=1))
     if not len(rest):
         return
     skipped = _FITTED

@@ -105,12 +105,30 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
     """
     folder = Path(folder)
     result = read_result(folder)
+    files = files_of(folder, result, settings.look)
+    if "voxels" in files:
+        return [_add_voxels(scene, files["voxels"], folder, settings, result)]
+    # The points of splats are the splats' own.
+    read = {"splats": read_splats, "mesh": read_mesh, "proxy": read_proxy} | ({} if "splats" in files else {"points": read_points})
+    bounds = None if result.bounds is None else Extent(*np.array(result.bounds))
+    held = _Held(**{kind: read[kind](file) for kind, file in files.items() if kind in read}, bounds=bounds)
+    held = held.turned(uprighted(result.up or (0.0, 0.0, 1.0)))
+    first = next(kind for kind in BEST if kind in files)
+    return [_add(scene, held, folder.resolve().name or "Result", files[first], settings, result)]
+
+
+def files_of(folder: Path, result: Result, look: str) -> dict[str, Path]:
+    """The files of a result that are imported, by kind; of one that comes in as voxels, these alone.
+
+    Raises:
+        UserError: it does not hold what is asked for.
+    """
     files = {kind: inside(folder, path, str(folder)) for kind in BEST if (path := result.artifact(kind))}
     # splats.ply is the copy for other viewers, with colors refitted to sRGB.
     if path := result.artifact("splats_linear"):
         files["splats"] = inside(folder, path, str(folder))
-    if settings.look == "auto" and (path := result.artifact("voxels")):
-        return [_add_voxels(scene, inside(folder, path, str(folder)), folder, settings, result)]
+    if look == "auto" and (path := result.artifact("voxels")):
+        return {"voxels": inside(folder, path, str(folder))}
     if not files:
         if result.artifact("weights"):
             raise UserError(f"The result in {folder} is what a network has learnt.", "Name it as weights of Voxels from Pictures.")
@@ -119,16 +137,10 @@ def import_result(scene: bpy.types.Scene, folder: Path, settings: ImportSettings
         if writer_runs(folder / RESULT, result.pid, result.pid_started):
             raise UserError(f"The result in {folder} is still being trained.", "Wait until it is done, or choose another result.")
         raise UserError(f"The training of {folder} was broken off.", "Continue it, or choose another result.")
-    if settings.look not in ("auto", "points", *files):
-        made = _MADE_BY.get(settings.look, f"Import it as {next(iter(files))}.")
-        raise UserError(f"The result in {folder} holds no {settings.look}.", made)
-    # The points of splats are the splats' own.
-    read = {"splats": read_splats, "mesh": read_mesh, "proxy": read_proxy} | ({} if "splats" in files else {"points": read_points})
-    bounds = None if result.bounds is None else Extent(*np.array(result.bounds))
-    held = _Held(**{kind: read[kind](file) for kind, file in files.items() if kind in read}, bounds=bounds)
-    held = held.turned(uprighted(result.up or (0.0, 0.0, 1.0)))
-    first = next(kind for kind in BEST if kind in files)
-    return [_add(scene, held, folder.resolve().name or "Result", files[first], settings, result)]
+    if look not in ("auto", "points", *files):
+        made = _MADE_BY.get(look, f"Import it as {next(iter(files))}.")
+        raise UserError(f"The result in {folder} holds no {look}.", made)
+    return files
 
 
 def import_file(

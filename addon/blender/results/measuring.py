@@ -15,6 +15,8 @@ from .voxel_objects import is_voxels
 
 # Selected points that are picked one by one and taken as they are; of more, strays are left out.
 _PICKED = 8
+# Smallest scale of a result, and of one axis relative to the largest: below, numbers of 32 bits do not tell its size.
+_SMALLEST, _FLATTEST = 1e-9, 1e-6
 
 
 def extent_of(item: bpy.types.Object, selection: bool = False) -> Extent:
@@ -25,13 +27,15 @@ def extent_of(item: bpy.types.Object, selection: bool = False) -> Extent:
         selection: measure only the vertices that are selected in Edit Mode.
 
     Raises:
-        UserError: nothing is left of it.
+        UserError: nothing is left of it, or it has no extent.
     """
     if item.type != "MESH" or not len(item.data.vertices):
         raise UserError(f"{item.name} has no points left.", "Undo the edit, or import the result again.")
     follow_edits(item.data)
     positions = values_of(item.data, "position").astype(np.float64)
-    inverse = np.linalg.inv(applied_transform(item))
+    applied = applied_transform(item)
+    check_extent(item, applied if np.isfinite(positions).all(axis=1).any() else np.full((4, 4), np.nan))
+    inverse = np.linalg.inv(applied)
     positions = positions @ inverse[:3, :3].T + inverse[:3, 3]
     if selection:
         chosen = _selected(item.data)
@@ -46,6 +50,18 @@ def extent_of(item: bpy.types.Object, selection: bool = False) -> Extent:
     if (part == MESH).any() and "opacity" not in item.data.attributes:
         return measure(positions[part == MESH], np.ones((part == MESH).sum()), bounds)
     return measure(positions[part == POINTS], weights[part == POINTS], bounds)
+
+
+def check_extent(item: bpy.types.Object, transform: np.ndarray) -> None:
+    """Refuses a result that a transform, [4, 4], flattens, shrinks to nothing, or moves to where no numbers are.
+
+    Raises:
+        UserError: names it.
+    """
+    sizes = np.linalg.svd(transform[:3, :3], compute_uv=False) if np.isfinite(transform).all() else np.zeros(3)
+    if sizes[2] < max(_SMALLEST, _FLATTEST * sizes[0]):
+        reason = "it was flattened or shrunk to nothing, or its positions are not finite"
+        raise UserError(f"{item.name} has no extent: {reason}.", "Undo that, or import the result again.")
 
 
 def length_of(item: bpy.types.Object, unit: float, selection: bool = False) -> float:

@@ -16,7 +16,7 @@ from ...core.extents import Extent
 from ...core.placement import placement
 from ..results.assets import describe
 from ..results.edits import applied_transform, captured_pose
-from ..results.measuring import extent_of, has_known_scale, length_of
+from ..results.measuring import check_extent, extent_of, has_known_scale, length_of
 from ..tagging import kind_of
 from .building import build_room
 
@@ -64,6 +64,7 @@ def place(objects: Sequence[bpy.types.Object], settings: PlaceSettings, selectio
 def _pose(item: bpy.types.Object, settings: PlaceSettings, unit: float, selection: bool) -> mathutils.Matrix:
     """The object's matrix at its place."""
     extent, pose, scale = extent_of(item, selection), captured_pose(item), 1.0
+    check_extent(item, pose)
     if settings.known_length:
         length = length_of(item, unit, selection)
         if length <= 0:

@@ -2,9 +2,12 @@
 """Only files of ours are replaced, and an interrupted capture keeps what is complete."""
 
 import errno
+import io
+from pathlib import Path
 
+import numpy as np
 import pytest
-from reconstruct.addon.core.journal import IMAGES, UNFINISHED, is_unfinished, made_here, open_journal, unwritable
+from reconstruct.addon.core.journal import DEPTH, IMAGES, UNFINISHED, is_unfinished, made_here, open_journal, unwritable
 from reconstruct.engine.contract.errors import UserError
 
 NAMES = [f"{IMAGES}/a.png", f"{IMAGES}/b.png"]
@@ -47,6 +50,31 @@ def test_a_view_that_was_edited_is_the_users(interrupted):
     with pytest.raises(UserError):
         open_journal(interrupted, {"scene": 1}, NAMES, False)
     assert (interrupted / NAMES[0]).read_text() == "painted over"
+
+
+def test_what_is_left_of_a_file_of_ours_is_told_from_a_users(tmp_path):
+    png, names = b"\x89PNG\r\n\x1a\n" + bytes(80) + b"IEND\xaeB`\x82", [f"{IMAGES}/a.png", f"{DEPTH}/a.npy"]
+    array = io.BytesIO()
+    np.save(array, np.zeros(99, np.float32))
+    for ours, name, users in ((png, names[0], png[:20] + png[-8:]), (array.getvalue(), names[1], None)):
+        folder = tmp_path / Path(name).stem / name[:5]
+        journal = open_journal(folder, 1, names, False)
+        journal.begin([name])
+        (folder / name).write_bytes(ours)
+        journal.end([name])
+        for left in (b"", ours[:5], ours[:-1], None):
+            (folder / name).write_bytes(left) if left is not None else (folder / name).unlink(missing_ok=True)
+            assert not open_journal(folder, 1, names, False).complete and not (folder / name).exists()
+            journal = open_journal(folder, 1, names, False)
+            journal.begin([name])
+            (folder / name).write_bytes(ours)
+            journal.end([name])
+            assert open_journal(folder, 1, names, False).complete == {name}
+        for text in filter(None, (users, b"mine")):
+            (folder / name).write_bytes(text)
+            with pytest.raises(UserError, match="not from an unfinished capture"):
+                open_journal(folder, 1, names, False)
+            assert (folder / name).read_bytes() == text
 
 
 def test_files_of_others_are_refused(tmp_path):

@@ -216,3 +216,12 @@ def test_a_full_disk_is_said_plainly(tmp_path):
     with pytest.raises(UserError, match="disk is full") as error, replacing(tmp_path / "a.txt"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert error.value.code == "disk_full"
+
+
+@pytest.mark.parametrize("name", ["loop", "loop/a.png", "x" * 300, "a\0b"])
+def test_a_path_inside_that_the_system_refuses_is_named(tmp_path, name):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UserError, match="x.json names a file that cannot be used"):
+        inside(tmp_path, name, "x.json")
+    with pytest.raises(UserError, match="cannot be used"):
+        inside(tmp_path / name, "a.png", "x.json")

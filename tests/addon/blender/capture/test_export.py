@@ -239,6 +239,29 @@ def test_an_interrupted_capture_is_continued(scene, card, add_camera, tmp_path, 
     ]
 
 
+@pytest.mark.parametrize("name", ["images/Front.png", "depth/Front.npy", "albedo/Front.png"])
+@pytest.mark.parametrize("left", [None, 0, 3, 100])
+def test_a_view_that_lost_a_file_is_rendered_again(scene, card, tmp_path, rendered, name, left):
+    interrupt(scene, tmp_path, FAST)
+    before = (tmp_path / name).read_bytes()
+    if left is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(before[:left])
+    # It is interrupted again, once that view is made.
+    with pytest.raises(KeyboardInterrupt):
+        export_capture(scene, tmp_path, FAST, progress=lambda step, steps: step and interrupt_now())
+    del rendered[:]
+    (tmp_path / name).write_bytes(before[:50])
+    export_capture(scene, tmp_path, FAST)
+    assert rendered == ["Front", "Side"]
+    assert len(read_capture(tmp_path).frames) == 2 and not (tmp_path / "unfinished").exists()
+
+
+def interrupt_now():
+    raise KeyboardInterrupt
+
+
 def repaint(scene):
     tree = bpy.data.materials["Card"].node_tree
     next(node for node in tree.nodes if node.type == "EMISSION").inputs["Strength"].default_value = 2.0

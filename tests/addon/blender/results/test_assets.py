@@ -246,3 +246,18 @@ def test_another_file_takes_the_asset_and_sees_through_its_splats(scene, nodes, 
         assets.unregister()
     found = bpy.context.scene.objects[name]
     assert looks_of(found) == ["box", "points", "splats"] and len(bpy.data.objects) == 1
+
+
+def test_what_is_linked_is_refused_before_its_picture_is_rendered(scene, monkeypatch, folder, tmp_path):
+    (made,) = import_result(scene, folder, ImportSettings())
+    name = made.name
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "sofa.blend"))
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "sofa.blend"), link=True) as (_, taken):
+        taken.objects = [name]
+    linked = taken.objects[0]
+    bpy.context.scene.collection.objects.link(linked)
+    monkeypatch.setattr(assets, "_picture", lambda item: pytest.fail("rendered"))
+    for item in (linked, linked.override_create(remap_local_usages=True)):
+        with pytest.raises(UserError, match="linked from another file"):
+            assets.make_asset(item, 1.0)

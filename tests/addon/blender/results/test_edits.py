@@ -206,3 +206,34 @@ def test_a_result_with_nothing_left_is_refused_in_a_sentence(enabled, result):
     for button in (bpy.ops.reconstruct.place, bpy.ops.reconstruct.make_asset, bpy.ops.reconstruct.set_length):
         with pytest.raises(RuntimeError, match="has no points left"):
             button()
+
+
+@pytest.mark.parametrize("apply", [True, False])
+@pytest.mark.parametrize("scale", [(1, 0, 0), (0, 0, 0), (1e-20, 1e-20, 1e-20), (np.inf, 1, 1), (np.nan, 1, 1)])
+def test_a_result_without_extent_is_refused_in_a_sentence_and_stays(enabled, result, scale, apply):
+    made = imported(enabled, result)
+    if apply:
+        edit(made, lambda mesh: [setattr(vertex, "co", vertex.co * mathutils.Vector(scale)) for vertex in mesh.verts])
+    else:
+        made.scale = scale
+        bpy.context.view_layer.update()
+    enabled.reconstruct.place.on_floor = enabled.reconstruct.place.room = True
+    enabled.reconstruct.place.known_length = 1.0
+    before, count = np.array(made.matrix_basis), len(bpy.data.objects)
+    buttons = [bpy.ops.reconstruct.place, lambda: bpy.ops.reconstruct.set_length(length=2.0)]
+    for button in (*buttons, bpy.ops.reconstruct.make_asset) if apply else buttons:
+        with pytest.raises(RuntimeError, match="^Error: [^\n]* has no extent: [^\n]*$"):
+            button()
+    np.testing.assert_array_equal(np.array(made.matrix_basis), before)
+    assert len(bpy.data.objects) == count and made.asset_data is None
+
+
+def test_one_point_that_is_nowhere_does_not_count(enabled, result):
+    made = imported(enabled, result)
+    extent, pose = extent_of(made), captured_pose(made)
+    edit(made, lambda mesh: setattr(next(iter(mesh.verts)), "co", (np.nan, np.inf, 0)))
+    edit(made, lambda mesh: [vertex.co.__imul__(2) for vertex in mesh.verts])
+    edit(made, lambda mesh: setattr(next(iter(mesh.verts)), "co", (0, 0, 0)))
+    np.testing.assert_allclose(2 * extent.size, extent_of(made).size * np.linalg.norm(captured_pose(made)[:3, :3], axis=0), rtol=0.05)
+    place([made], PlaceSettings(on_floor=True, known_length=1.0))
+    assert np.isfinite(np.array(made.matrix_basis)).all() and np.isfinite(pose).all()
