@@ -15,6 +15,9 @@ from .voxel_objects import is_voxels
 
 # Selected points that are picked one by one and taken as they are; of more, strays are left out.
 _PICKED = 8
+# A captured room has a floor of its own: of so many cells of its footprint on a side, this share holds points within this share of its
+# height from the floor. The underside of furniture is not seen, so furniture has none.
+_FLOOR_CELLS, _FLOOR_COVER, _FLOOR_HEIGHT = 16, 0.5, 0.03
 # Smallest scale of a result, and of one axis relative to the largest: below, numbers of 32 bits do not tell its size.
 _SMALLEST, _FLATTEST = 1e-9, 1e-6
 
@@ -31,12 +34,7 @@ def extent_of(item: bpy.types.Object, selection: bool = False) -> Extent:
     """
     if item.type != "MESH" or not len(item.data.vertices):
         raise UserError(f"{item.name} has no points left.", "Undo the edit, or import the result again.")
-    follow_edits(item.data)
-    positions = values_of(item.data, "position").astype(np.float64)
-    applied = applied_transform(item)
-    check_extent(item, applied if np.isfinite(positions).all(axis=1).any() else np.full((4, 4), np.nan))
-    inverse = np.linalg.inv(applied)
-    positions = positions @ inverse[:3, :3].T + inverse[:3, 3]
+    positions = _captured_positions(item)
     if selection:
         chosen = _selected(item.data)
         if chosen.sum() <= _PICKED:
@@ -50,6 +48,23 @@ def extent_of(item: bpy.types.Object, selection: bool = False) -> Extent:
     if (part == MESH).any() and "opacity" not in item.data.attributes:
         return measure(positions[part == MESH], np.ones((part == MESH).sum()), bounds)
     return measure(positions[part == POINTS], weights[part == POINTS], bounds)
+
+
+def depth_below_floor(item: bpy.types.Object) -> float:
+    """How far the solid part of a captured room reaches below its floor, in Blender units: its gaussians have a thickness, and reflections
+    lie below it. 0 for what has no floor of its own.
+    """
+    if item.type != "MESH" or _bounds(item) is None or PART not in item.data.attributes:
+        return 0.0
+    points = values_of(item.data, PART) == POINTS
+    extent, positions, weights = extent_of(item), _captured_positions(item)[points], _weights(item.data)[points]
+    cells = ((positions[:, :2] - extent.low[:2]) * (_FLOOR_CELLS / np.maximum(extent.size[:2], 1e-30))).astype(np.int64)
+    near = np.abs(positions[:, 2] - extent.low[2]) <= _FLOOR_HEIGHT * extent.size[2]
+    near &= (cells >= 0).all(axis=1) & (cells < _FLOOR_CELLS).all(axis=1) & (weights > 0)
+    if len(np.unique(cells[near], axis=0)) < _FLOOR_COVER * _FLOOR_CELLS**2:
+        return 0.0
+    depth = extent.low[2] - measure(positions, weights).low[2]
+    return max(float(depth), 0.0) * float(np.cbrt(abs(np.linalg.det(captured_pose(item)[:3, :3]))))
 
 
 def check_extent(item: bpy.types.Object, transform: np.ndarray) -> None:
@@ -108,6 +123,20 @@ def captured_origin(item: bpy.types.Object) -> np.ndarray:
         return np.array(values["origin"])
     # A file of version 0.1.
     return Extent(np.array(values["low"]), np.array(values["high"])).foot
+
+
+def _captured_positions(item: bpy.types.Object) -> np.ndarray:
+    """The vertices of a result in the axes in which it was captured, [N, 3] in Blender units.
+
+    Raises:
+        UserError: it has no extent.
+    """
+    follow_edits(item.data)
+    positions = values_of(item.data, "position").astype(np.float64)
+    applied = applied_transform(item)
+    check_extent(item, applied if np.isfinite(positions).all(axis=1).any() else np.full((4, 4), np.nan))
+    inverse = np.linalg.inv(applied)
+    return positions @ inverse[:3, :3].T + inverse[:3, 3]
 
 
 def _selected(mesh: bpy.types.Mesh) -> np.ndarray:

@@ -31,7 +31,7 @@ _LIGHT_PER_AREA = 5.5
 _VIEWS, _TARGETS = 12, 400
 
 
-def build_room(scene: bpy.types.Scene, size: tuple[float, float, float]) -> list[bpy.types.Object]:
+def build_room(scene: bpy.types.Scene, size: tuple[float, float, float], depth_below: float = 0.0) -> list[bpy.types.Object]:
     """Builds a room about the origin: floor at height 0, four walls, ceiling, skirting and a lamp. It replaces the one built before.
 
     From outside its walls are invisible, so it can be looked into from anywhere.
@@ -39,6 +39,7 @@ def build_room(scene: bpy.types.Scene, size: tuple[float, float, float]) -> list
     Args:
         scene: receives the room, in a collection of its own.
         size: width, depth and height in meters.
+        depth_below: how far below height 0 its own floor lies, in Blender units, where what it receives has a floor at height 0.
 
     Returns:
         The objects of the room.
@@ -51,7 +52,7 @@ def build_room(scene: bpy.types.Scene, size: tuple[float, float, float]) -> list
     scene.collection.children.link(collection)
     x, y = width / 2, depth / 2
     ground = [(-x, -y), (x, -y), (x, y), (-x, y)]
-    floor = [(*corner, 0.0) for corner in ground]
+    floor = [(*corner, -depth_below) for corner in ground]
     ceiling = [(*corner, height) for corner in ground]
     # Faces are wound so that their normals look into the room.
     sides = [(i, i + 4, (i + 1) % 4 + 4, (i + 1) % 4) for i in range(4)]

@@ -16,7 +16,7 @@ from ...core.extents import Extent
 from ...core.placement import placement
 from ..results.assets import describe
 from ..results.edits import applied_transform, captured_pose
-from ..results.measuring import check_extent, extent_of, has_known_scale, length_of
+from ..results.measuring import check_extent, depth_below_floor, extent_of, has_known_scale, length_of
 from ..tagging import kind_of
 from .building import build_room
 
@@ -53,12 +53,15 @@ def place(objects: Sequence[bpy.types.Object], settings: PlaceSettings, selectio
         # What was moved just now by a script has its old matrix until then.
         layer.update()
     moves = [(item, _pose(item, settings, unit, item in selections)) for item in results]
-    if settings.room:
-        build_room(scene, settings.room_size)
     for item, pose in moves:
         item.matrix_world = pose
         if item.asset_data is not None:
             describe(item, unit)
+    if settings.room:
+        for layer in scene.view_layers:
+            layer.update()
+        # A captured room brings its floor along, which a second one at the same height would shine through.
+        build_room(scene, settings.room_size, max(depth_below_floor(item) for item in results))
 
 
 def _pose(item: bpy.types.Object, settings: PlaceSettings, unit: float, selection: bool) -> mathutils.Matrix:

@@ -37,6 +37,41 @@ def block(scene, low=(2.0, 3.0, 1.0), high=(3.0, 5.0, 2.5), unit=1.0):
     return made
 
 
+def captured(scene, positions, low, high):
+    """Points that a capture saw, whose box is known."""
+    low, high = np.array(low), np.array(high)
+    foot = np.array([*(low + high)[:2] / 2, low[2]])
+    colors, radii = np.full((len(positions), 3), 0.5), {RADIUS: ("FLOAT", np.full(len(positions), 0.02))}
+    made = look_object("captured", [Part(POINTS, positions - foot, colors, attributes=radii)], ["points"])
+    made.location = foot
+    tag(made, "result", origin=foot.tolist(), unit=1.0, bounds=[*low.tolist(), *high.tolist()], scale="metric")
+    scene.collection.objects.link(made)
+    return made
+
+
+def built_floor(scene):
+    floor = next(item for item in scene.objects if kind_of(item) == "room" and item.name.startswith("Floor"))
+    return min(vertex.co.z for vertex in floor.data.vertices)
+
+
+def test_the_floor_of_a_captured_room_lies_above_the_one_that_is_built(scene):
+    rng = np.random.default_rng(0)
+    box = (np.array([-3.0, -2.0, 0.0]), np.array([3.0, 2.0, 2.5]))
+    floor = rng.uniform(*box, (4000, 3)) * (1, 1, 0) + (0, 0, 1) * rng.uniform(-0.3, 0.02, (4000, 1))
+    walls = rng.uniform(*box, (4000, 3))
+    walls[:, 0] = np.sign(walls[:, 0]) * 3.0
+    room = captured(scene, np.concatenate([floor, walls]), *box)
+    place([room], PlaceSettings(room=True))
+    assert -0.32 < built_floor(scene) < -0.2 and np.array(room.matrix_world)[2, 3] == pytest.approx(0, abs=1e-5)
+    bpy.data.objects.remove(room)
+    # A table stands on the floor that is built.
+    legs = rng.uniform(-0.03, 0.03, (2000, 3)) * (1, 1, 0) + rng.choice([-0.5, 0.5], (2000, 2)) @ np.eye(2, 3)
+    legs[:, 2] = rng.uniform(-0.01, 0.7, 2000)
+    top = rng.uniform((-0.5, -0.5, 0.68), (0.5, 0.5, 0.72), (3000, 3))
+    place([captured(scene, np.concatenate([legs, top]), (-0.53, -0.53, 0.0), (0.53, 0.53, 0.72))], PlaceSettings(room=True))
+    assert built_floor(scene) == 0.0
+
+
 def corners(made, unit=1.0):
     bpy.context.view_layer.update()
     matrix = np.array(made.matrix_world)
