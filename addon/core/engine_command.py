@@ -184,7 +184,7 @@ def _python_at(path: Path) -> Path | None:
 
 
 def _base(preset: str) -> TrainSettings:
-    """What the command line starts from where it is told of the preset."""
+    """The settings of a preset, from which the options given on the command line deviate."""
     return dataclasses.replace(from_mapping(TrainSettings, with_preset({"preset": preset})), preset="none")
 
 

@@ -17,5 +17,5 @@ _INSTEAD = {"splats": ("proxy", "mesh", "points"), "proxy": ("mesh", "points"), 
 
 
 def nearest(look: str, held: list[str]) -> str:
-    """The look that stands in where a result does not hold the one that is asked for, which is taken where it does."""
+    """The requested look, or the closest substitute that a result holds."""
     return next((other for other in (look, *_INSTEAD.get(look, ()), "box") if other in held), "points")

@@ -17,7 +17,7 @@ _PITCHES = np.radians([-28.0, -14.0, 2.0])
 _YAWS = 16
 # An orbit goes from slightly below horizontal to steeply above, as one walks around a thing and looks at it.
 _ORBIT_LOW, _ORBIT_HIGH = np.radians([-8.0, 60.0])
-# Tried shares of the distance that frames the object, where a wall stands in the way of the full one.
+# Fractions of the framing distance to try in turn where a wall blocks the full one.
 _CLOSER = (1.0, 0.88, 0.76, 0.64, 0.52)
 
 

@@ -127,7 +127,7 @@ def start(
     *,
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    anew: bool = False,
+    clear_events: bool = False,
 ) -> JobProcess:
     """Starts a process that writes its events into ``folder``; it outlives this one.
 
@@ -136,7 +136,7 @@ def start(
         folder: made where it is missing; output goes to log.txt in it.
         cwd: working folder of the process.
         environment: its variables; None passes on our own.
-        anew: the events of an earlier run are removed first; else new ones follow them.
+        clear_events: remove the events of an earlier run first; otherwise new events are appended.
 
     Raises:
         UserError: another job runs in the folder, the folder cannot be written or holds files of others under the names of a job's, or
@@ -148,7 +148,7 @@ def start(
         refuse_foreign(folder)
         folder.mkdir(parents=True, exist_ok=True)
         clear_cancel(folder)
-        if anew:
+        if clear_events:
             (folder / EVENTS).unlink(missing_ok=True)
         log = open(folder / LOG, "ab")
         if not log.tell():
@@ -174,9 +174,9 @@ def start(
     return JobProcess(folder, child, offset=offset, log_offset=log_offset)
 
 
-def start_engine(command: list[str], folder: Path, *, anew: bool = False) -> JobProcess:
+def start_engine(command: list[str], folder: Path, *, clear_events: bool = False) -> JobProcess:
     """Starts the engine; see :func:`start`."""
-    return start(command, folder, cwd=folder, environment=engine_environment(), anew=anew)
+    return start(command, folder, cwd=folder, environment=engine_environment(), clear_events=clear_events)
 
 
 def refuse_foreign(folder: Path) -> None:

@@ -139,7 +139,7 @@ def start_capture(scene: bpy.types.Scene, folder: Path, settings: CaptureSetting
     private_folders.sweep()
     file = copy_scene(scene, folder, settings, replace)
     try:
-        job = process.start([*_background_blender(), "--", str(file), PRIVATE], folder, cwd=folder, anew=True)
+        job = process.start([*_background_blender(), "--", str(file), PRIVATE], folder, cwd=folder, clear_events=True)
     except BaseException:
         private_folders.remove(file.parent)
         raise
@@ -189,7 +189,8 @@ def start_training(
     check_result_folder(out, overwrite)
     # What a run left that ended before its result was begun is no loss.
     overwrite = overwrite or (out / EVENTS).exists()
-    return process.start_engine(engine_command.train_command(python, capture, out, settings, overwrite=overwrite), out, anew=overwrite)
+    command = engine_command.train_command(python, capture, out, settings, overwrite=overwrite)
+    return process.start_engine(command, out, clear_events=overwrite)
 
 
 def start_proxy(result: Path, settings: ProxySettings, *, chosen_python: str = "") -> JobProcess:
@@ -226,7 +227,7 @@ def start_voxels(
     python = engine_command.interpreter(chosen_python)
     check_result_folder(out, overwrite)
     command = engine_command.voxels_command(python, pictures, out, settings, masks=masks, overwrite=(out / RESULT).exists())
-    return process.start_engine(command, out, anew=True)
+    return process.start_engine(command, out, clear_events=True)
 
 
 def check_images(files: Sequence[Path]) -> None:

@@ -48,7 +48,7 @@ def _light(self: bpy.types.PropertyGroup, lit: bool) -> None:
 
 
 def _live(field: dataclasses.Field, hint: Any) -> Any:
-    """The bpy property of what is made of an object's voxels. Its mesh keeps the value, and is made anew when it is set."""
+    """The bpy property of a setting of a voxel object. Its mesh stores the value and is rebuilt when it changes."""
     choices = typing.get_args(hint)
 
     def get(self: bpy.types.PropertyGroup) -> Any:

@@ -13,25 +13,21 @@ from ..contract.presets import PRESETS, with_preset
 from ..contract.result import Result
 from ..contract.schema import from_mapping
 from ..contract.settings import TrainSettings
-from .options import SETTINGS, Events, Overwrite, Positional, like, option, options_of
-from .training import run_training
+from .options import SETTINGS, Positional, like, option, options_of
+from .training import TrainingCommand, run_training
 
 DEFAULT_MINUTES = 3.0
 _Settings = options_of(TrainSettings)
 
 
 @dataclass(frozen=True)
-class Train:
+class Train(TrainingCommand):
     """Train on a capture, within a time budget or for a number of steps."""
 
     name: ClassVar[str] = "train"
     source_name: ClassVar[str] = "CAPTURE"
 
     capture: Annotated[str, Positional, option("Folder of the capture: transforms.json, NeRF-synthetic, LLFF or COLMAP.", "CAPTURE")] = ""
-    out: Annotated[str, option("Folder that receives the result.", "RESULT")] = ""
-    resume: Annotated[str, option("Folder of a result to continue, instead of a capture.", "RESULT")] = ""
-    overwrite: Overwrite = False
-    events: Events = False
     settings: Annotated[_Settings, SETTINGS] = field(default_factory=_Settings)  # type: ignore[valid-type]
 
     def run(self) -> int:

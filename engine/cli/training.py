@@ -4,20 +4,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 from ..contract.errors import UserError
 from ..contract.result import Result
 from ..contract.schema import check
 from ..runs.reporter import Reporter
 from ..runs.resume import Settings, TrainRequest
-from .options import PROGRAM
+from .options import PROGRAM, Events, Overwrite, option
 from .reporting import run_reported
 
 
+@dataclass(frozen=True)
+class TrainingCommand:
+    """Options of every training command. ``name``: of the command. ``source_name``: of its positional argument."""
+
+    name: ClassVar[str]
+    source_name: ClassVar[str]
+
+    out: Annotated[str, option("Folder that receives the result.", "RESULT")] = ""
+    resume: Annotated[str, option("Folder of a result to continue, without further options but a budget.", "RESULT")] = ""
+    overwrite: Overwrite = False
+    events: Events = False
+
+
 def run_training(
-    command: object,
+    command: TrainingCommand,
     source: str,
     settings: Settings,
     budget: dict[str, float],
@@ -27,7 +41,7 @@ def run_training(
     """Runs a training that was asked for on the command line.
 
     Args:
-        command: its options ``out``, ``resume``, ``overwrite`` and ``events``. source: the positional argument.
+        command: as parsed. source: its positional argument.
         settings: as given. budget: where no budget is given.
         job: trains. scores: of a result, in words.
 
@@ -52,7 +66,7 @@ def run_training(
     return run_reported(command.events, lambda reporter: job(request, reporter), last_line)
 
 
-def _check_options(command: object, source: str, settings: Settings) -> None:
+def _check_options(command: TrainingCommand, source: str, settings: Settings) -> None:
     if settings.minutes is not None and settings.steps is not None:
         raise UserError("Give either --minutes or --steps, not both.")
     if command.resume and (source or command.out or command.overwrite):

@@ -14,7 +14,7 @@ from ..contract.schema import check
 from ..contract.voxels import MakeDataSettings, VoxelSettings, VoxelTrainSettings, check_pictures
 from .options import PROGRAM, SETTINGS, Events, Overwrite, Positional, like, option, options_of
 from .reporting import progress_bar, run_reported
-from .training import run_training
+from .training import TrainingCommand, run_training
 
 _DEFAULT_MINUTES = 75.0
 _MakeDataSettings, _TrainSettings, _VoxelSettings = options_of(MakeDataSettings), options_of(VoxelTrainSettings), options_of(VoxelSettings)
@@ -86,17 +86,13 @@ class MakeData:
 
 
 @dataclass(frozen=True)
-class Train:
+class Train(TrainingCommand):
     """Train 3D-R2N2 on data of shapes, within a time budget or for a number of steps."""
 
     name: ClassVar[str] = "voxels train"
     source_name: ClassVar[str] = "DATA"
 
     data: Annotated[str, Positional, option("Folder that make-data has made.", "DATA")] = ""
-    out: Annotated[str, option("Folder that receives the result.", "RESULT")] = ""
-    resume: Annotated[str, option("Folder of a result to continue, instead of data.", "RESULT")] = ""
-    overwrite: Overwrite = False
-    events: Events = False
     settings: Annotated[_TrainSettings, SETTINGS] = field(default_factory=_TrainSettings)  # type: ignore[valid-type]
 
     def run(self) -> int:

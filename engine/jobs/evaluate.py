@@ -12,7 +12,7 @@ from ..contract.result import METRICS, Result, read_result
 from ..contract.settings import trained_settings
 from ..data.views import load_views
 from ..formats.capture import read_capture
-from ..methods import check_method, load_model, set_precision
+from ..methods import check_has_model, load_model, set_precision
 from ..runs.context import run_context
 from ..runs.reporter import Reporter, stage_progress
 from ..runs.scoring import record, score
@@ -44,7 +44,7 @@ def evaluate(folder: Path, split: Split, precision: str, reporter: Reporter) -> 
 
 
 def _scores(folder: Path, known: Result, split: Split, precision: str, reporter: Reporter) -> dict[str, Any]:
-    check_method(folder, known)
+    check_has_model(folder, known)
     trained = trained_settings(known.settings, folder)
     size = {"scale": 1 / trained.downscale, "max_side": trained.max_side}
     views = load_views(read_capture(Path(known.capture)), split, **size, alpha=known.background == "white")

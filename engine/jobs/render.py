@@ -19,7 +19,7 @@ from ..contract.settings import trained_settings
 from ..data.camera_path import CameraPath, between, of_frames, read_path, sized
 from ..formats.capture import read_capture
 from ..images import exr, film, png
-from ..methods import check_method, load_model, set_precision
+from ..methods import check_has_model, load_model, set_precision
 from ..methods.interface import Model
 from ..runs.reporter import Reporter, stage_progress
 
@@ -72,7 +72,7 @@ def render(request: RenderRequest, reporter: Reporter) -> tuple[int, Path]:
     """
     _check(request)
     known = read_result(request.result)
-    check_method(request.result, known)
+    check_has_model(request.result, known)
     format, target = choose_target(request.out, request.format, request.overwrite)
     path = _camera_path(request, known)
     views = [sized(camera, request.width, request.height) for camera in path.cameras]

@@ -23,7 +23,7 @@ from ..formats.meshes import Mesh, write_mesh
 from ..formats.points import PointCloud
 from ..kernels import use_threads
 from ..kernels.fusion.cpu import UNKNOWN
-from ..methods import check_method, load_model
+from ..methods import check_has_model, load_model
 from ..methods.interface import Model
 from ..runs.context import RunContext, run_context
 from ..runs.reporter import Reporter
@@ -76,7 +76,7 @@ def capture_of(context: RunContext) -> Capture:
         UserError: it is not there any more, or damaged; or the result is of voxels.
     """
     folder = Path(context.result.capture)
-    check_method(context.path, context.result)
+    check_has_model(context.path, context.result)
     if not folder.exists():
         message = f"The capture {folder}, which {context.path} was made from, is not there any more."
         raise UserError(message, "Put it back there.", "no_capture")

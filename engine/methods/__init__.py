@@ -31,7 +31,7 @@ def training_cost(settings: TrainSettings) -> Cost | None:
     return _code(cost)(settings) if cost else None
 
 
-def check_method(folder: Path, result: Result) -> None:
+def check_has_model(folder: Path, result: Result) -> None:
     """Refuses a result that holds no model to render.
 
     Raises:
@@ -49,7 +49,7 @@ def load_model(folder: Path, result: Result, workers: int) -> Model:
     Raises:
         UserError: nothing was trained yet, a file is damaged, or the method is unknown.
     """
-    check_method(folder, result)
+    check_has_model(folder, result)
     return _code(METHODS[result.method].loader)(folder, result, workers)
 
 

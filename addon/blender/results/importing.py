@@ -223,7 +223,7 @@ def _add(
         folder=str(file.parent),
         file=file.name,
         scale=result.scale if result else "unknown",
-        # Meters in the units of its data, and in those of the scene that it stands in.
+        # Meters in a unit of its data, and in a unit of its scene.
         unit=unit,
         stands_in=unit,
         # What turned it upright from how it was captured, and where the object's origin was then, in meters.

@@ -69,7 +69,7 @@ class Builder:
         return made.outputs[0]
 
     def without(self, geometry: bpy.types.NodeSocket, name: str, place: tuple[float, float]) -> bpy.types.NodeSocket:
-        """Geometry without a named attribute; ``*`` stands for any letters."""
+        """Geometry without a named attribute; ``*`` matches any letters."""
         made = self.node("GeometryNodeRemoveAttribute", place)
         if "*" in name:
             use_wildcard(made)

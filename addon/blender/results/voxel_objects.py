@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Voxels of pictures as an object whose mesh is made anew, in Blender alone, whenever threshold, smoothness or size change.
+"""Voxel objects: Blender rebuilds their mesh, without the engine, whenever threshold, smoothness or size change.
 
 The mesh holds the probabilities that it is made of. So it is moved, duplicated, saved, appended and undone as one thing, and asks for no
 file again.

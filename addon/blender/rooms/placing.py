@@ -26,8 +26,8 @@ def place(objects: Sequence[bpy.types.Object], settings: PlaceSettings, selectio
 
     Args:
         objects: imported results; others among them stay where they are.
-        selections: those of which only the vertices that are selected in Edit Mode are measured: they are what stands on the floor, at the
-            location, and has the known length.
+        selections: results of which only the vertices selected in Edit Mode are measured. These are placed on the floor and at the
+            location, and have the known length.
         settings: where to; with ``room``, a room is built about the origin, and results stand in its middle where no ``location`` is given.
 
     Raises:

@@ -8,11 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-@dataclass(frozen=True)
-class NoSettings:
-    """Settings of a method that has none."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class MethodSpec:
     """A way to train a scene from posed images. Code is named, not imported, so that Blender can read this too.
@@ -38,7 +33,7 @@ class MethodSpec:
     name: str
     label: str
     advice: str
-    settings: type = NoSettings
+    settings: type
     panel: tuple[str, ...] = ()
     presets: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     devices: tuple[str, ...] = ("cpu",)

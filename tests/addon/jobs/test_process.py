@@ -101,7 +101,7 @@ def test_a_folder_where_a_job_runs_takes_no_second(folder):
     job = start(folder, "slow")
     until(job, lambda state: state.step)
     with pytest.raises(UserError, match="already runs"):
-        start(folder, anew=True)
+        start(folder, clear_events=True)
     assert process.attach(folder) is not None
     job.kill()
 
@@ -171,7 +171,7 @@ def test_a_second_run_follows_the_first(folder):
 
 def test_anew_forgets_the_first_run(folder):
     start(folder, "fail").wait(interval=0.02)
-    assert start(folder, anew=True).wait(interval=0.02).status == "done"
+    assert start(folder, clear_events=True).wait(interval=0.02).status == "done"
     assert '"failed"' not in (folder / "events.jsonl").read_text()
 
 
