@@ -101,6 +101,8 @@ def environment(folder: str = ".venv", groups: tuple[str, ...] = ("blender", "te
 
 def _make_environment(home: Path) -> None:
     mark = home / MARK
+    if home.is_symlink():
+        raise Stop(f"{home} is a link to an environment of other packages; delete the link, and a new environment is made here.")
     if home.is_dir() and any(home.iterdir()) and not mark.is_file():
         raise Stop(f"{home} is there already, and this script did not make it; rename or delete it.")
     shutil.rmtree(home, ignore_errors=True)

@@ -2,6 +2,7 @@
 """The set-up script's words where a machine lacks something."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -135,3 +136,14 @@ def test_a_blender_module_without_the_tool_is_named(dev, monkeypatch, tmp_path):
     monkeypatch.setattr(dev.subprocess, "run", lambda *_, **__: answer)
     with pytest.raises(dev.Stop, match=re.escape(str(tmp_path))):
         dev._extension_tool(Path(sys.executable))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_linked_environment_of_other_packages_is_named_and_stays(dev, monkeypatch, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / dev.MARK).write_text("other packages")
+    (tmp_path / "checkout").mkdir()
+    (tmp_path / "checkout" / ".venv").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(dev.Stop, match="is a link"):
+        dev._make_environment(tmp_path / "checkout" / ".venv")
+    assert (tmp_path / "elsewhere" / dev.MARK).read_text() == "other packages"
